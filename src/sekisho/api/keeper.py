@@ -1,0 +1,136 @@
+"""What this door needs of the keeper; `app/keeper.py` is the one that answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sekisho.model.access import Principal, Role, Token
+    from sekisho.model.inventory import HostReport, Inventory, Subject
+    from sekisho.model.policy import Action, Exemption, Scope
+    from sekisho.model.report import (
+        CollectorReport,
+        Enforcement,
+        Explanation,
+        HostProgram,
+        Page,
+        PolicyView,
+        Status,
+        Talker,
+        Verdict,
+    )
+    from sekisho.model.restriction import Evidence, JournalEntry, Receipt, Restriction, State
+
+
+class Keeper(Protocol):
+    """Every method may block on the ledger and raises only `SekishoError`s.
+
+    `who` is the authenticated asker; `key` an idempotency key: the same key with the same request
+    answers what the first one answered, with another request it is a Conflict.
+    """
+
+    def authenticate(self, secret: str) -> Principal:
+        """Find whom a bearer token speaks for; raises Unauthenticated."""
+        ...
+
+    def denied(self, name: str, what: str, why: str) -> None:
+        """Journal a request that was turned away (bounded: repeated ones are counted, not each written)."""
+        ...
+
+    def listen(self, callback: Callable[[str], None]) -> None:
+        """Call back, from any thread, with ``host:NAME``, ``inventory``, ``policies`` when that changed."""
+        ...
+
+    def ready(self) -> tuple[str, ...]:
+        """List what is not ready, a sentence each; empty when all is well."""
+        ...
+
+    def status(self) -> Status: ...
+
+    def metrics(self) -> dict[str, float]:
+        """Give gauges and totals, named as Prometheus wants them, labels included in the name."""
+        ...
+
+    def subjects(self, host: str, project: str, text: str, limit: int, marker: str) -> Page[Subject]: ...
+
+    def subject(self, subject: str) -> Subject: ...
+
+    def explain(self, subject: str) -> Explanation: ...
+
+    def top(self, by: str, limit: int) -> tuple[Talker, ...]: ...
+
+    def restrictions(
+        self, subject: str, policy: str, states: tuple[State, ...], limit: int, marker: str
+    ) -> Page[Restriction]: ...
+
+    def restriction(self, restriction: str) -> Restriction: ...
+
+    def impose(
+        self,
+        who: Principal,
+        subject: str,
+        actions: tuple[Action, ...],
+        reason: str,
+        duration: float,
+        key: str,
+    ) -> Restriction: ...
+
+    def extend(
+        self, who: Principal, restriction: str, duration: float, reason: str, revision: int | None, key: str
+    ) -> Restriction:
+        """Let it end `duration` seconds from now; Conflict unless `revision` is None or still the entry's."""
+        ...
+
+    def lift(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction: ...
+
+    def approve(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction: ...
+
+    def reject(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction: ...
+
+    def journal(self, restriction: str, subject: str, limit: int, marker: str) -> Page[JournalEntry]: ...
+
+    def policies(self) -> PolicyView: ...
+
+    def check_policies(self, text: str) -> tuple[str, ...]:
+        """List every problem of a policy file's text, each with line and path; empty when it is good."""
+        ...
+
+    def reload_policies(self, who: Principal) -> PolicyView: ...
+
+    def exemptions(self) -> tuple[Exemption, ...]: ...
+
+    def exempt(
+        self, who: Principal, scope: Scope, reason: str, duration: float, policies: tuple[str, ...], key: str
+    ) -> Exemption: ...
+
+    def revoke_exemption(self, who: Principal, exemption: str, reason: str) -> None: ...
+
+    def enforcement(self) -> Enforcement: ...
+
+    def enforce(self, who: Principal, *, enabled: bool, reason: str) -> Enforcement: ...
+
+    def tokens(self) -> tuple[Token, ...]: ...
+
+    def create_token(
+        self, who: Principal, name: str, role: Role, host: str, duration: float
+    ) -> tuple[Token, str]:
+        """Make a token; the second of the pair is the secret, told this once."""
+        ...
+
+    def revoke_token(self, who: Principal, token: str) -> None: ...
+
+    def inventory(self) -> Inventory: ...
+
+    def report_host(self, who: Principal, report: HostReport) -> HostProgram: ...
+
+    def program(self, host: str) -> HostProgram: ...
+
+    def receipts(
+        self, who: Principal, host: str, applied: int, receipts: tuple[Receipt, ...], problem: str
+    ) -> None: ...
+
+    def evidence(self, who: Principal, evidence: tuple[Evidence, ...]) -> tuple[Verdict, ...]: ...
+
+    def report_collector(self, who: Principal, report: CollectorReport) -> None: ...

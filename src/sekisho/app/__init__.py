@@ -1,0 +1,1 @@
+"""One file per process; introduces the rooms to each other and owns clock, files and environment."""

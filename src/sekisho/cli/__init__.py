@@ -1,0 +1,1 @@
+"""The door for people: commands in, answers of the API out."""

@@ -1,0 +1,1 @@
+"""Judge: FlowBatch in, Evidence out."""

@@ -1,0 +1,1 @@
+"""Act: desired minus actual is changes; receipts come back."""

@@ -1,0 +1,1 @@
+"""Open vSwitch: bindings in, rules and meters out, receipts back."""

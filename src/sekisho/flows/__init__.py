@@ -1,0 +1,1 @@
+"""Hear: datagrams in, FlowBatch out."""

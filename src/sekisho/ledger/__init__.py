@@ -1,0 +1,1 @@
+"""Remember: Evidence in, Restriction out; every intent, reason, end and receipt."""

@@ -1,0 +1,1 @@
+"""The nouns every room speaks; they import the standard library only."""

@@ -1,0 +1,196 @@
+"""What the operator wants: actions, scopes, policies (for who misbehaves), baselines (for all in scope)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+from sekisho.model.inventory import Subject
+
+
+class Direction(StrEnum):
+    """Seen from the VM, as in OpenStack: egress is sent by it, ingress is sent to it."""
+
+    EGRESS = "egress"
+    INGRESS = "ingress"
+
+
+class Mode(StrEnum):
+    """What crossing a policy leads to: a journal entry, a proposal, a restriction."""
+
+    WATCH = "watch"
+    PROPOSE = "propose"
+    ENFORCE = "enforce"
+
+
+class Protocol(StrEnum):
+    """Transport protocols an action can name; ANY is every frame."""
+
+    ANY = "any"
+    TCP = "tcp"
+    UDP = "udp"
+    SCTP = "sctp"
+    ICMP = "icmp"
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Drop one protocol or a range of its ports, in IPv4 and IPv6 alike.
+
+    `first_port`..`last_port` are the *remote service's* ports for egress (destination) and the VM's
+    own for ingress (destination too): always the destination port. 0, 0 means every port.
+    """
+
+    protocol: Protocol
+    direction: Direction
+    first_port: int = 0
+    last_port: int = 0
+    kind: Literal["drop"] = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class Police:
+    """Limit the port's whole traffic in one direction to `rate` bit/s.
+
+    `burst` is in bits; 0 lets the driver choose one with which TCP comes close to the rate.
+    """
+
+    rate: int
+    direction: Direction
+    burst: int = 0
+    kind: Literal["police"] = "police"
+
+
+Action: TypeAlias = Drop | Police
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whom a policy or baseline is for: all, or those any include names; never those an exclude names.
+
+    Empty includes mean everybody. `projects`, `subjects`, `tags`, `hosts` are exact names.
+    """
+
+    projects: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    exclude_projects: tuple[str, ...] = ()
+    exclude_subjects: tuple[str, ...] = ()
+    exclude_tags: tuple[str, ...] = ()
+    exclude_hosts: tuple[str, ...] = ()
+
+    def matches(self, subject: Subject) -> bool:
+        """Tell whether the subject is in scope."""
+        if (
+            subject.project in self.exclude_projects
+            or subject.id in self.exclude_subjects
+            or subject.host in self.exclude_hosts
+            or not set(subject.tags).isdisjoint(self.exclude_tags)
+        ):
+            return False
+        if not (self.projects or self.subjects or self.tags or self.hosts):
+            return True
+        return (
+            subject.project in self.projects
+            or subject.id in self.subjects
+            or subject.host in self.hosts
+            or not set(subject.tags).isdisjoint(self.tags)
+        )
+
+
+class Unit(StrEnum):
+    """What a detector's number counts."""
+
+    COUNT = "count"  # events or distinct things in the window
+    BYTES = "bytes"  # octets in the window
+    PACKETS = "packets"  # packets in the window
+    RATIO = "ratio"  # 0..1
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A line: `amount` of the detector's unit within `window` seconds.
+
+    ``200 Mbit/s`` over a 10 s window is 250,000,000 bytes in 10 s; ``50 GB/24h`` is 5e10 bytes in
+    86,400 s; a ratio's amount is 0..1. `text` is what the operator wrote.
+    """
+
+    amount: float
+    window: float
+    unit: Unit
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One detector over its line. `clear` is the amount it must fall under to count as over."""
+
+    detector: str
+    threshold: Threshold
+    clear: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung of a ladder: no actions is a warning."""
+
+    actions: tuple[Action, ...]
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What happens to who misbehaves.
+
+    Crossed when every condition's lower confidence bound has been over its line for `windows`
+    closed seconds in a row. The n-th offence within `memory` seconds takes rung n of the ladder;
+    beyond the last, the duration grows by `backoff` each time, up to `max_duration`.
+    `destinations` is ``internet`` (private and the cloud's own prefixes never count) or ``any``.
+    """
+
+    name: str
+    conditions: tuple[Condition, ...]
+    ladder: tuple[Step, ...]
+    mode: Mode = Mode.WATCH
+    scope: Scope = field(default_factory=Scope)
+    description: str = ""
+    destinations: Literal["internet", "any"] = "internet"
+    confidence: float = 0.95
+    windows: int = 1
+    memory: float = 7 * 86400.0
+    backoff: float = 2.0
+    max_duration: float = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What the operator sells or forbids: in force from the moment a port is added, with no end."""
+
+    name: str
+    actions: tuple[Action, ...]
+    scope: Scope = field(default_factory=Scope)
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySet:
+    """All policies and baselines in force together; replaced whole."""
+
+    version: int = 0
+    policies: tuple[Policy, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """Whom the guard refuses to bind, why, by whose word, and until when (unix seconds, 0 = no end)."""
+
+    id: str
+    scope: Scope
+    reason: str
+    author: str
+    created: float
+    until: float = 0.0
+    policies: tuple[str, ...] = ()  # empty: every policy

@@ -1,0 +1,159 @@
+"""What processes tell each other through the API: reports, programs, verdicts, status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from sekisho.model.inventory import Subject
+from sekisho.model.policy import Baseline, Exemption, PolicySet
+from sekisho.model.restriction import Binding, JournalEntry, Restriction
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list; `next` is the marker of the following one, empty at the end."""
+
+    items: tuple[T, ...]
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostProgram:
+    """All that one host must carry. `revision` grows whenever any of it changes.
+
+    `exact_ports` are the TCP ports whose new connections the host tells exactly.
+    """
+
+    host: str
+    revision: int
+    bindings: tuple[Binding, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+    exact_ports: tuple[int, ...] = ()
+
+
+class Outcome(StrEnum):
+    """What became of one piece of evidence."""
+
+    WATCHED = "watched"
+    WARNED = "warned"
+    PROPOSED = "proposed"
+    IMPOSED = "imposed"
+    EXTENDED = "extended"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The keeper's answer to one piece of evidence."""
+
+    subject: str
+    policy: str
+    outcome: Outcome
+    restriction: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterReport:
+    """One exporter as a collector sees it; counters are totals since the collector started."""
+
+    address: str
+    protocol: str
+    domain: int = 0
+    agent: str = ""
+    host: str = ""
+    datagrams: int = 0
+    records: int = 0
+    lost: int = 0
+    late: int = 0
+    restarted: int = 0
+    last_seen: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Talker:
+    """A subject's present rates as the collector estimates them."""
+
+    subject: str
+    egress_bps: float = 0.0
+    ingress_bps: float = 0.0
+    egress_pps: float = 0.0
+    ingress_pps: float = 0.0
+    smtp_per_minute: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorReport:
+    """What a collector tells the keeper every few seconds; `counters` are totals by name."""
+
+    name: str
+    time: float
+    exporters: tuple[ExporterReport, ...] = ()
+    talkers: tuple[Talker, ...] = ()
+    exact_ports: tuple[int, ...] = ()
+    counters: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """A host as the keeper knows it."""
+
+    name: str
+    last_seen: float
+    subjects: int
+    revision: int
+    applied: int  # the revision the host last said it carries
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The keeper in one answer. `degraded` lists what needs a person, a sentence each."""
+
+    version: str
+    now: float
+    revision: int
+    enforcing: bool
+    subjects: int
+    active: int
+    proposed: int
+    policies: int
+    baselines: int
+    hosts: tuple[HostStatus, ...] = ()
+    collectors: tuple[CollectorReport, ...] = ()
+    degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    """The policies in force, and what is wrong with the files if a newer version was refused."""
+
+    policies: PolicySet
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a subject is treated as it is."""
+
+    subject: Subject
+    restrictions: tuple[Restriction, ...]  # active and proposed first, then ended ones, newest first
+    baselines: tuple[Baseline, ...]  # those it is in scope of
+    exemptions: tuple[Exemption, ...]
+    journal: tuple[JournalEntry, ...]  # newest first
+    talker: Talker | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcement:
+    """The kill switch: off lifts everything automatic and keeps what people imposed by hand."""
+
+    enabled: bool
+    author: str = ""
+    reason: str = ""
+    since: float = 0.0

@@ -1,0 +1,1 @@
+"""Fakes and contract suites, for whoever writes a driver, a detector or a decoder."""
