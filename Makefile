@@ -1,0 +1,92 @@
+# Two commands do all the set-up on a fresh Debian 12 with root (or sudo), git, make and Python:
+#   make lab     the main job, live: a real Open vSwitch with small VMs, and Sekisho watching them
+#   make check   lint, types, import contracts, all tests
+# LAB_ARGS and BENCH_ARGS are passed on, for example: make lab LAB_ARGS="--scenario mixed --headless --json"
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+APT_LAB := openvswitch-switch iproute2 ethtool iperf3 procps python3-venv
+APT_CHECK := $(APT_LAB) tshark
+# tests and programs find the sbin tools even in a user's shell
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector clean help
+
+help:
+	@sed -n '1,5s/^# \{0,1\}//p' Makefile
+
+# --- set-up: each step leaves a stamp and says what it does -----------------------------------
+
+define install_apt
+	@missing=""; for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "make: installing Debian packages:$$missing"; \
+	  policy=/usr/sbin/policy-rc.d; made=; \
+	  if [ ! -e $$policy ]; then printf '#!/bin/sh\nexit 101\n' | $(SUDO) tee $$policy >/dev/null; $(SUDO) chmod +x $$policy; made=1; fi; \
+	  $(SUDO) apt-get update -q </dev/null >/dev/null && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing </dev/null >/dev/null; rc=$$?; \
+	  if [ -n "$$made" ]; then $(SUDO) rm -f $$policy; fi; exit $$rc; \
+	fi
+endef
+
+apt-lab:
+	$(call install_apt,$(APT_LAB))
+
+apt-check:
+	$(call install_apt,$(APT_CHECK))
+
+# requirements.lock runs the product, requirements-dev.lock also checks it; both are hashed.
+$(VENV)/.run: requirements.lock pyproject.toml | apt-lab
+	@echo "make: installing Python packages from requirements.lock into $(VENV)"
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run | apt-check
+	@echo "make: installing Python packages from requirements-dev.lock into $(VENV)"
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# --- the two commands --------------------------------------------------------------------------
+
+lab: $(VENV)/.run
+	@$(SUDO) $(BIN)/sekisho lab $(LAB_ARGS)
+
+check: lint types contracts test
+
+# --- their parts -------------------------------------------------------------------------------
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev
+	$(BIN)/lint-imports --no-cache
+
+test: $(VENV)/.dev
+	$(SUDO) $(BIN)/pytest --cov --cov-report=term $(TEST_ARGS)
+
+fmt: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench-collector: $(VENV)/.run
+	@$(BIN)/python bench/collector.py $(BENCH_ARGS)
+
+# Write the lock files anew; they name no index, no mirror and no path.
+lock:
+	$(PYTHON) -m venv .make/lock && .make/lock/bin/pip install -q pip-tools
+	for f in "requirements.lock" "requirements-dev.lock --extra=dev"; do set -- $$f; \
+	  env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" .make/lock/bin/pip-compile -q --generate-hashes \
+	  --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \
+	  --extra=collector --extra=agent --extra=keeper --extra=cli --extra=settings --extra=build -o $$1 "$${@:2}" pyproject.toml; done
+
+clean:
+	rm -rf $(VENV) .make dist .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
