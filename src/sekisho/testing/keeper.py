@@ -1,0 +1,649 @@
+"""A keeper in memory, for tests of the API, the client and the command line.
+
+It is a fake: nothing is written anywhere, no guard counts, and time moves only through `advance`.
+Otherwise it answers as the real one does; `contract_keeper` holds both to the same behaviour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sekisho.model.access import Principal, Role, Token
+from sekisho.model.errors import Conflict, Forbidden, Malformed, NotFound, Unauthenticated
+from sekisho.model.inventory import Host, HostReport, Inventory, Subject
+from sekisho.model.plain import to_plain
+from sekisho.model.policy import Exemption, Mode, PolicySet, Scope
+from sekisho.model.report import (
+    CollectorReport,
+    Enforcement,
+    Explanation,
+    HostProgram,
+    HostStatus,
+    Outcome,
+    Page,
+    PolicyView,
+    Status,
+    Talker,
+    Verdict,
+)
+from sekisho.model.restriction import (
+    Binding,
+    Evidence,
+    JournalEntry,
+    Receipt,
+    Restriction,
+    State,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sekisho.model.policy import Action, Policy
+
+T = TypeVar("T")
+
+SECRETS = {role: f"{role.value}-secret" for role in Role}
+"""The tokens a fake keeper knows from the start, one for each role."""
+
+START = 1_700_000_000.0
+
+
+class FakeKeeper:
+    """Answers like a keeper, from memory; safe to call from many threads.
+
+    `not_ready`, `protected` (subjects the guard never binds) and `failure` (raised by every method
+    but `listen`, once set) are for the test to set.
+    """
+
+    def __init__(self, policies: PolicySet | None = None, now: float = START) -> None:
+        self.now = now
+        self.not_ready: tuple[str, ...] = ()
+        self.protected: set[str] = set()
+        self.failure: Exception | None = None
+        self.denials: Counter[tuple[str, str, str]] = Counter()
+        self._lock = threading.RLock()
+        self._callbacks: list[Callable[[str], None]] = []
+        self._revision = 0
+        self._view = PolicyView(policies or PolicySet())
+        self._next_view: PolicyView | None = None
+        self._inventory = Inventory()
+        self._restrictions: dict[str, Restriction] = {}
+        self._journal: list[JournalEntry] = []
+        self._exemptions: dict[str, Exemption] = {}
+        self._enforcement = Enforcement(enabled=True, since=now)
+        self._collectors: dict[str, CollectorReport] = {}
+        self._hosts: dict[str, HostStatus] = {}
+        self._host_revisions: Counter[str] = Counter()
+        self._answers: dict[str, tuple[Any, Any]] = {}
+        self._ids = 0
+        self._tokens = {r.value: Token(f"token-{r.value}", r.value, r, now) for r in Role}
+        self._secrets = {_hash(secret): role.value for role, secret in SECRETS.items()}
+
+    # --- what the test turns ---------------------------------------------------------------------
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; what ends meanwhile expires."""
+        with self._lock:
+            self.now += seconds
+            for r in list(self._restrictions.values()):
+                if r.state is State.ACTIVE and r.until <= self.now:
+                    self._change(r, "keeper", "expire", "", state=State.EXPIRED, ended=r.until)
+
+    def stage_policies(self, policies: PolicySet, problems: tuple[str, ...] = ()) -> None:
+        """Lay new policies in the files, for `reload_policies` to find; with problems they stay out."""
+        self._next_view = PolicyView(policies, problems)
+
+    # --- who asks --------------------------------------------------------------------------------
+
+    def authenticate(self, secret: str) -> Principal:
+        """Find whom a bearer token speaks for."""
+        with self._open():
+            token = self._tokens.get(self._secrets.get(_hash(secret), ""))
+            if token is None or (token.until and token.until <= self.now):
+                raise Unauthenticated("This token is unknown or has ended.")
+            return Principal(token.name, token.role, token.host)
+
+    def denied(self, name: str, what: str, why: str) -> None:
+        """Journal the first of equal denials, count the rest."""
+        with self._open():
+            self.denials[(name, what, why)] += 1
+            if self.denials[(name, what, why)] == 1:
+                self._write(name, "deny", reason=why, detail=what)
+
+    def tokens(self) -> tuple[Token, ...]:
+        """List all tokens."""
+        with self._open():
+            return tuple(self._tokens.values())
+
+    def create_token(
+        self, who: Principal, name: str, role: Role, host: str, duration: float
+    ) -> tuple[Token, str]:
+        """Make a token; duration 0 is no end."""
+        with self._open():
+            if any(t.name == name for t in self._tokens.values()):
+                raise Conflict(f"There is a token named {name!r} already.")
+            secret = f"secret-{self._id('s')}"
+            until = self.now + duration if duration else 0.0
+            token = Token(self._id("token"), name, role, self.now, until, host)
+            self._tokens[token.id] = token
+            self._secrets[_hash(secret)] = token.id
+            self._write(who.name, "create-token", detail=token.id)
+            return token, secret
+
+    def revoke_token(self, who: Principal, token: str) -> None:
+        """Forget a token."""
+        with self._open():
+            known = next((key for key, t in self._tokens.items() if t.id == token), None)
+            if known is None:
+                raise NotFound(f"There is no token {token!r}.")
+            del self._tokens[known]
+            self._write(who.name, "revoke-token", detail=token)
+
+    # --- state of the whole ----------------------------------------------------------------------
+
+    def listen(self, callback: Callable[[str], None]) -> None:
+        """Call back on every change."""
+        self._callbacks.append(callback)
+
+    def ready(self) -> tuple[str, ...]:
+        """List what the test said is not ready."""
+        with self._open():
+            return self.not_ready
+
+    def status(self) -> Status:
+        """Sum up."""
+        with self._open():
+            states = Counter(r.state for r in self._restrictions.values())
+            policies = self._view.policies
+            return Status(
+                version="0.0.0+fake",
+                now=self.now,
+                revision=self._revision,
+                enforcing=self._enforcement.enabled,
+                subjects=len(self._inventory.subjects),
+                active=states[State.ACTIVE],
+                proposed=states[State.PROPOSED],
+                policies=len(policies.policies),
+                baselines=len(policies.baselines),
+                hosts=tuple(
+                    replace(self._hosts[n], revision=self._host_revisions[n]) for n in sorted(self._hosts)
+                ),
+                collectors=tuple(self._collectors[name] for name in sorted(self._collectors)),
+                degraded=self._view.problems,
+            )
+
+    def metrics(self) -> dict[str, float]:
+        """Give a few gauges."""
+        status = self.status()
+        return {
+            "sekisho_subjects": float(status.subjects),
+            'sekisho_restrictions{state="active"}': float(status.active),
+            'sekisho_restrictions{state="proposed"}': float(status.proposed),
+            "sekisho_denied_total": float(sum(self.denials.values())),
+        }
+
+    # --- subjects --------------------------------------------------------------------------------
+
+    def subjects(self, host: str, project: str, text: str, limit: int, marker: str) -> Page[Subject]:
+        """List by id those of a host, of a project, with the text in some name or address."""
+        with self._open():
+            found = (
+                s
+                for s in self._inventory.subjects
+                if (not host or s.host == host)
+                and (not project or s.project == project)
+                and (not text or any(text in t for t in (s.id, s.server, s.mac, s.network, *s.addresses)))
+            )
+            return _page(sorted(found, key=lambda s: s.id), limit, marker)
+
+    def subject(self, subject: str) -> Subject:
+        """Find one."""
+        with self._open():
+            for s in self._inventory.subjects:
+                if s.id == subject:
+                    return s
+            raise NotFound(f"There is no subject {subject!r}.")
+
+    def explain(self, subject: str) -> Explanation:
+        """Say all that is known of one."""
+        with self._open():
+            found = self.subject(subject)
+            mine = [r for r in reversed(self._restrictions.values()) if r.subject == subject]
+            mine.sort(key=lambda r: r.state not in (State.ACTIVE, State.PROPOSED))
+            return Explanation(
+                subject=found,
+                restrictions=tuple(mine),
+                baselines=tuple(b for b in self._view.policies.baselines if b.scope.matches(found)),
+                exemptions=tuple(e for e in self._exemptions.values() if e.scope.matches(found)),
+                journal=tuple(e for e in reversed(self._journal) if e.subject == subject),
+                talker=next((t for t in self._talkers() if t.subject == subject), None),
+            )
+
+    def top(self, by: str, limit: int) -> tuple[Talker, ...]:
+        """List the greatest by one of Talker's rates."""
+        with self._open():
+            if by == "subject" or by not in Talker.__dataclass_fields__:
+                raise Malformed(f"There is no rate named {by!r}.")
+            return tuple(sorted(self._talkers(), key=lambda t: -getattr(t, by))[:limit])
+
+    # --- restrictions ----------------------------------------------------------------------------
+
+    def restrictions(
+        self, subject: str, policy: str, states: tuple[State, ...], limit: int, marker: str
+    ) -> Page[Restriction]:
+        """List, newest first."""
+        with self._open():
+            found = [
+                r
+                for r in reversed(self._restrictions.values())
+                if (not subject or r.subject == subject)
+                and (not policy or r.policy == policy)
+                and (not states or r.state in states)
+            ]
+            return _page(found, limit, marker)
+
+    def restriction(self, restriction: str) -> Restriction:
+        """Find one."""
+        with self._open():
+            if restriction not in self._restrictions:
+                raise NotFound(f"There is no restriction {restriction!r}.")
+            return self._restrictions[restriction]
+
+    def impose(
+        self,
+        who: Principal,
+        subject: str,
+        actions: tuple[Action, ...],
+        reason: str,
+        duration: float,
+        key: str,
+    ) -> Restriction:
+        """Bind a subject by hand."""
+
+        def once() -> Restriction:
+            _need(duration > 0, "duration: expected more than 0 seconds.")
+            _need(bool(reason), "reason: say why.")
+            found = self.subject(subject)
+            if subject in self.protected:
+                raise Forbidden(f"The guard refuses to bind {subject!r}: it is infrastructure.")
+            return self._new(found, who.name, "impose", actions, reason, duration)
+
+        return self._once(key, (who.name, "impose", subject, actions, reason, duration), once)
+
+    def extend(
+        self, who: Principal, restriction: str, duration: float, reason: str, revision: int | None, key: str
+    ) -> Restriction:
+        """Let it end `duration` seconds from now."""
+
+        def once() -> Restriction:
+            _need(duration > 0, "duration: expected more than 0 seconds.")
+            entry = self._in_state(restriction, State.ACTIVE)
+            if revision is not None and revision != entry.revision:
+                raise Conflict(f"{restriction} has changed: its revision is {entry.revision}.")
+            until = self.now + duration
+            return self._change(entry, who.name, "extend", reason, until=until, duration=duration)
+
+        return self._once(key, (who.name, "extend", restriction, duration, reason, revision), once)
+
+    def lift(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
+        """End an active one now."""
+
+        def once() -> Restriction:
+            entry = self._in_state(restriction, State.ACTIVE)
+            return self._change(entry, who.name, "lift", reason, state=State.LIFTED, ended=self.now)
+
+        return self._once(key, (who.name, "lift", restriction, reason), once)
+
+    def approve(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
+        """Turn a proposal into a restriction."""
+
+        def once() -> Restriction:
+            entry = self._in_state(restriction, State.PROPOSED)
+            until = self.now + entry.duration
+            return self._change(entry, who.name, "approve", reason, state=State.ACTIVE, until=until)
+
+        return self._once(key, (who.name, "approve", restriction, reason), once)
+
+    def reject(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
+        """Turn a proposal down."""
+
+        def once() -> Restriction:
+            entry = self._in_state(restriction, State.PROPOSED)
+            return self._change(entry, who.name, "reject", reason, state=State.REJECTED, ended=self.now)
+
+        return self._once(key, (who.name, "reject", restriction, reason), once)
+
+    def journal(self, restriction: str, subject: str, limit: int, marker: str) -> Page[JournalEntry]:
+        """List, newest first."""
+        with self._open():
+            found = [
+                e
+                for e in reversed(self._journal)
+                if (not restriction or e.restriction == restriction) and (not subject or e.subject == subject)
+            ]
+            return _page(found, limit, marker)
+
+    # --- policies, exemptions, kill switch -------------------------------------------------------
+
+    def policies(self) -> PolicyView:
+        """Give those in force."""
+        with self._open():
+            return self._view
+
+    def check_policies(self, text: str) -> tuple[str, ...]:
+        """Check that it is TOML; the fake knows no more of policy files."""
+        import tomllib
+
+        try:
+            tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            return (f"policies.toml: {error}",)
+        return ()
+
+    def reload_policies(self, who: Principal) -> PolicyView:
+        """Take over what was staged, unless it has problems."""
+        with self._open():
+            staged = self._next_view
+            if staged is None:
+                return self._view
+            if staged.problems:
+                self._view = replace(self._view, problems=staged.problems)
+                return self._view
+            version = self._view.policies.version + 1
+            self._view = PolicyView(replace(staged.policies, version=version))
+            self._write(who.name, "reload-policies")
+            self._tell("policies", *(f"host:{h.name}" for h in self._inventory.hosts))
+            return self._view
+
+    def exemptions(self) -> tuple[Exemption, ...]:
+        """List those that have not ended."""
+        with self._open():
+            return tuple(e for e in self._exemptions.values() if not e.until or e.until > self.now)
+
+    def exempt(
+        self, who: Principal, scope: Scope, reason: str, duration: float, policies: tuple[str, ...], key: str
+    ) -> Exemption:
+        """Exempt a scope; duration 0 is no end."""
+
+        def once() -> Exemption:
+            _need(duration >= 0, "duration: expected 0 or more seconds.")
+            until = self.now + duration if duration else 0.0
+            made = Exemption(self._id("e"), scope, reason, who.name, self.now, until, policies)
+            self._exemptions[made.id] = made
+            self._write(who.name, "exempt", reason=reason, detail=made.id)
+            return made
+
+        return self._once(key, (who.name, "exempt", scope, reason, duration, policies), once)
+
+    def revoke_exemption(self, who: Principal, exemption: str, reason: str) -> None:
+        """End an exemption."""
+        with self._open():
+            if self._exemptions.pop(exemption, None) is None:
+                raise NotFound(f"There is no exemption {exemption!r}.")
+            self._write(who.name, "revoke-exemption", reason=reason, detail=exemption)
+
+    def enforcement(self) -> Enforcement:
+        """Tell how the kill switch stands."""
+        with self._open():
+            return self._enforcement
+
+    def enforce(self, who: Principal, *, enabled: bool, reason: str) -> Enforcement:
+        """Turn the kill switch; off lifts everything automatic."""
+        with self._open():
+            self._enforcement = Enforcement(enabled, who.name, reason, self.now)
+            self._write(who.name, "enforce", reason=reason, detail=str(enabled))
+            for r in list(self._restrictions.values()):
+                if not enabled and r.automatic and r.state is State.ACTIVE:
+                    self._change(r, who.name, "lift", reason, state=State.LIFTED, ended=self.now)
+            return self._enforcement
+
+    # --- agents and collectors -------------------------------------------------------------------
+
+    def inventory(self) -> Inventory:
+        """Give all hosts and subjects."""
+        with self._open():
+            return self._inventory
+
+    def report_host(self, who: Principal, report: HostReport) -> HostProgram:
+        """Replace what is known of one host."""
+        del who
+        with self._open():
+            old, name = self._inventory, report.host.name
+            reported = {s.id for s in report.subjects}
+            hosts = (*(h for h in old.hosts if h.name != name), report.host)
+            others = (s for s in old.subjects if s.host != name and s.id not in reported)
+            self._take_over(hosts, (*others, *report.subjects))
+            known = self._hosts.get(name, HostStatus(name, 0.0, 0, 0, 0))
+            self._hosts[name] = replace(known, last_seen=self.now, subjects=len(report.subjects))
+            return self.program(name)
+
+    def program(self, host: str) -> HostProgram:
+        """Say what a host must carry."""
+        with self._open():
+            mine = [s for s in self._inventory.subjects if s.host == host]
+            if not any(h.name == host for h in self._inventory.hosts):
+                raise NotFound(f"There is no host {host!r}.")
+            ids = {s.id for s in mine}
+            bound = (
+                r
+                for r in self._restrictions.values()
+                if r.state is State.ACTIVE and r.actions and r.subject in ids
+            )
+            baselines = self._view.policies.baselines
+            ports = {p for c in self._collectors.values() for p in c.exact_ports}
+            return HostProgram(
+                host=host,
+                revision=self._host_revisions[host],
+                bindings=tuple(Binding(r.id, r.subject, r.actions, r.until - self.now) for r in bound),
+                baselines=tuple(b for b in baselines if any(b.scope.matches(s) for s in mine)),
+                exact_ports=tuple(sorted(ports)),
+            )
+
+    def receipts(
+        self, who: Principal, host: str, applied: int, receipts: tuple[Receipt, ...], problem: str
+    ) -> None:
+        """Take down what a host says it did."""
+        with self._open():
+            if host not in self._hosts:
+                raise NotFound(f"There is no host {host!r}.")
+            self._hosts[host] = replace(
+                self._hosts[host], last_seen=self.now, applied=applied, problem=problem
+            )
+            for receipt in receipts:
+                self._receive(who, receipt)
+
+    def evidence(self, who: Principal, evidence: tuple[Evidence, ...]) -> tuple[Verdict, ...]:
+        """Judge each piece; unknown subjects and policies are refused one by one."""
+        del who
+        with self._open():
+            return tuple(self._judge(e) for e in evidence)
+
+    def report_collector(self, who: Principal, report: CollectorReport) -> None:
+        """Replace what is known of one collector."""
+        del who
+        with self._open():
+            old = self._collectors.get(report.name)
+            self._collectors[report.name] = report
+            if old is None or old.exact_ports != report.exact_ports:
+                self._tell(*(f"host:{h.name}" for h in self._inventory.hosts))
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _open(self) -> threading.RLock:
+        if self.failure is not None:
+            raise self.failure
+        return self._lock
+
+    def _id(self, prefix: str) -> str:
+        self._ids += 1
+        return f"{prefix}-{self._ids}"
+
+    def _once(self, key: str, request: object, act: Callable[[], T]) -> T:
+        with self._open():
+            if key in self._answers:
+                first, answer = self._answers[key]
+                if first != request:
+                    raise Conflict("This idempotency key was used for another request.")
+                return answer  # type: ignore[no-any-return] # it is what this very request got
+            done = act()
+            if key:
+                self._answers[key] = (request, done)
+            return done
+
+    def _tell(self, *topics: str) -> None:
+        for topic in topics:
+            if topic.startswith("host:"):
+                self._host_revisions[topic.removeprefix("host:")] += 1
+            for callback in self._callbacks:
+                callback(topic)
+
+    def _write(self, author: str, verb: str, entry: Restriction | None = None, **more: str) -> None:
+        if entry is not None:
+            more |= {"restriction": entry.id, "subject": entry.subject}
+        self._journal.append(JournalEntry(len(self._journal) + 1, self.now, author, verb, **more))
+
+    def _new(
+        self,
+        subject: Subject,
+        author: str,
+        verb: str,
+        actions: tuple[Action, ...],
+        reason: str,
+        duration: float,
+        **more: Any,
+    ) -> Restriction:
+        self._revision += 1
+        fields: dict[str, Any] = {"state": State.ACTIVE, "until": self.now + duration} | more
+        entry = Restriction(
+            id=self._id("r"),
+            subject=subject.id,
+            actions=actions,
+            reason=reason,
+            author=author,
+            created=self.now,
+            duration=duration,
+            revision=self._revision,
+            project=subject.project,
+            host=subject.host,
+            **fields,
+        )
+        return self._keep(entry, author, verb, reason)
+
+    def _change(self, entry: Restriction, author: str, verb: str, reason: str, **to: Any) -> Restriction:
+        self._revision += 1
+        return self._keep(replace(entry, revision=self._revision, **to), author, verb, reason)
+
+    def _keep(self, entry: Restriction, author: str, verb: str, reason: str) -> Restriction:
+        self._restrictions[entry.id] = entry
+        self._write(author, verb, entry, reason=reason)
+        self._tell(*(f"host:{s.host}" for s in self._inventory.subjects if s.id == entry.subject))
+        return entry
+
+    def _in_state(self, restriction: str, state: State) -> Restriction:
+        entry = self.restriction(restriction)
+        if entry.state is not state:
+            raise Conflict(f"{restriction} is {entry.state.value}, not {state.value}.")
+        return entry
+
+    def _talkers(self) -> list[Talker]:
+        return [t for c in self._collectors.values() for t in c.talkers]
+
+    def _take_over(self, hosts: Iterable[Host], subjects: Iterable[Subject]) -> None:
+        old = self._inventory
+        new = Inventory(
+            old.version + 1,
+            tuple(sorted(hosts, key=lambda h: h.name)),
+            tuple(sorted(subjects, key=lambda s: s.id)),
+        )
+        if (new.hosts, new.subjects) == (old.hosts, old.subjects):
+            return
+        self._inventory = new
+        moved = set(new.subjects) ^ set(old.subjects)
+        self._tell("inventory", *sorted({f"host:{s.host}" for s in moved}))
+
+    def _receive(self, who: Principal, receipt: Receipt) -> None:
+        entry = self._restrictions.get(receipt.restriction)
+        if entry is None:
+            return
+        if receipt.in_force and not entry.in_force:
+            self._write(who.name, "receipt", entry, detail=str(to_plain(receipt)))
+        self._restrictions[entry.id] = replace(
+            entry,
+            in_force=entry.in_force or (receipt.time if receipt.in_force else 0.0),
+            dropped_packets=receipt.dropped_packets,
+            dropped_bytes=receipt.dropped_bytes,
+        )
+
+    def _judge(self, evidence: Evidence) -> Verdict:
+        policy = next((p for p in self._view.policies.policies if p.name == evidence.policy), None)
+        subject = next((s for s in self._inventory.subjects if s.id == evidence.subject), None)
+        if policy is None or subject is None:
+            return self._verdict(evidence, Outcome.REFUSED, reason="Nobody knows this subject or policy.")
+        if self._is_exempt(subject, policy.name):
+            return self._verdict(evidence, Outcome.REFUSED, reason="The subject is exempt.")
+        if policy.mode is Mode.WATCH or not self._enforcement.enabled:
+            self._write("policy:" + policy.name, "watch", subject=subject.id)
+            return self._verdict(evidence, Outcome.WATCHED)
+        return self._bind(evidence, policy, subject)
+
+    def _is_exempt(self, subject: Subject, policy: str) -> bool:
+        return subject.id in self.protected or any(
+            e.scope.matches(subject) and (not e.policies or policy in e.policies) for e in self.exemptions()
+        )
+
+    def _bind(self, evidence: Evidence, policy: Policy, subject: Subject) -> Verdict:
+        before = [
+            r
+            for r in self._restrictions.values()
+            if r.subject == subject.id and r.policy == policy.name and r.state is not State.REJECTED
+        ]
+        author, step = f"policy:{policy.name}", policy.ladder[min(len(before), len(policy.ladder) - 1)]
+        if before and before[-1].state is State.ACTIVE:
+            entry = before[-1]
+            until = self.now + entry.duration
+            self._change(entry, author, "extend", "It goes on.", until=until, evidence=evidence)
+            return self._verdict(evidence, Outcome.EXTENDED, entry.id)
+        if before and before[-1].state is State.PROPOSED:
+            return self._verdict(evidence, Outcome.PROPOSED, before[-1].id)
+        more: dict[str, Any] = {
+            "policy": policy.name,
+            "automatic": True,
+            "offence": len(before) + 1,
+            "evidence": evidence,
+        }
+        if policy.mode is Mode.PROPOSE:
+            more |= {"state": State.PROPOSED, "until": 0.0}
+        verb = "propose" if policy.mode is Mode.PROPOSE else "impose"
+        made = self._new(subject, author, verb, step.actions, policy.description, step.duration, **more)
+        warned = Outcome.IMPOSED if step.actions else Outcome.WARNED
+        return self._verdict(evidence, Outcome.PROPOSED if policy.mode is Mode.PROPOSE else warned, made.id)
+
+    def _verdict(
+        self, evidence: Evidence, outcome: Outcome, restriction: str = "", reason: str = ""
+    ) -> Verdict:
+        return Verdict(evidence.subject, evidence.policy, outcome, restriction, reason)
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _need(condition: bool, problem: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not condition:
+        raise Malformed("The request makes no sense.", problems=(problem,))
+
+
+def _page(found: list[Any], limit: int, marker: str) -> Page[Any]:
+    """Cut a list of things with ids; the marker is the id of the last one given."""
+    start = 0
+    if marker:
+        places = [i for i, item in enumerate(found) if str(item.id) == marker]
+        if not places:
+            raise Malformed(f"The marker {marker!r} leads nowhere.")
+        start = places[0] + 1
+    items = tuple(found[start : start + limit])
+    return Page(items, str(items[-1].id) if start + limit < len(found) else "")
