@@ -1,0 +1,312 @@
+"""One method per operation of the API."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+from sekisho.client.connections import Connections, Request
+from sekisho.client.problems import Answer, checked
+from sekisho.model.access import Role, Token
+from sekisho.model.errors import Malformed
+from sekisho.model.inventory import HostReport, Inventory, Subject
+from sekisho.model.plain import from_plain, to_plain
+from sekisho.model.policy import Exemption, Scope
+from sekisho.model.report import (
+    CollectorReport,
+    Enforcement,
+    Explanation,
+    HostProgram,
+    HostStatus,
+    PolicyView,
+    Status,
+    Talker,
+    Verdict,
+)
+from sekisho.model.restriction import Evidence, JournalEntry, Receipt, Restriction, State
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sekisho.model.policy import Action
+
+T = TypeVar("T")
+
+NOTHING = ("", None)
+
+
+class Client:
+    """Speaks to the keeper at `url` (http or https, a path in front is kept) with a bearer token.
+
+    `timeout` is in seconds for each step of a request; a long poll adds its `wait`. Every method
+    raises errors of `sekisho.model.errors`: Unavailable when nobody answered. Writes that take a
+    `key` make one up when none is given, so that a repeated request is never carried out twice.
+    `context` is for https with an authority of one's own.
+    """
+
+    def __init__(
+        self, url: str, token: str = "", timeout: float = 10.0, context: ssl.SSLContext | None = None
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Malformed(f"{url!r} is no address of a keeper; write it as http://HOST:PORT.")
+        self.url = url.rstrip("/")
+        self._path = parts.path.rstrip("/")
+        self._token = token.strip()
+        self._timeout = timeout
+        self._connections = Connections(url, context)
+
+    def close(self) -> None:
+        """Close every connection; whoever still waits for an answer gets Unavailable."""
+        self._connections.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def ready(self) -> tuple[str, ...]:
+        """List what is not ready; empty when all is well. Needs no token."""
+        answer = self._send("GET", "/readyz")
+        return () if answer.status == 200 else tuple(answer.json().get("problems", ()))
+
+    def metrics(self) -> str:
+        """Give the metrics in Prometheus' text format."""
+        return checked(self._send("GET", "/metrics")).body.decode()
+
+    def status(self) -> Status:
+        """Sum up the keeper."""
+        return self._get(Status, "status")
+
+    def hosts(self) -> tuple[HostStatus, ...]:
+        """List all hosts as the keeper knows them."""
+        return tuple(self._pages(HostStatus, "hosts", {}, 1000))
+
+    def subjects(
+        self, host: str = "", project: str = "", text: str = "", limit: int = 100
+    ) -> Iterator[Subject]:
+        """Go through subjects, `limit` to a page."""
+        return self._pages(Subject, "subjects", {"host": host, "project": project, "text": text}, limit)
+
+    def subject(self, subject: str) -> Subject:
+        """Find one subject."""
+        return self._get(Subject, f"subjects/{quote(subject)}")
+
+    def explain(self, subject: str) -> Explanation:
+        """Say why a subject is treated as it is."""
+        return self._get(Explanation, f"subjects/{quote(subject)}/explain")
+
+    def top(self, by: str = "egress_bps", limit: int = 20) -> tuple[Talker, ...]:
+        """List the greatest talkers by one of Talker's rates."""
+        answer = self._json("GET", "top", {"by": by, "limit": limit})
+        return from_plain(tuple[Talker, ...], answer["items"], "items")
+
+    def restrictions(
+        self, subject: str = "", policy: str = "", states: Sequence[State] = (), limit: int = 100
+    ) -> Iterator[Restriction]:
+        """Go through restrictions, `limit` to a page; no states means all of them."""
+        query = {"subject": subject, "policy": policy, "state": [State(s).value for s in states]}
+        return self._pages(Restriction, "restrictions", query, limit)
+
+    def restriction(self, restriction: str) -> Restriction:
+        """Find one restriction."""
+        return self._get(Restriction, f"restrictions/{_name(restriction)}")
+
+    def journal(self, restriction: str = "", subject: str = "", limit: int = 100) -> Iterator[JournalEntry]:
+        """Go through the journal, `limit` to a page."""
+        return self._pages(JournalEntry, "journal", {"restriction": restriction, "subject": subject}, limit)
+
+    def policies(self) -> PolicyView:
+        """Give the policies and baselines in force."""
+        return self._get(PolicyView, "policies")
+
+    def exemptions(self) -> tuple[Exemption, ...]:
+        """List all exemptions."""
+        return tuple(self._pages(Exemption, "exemptions", {}, 1000))
+
+    def enforcement(self) -> Enforcement:
+        """Tell how the kill switch stands."""
+        return self._get(Enforcement, "enforcement")
+
+    # --- deciding --------------------------------------------------------------------------------
+
+    def impose(
+        self, subject: str, actions: Sequence[Action], reason: str, duration: float, key: str = ""
+    ) -> Restriction:
+        """Bind a subject by hand for `duration` seconds; no actions is a warning."""
+        body = {"subject": subject, "actions": tuple(actions), "reason": reason, "duration": duration}
+        return self._write(Restriction, "restrictions", body, key)
+
+    def extend(
+        self, restriction: str, duration: float, reason: str, revision: int | None = None, key: str = ""
+    ) -> Restriction:
+        """Let it end `duration` seconds from now; Conflict when `revision` is given and not its own."""
+        match = {} if revision is None else {"If-Match": f'"{revision}"'}
+        body = {"duration": duration, "reason": reason}
+        return self._write(Restriction, f"restrictions/{_name(restriction)}/extend", body, key, match)
+
+    def lift(self, restriction: str, reason: str, key: str = "") -> Restriction:
+        """End a restriction now."""
+        return self._write(Restriction, f"restrictions/{_name(restriction)}/lift", {"reason": reason}, key)
+
+    def approve(self, restriction: str, reason: str = "", key: str = "") -> Restriction:
+        """Put a proposal in force."""
+        return self._write(Restriction, f"restrictions/{_name(restriction)}/approve", {"reason": reason}, key)
+
+    def reject(self, restriction: str, reason: str = "", key: str = "") -> Restriction:
+        """Turn a proposal down."""
+        return self._write(Restriction, f"restrictions/{_name(restriction)}/reject", {"reason": reason}, key)
+
+    def check_policies(self, text: str) -> tuple[str, ...]:
+        """List every problem of a policy file's text; empty when it is good."""
+        answer = self._send("POST", "/v1/policies/check", raw=text.encode(), repeatable=True)
+        return from_plain(tuple[str, ...], checked(answer).json()["problems"], "problems")
+
+    def reload_policies(self) -> PolicyView:
+        """Read the policy files anew; with problems the old ones stay in force."""
+        return from_plain(PolicyView, self._json("POST", "policies/reload"))
+
+    def exempt(
+        self, scope: Scope, reason: str, duration: float = 0.0, policies: Sequence[str] = (), key: str = ""
+    ) -> Exemption:
+        """Exempt a scope from policies (all when none are named); duration 0 is without end."""
+        body = {"scope": scope, "reason": reason, "duration": duration, "policies": tuple(policies)}
+        return self._write(Exemption, "exemptions", body, key)
+
+    def revoke_exemption(self, exemption: str, reason: str = "") -> None:
+        """End an exemption."""
+        self._json("DELETE", f"exemptions/{_name(exemption)}", {"reason": reason})
+
+    def enforce(self, *, enabled: bool, reason: str) -> Enforcement:
+        """Turn the kill switch: off lifts everything automatic."""
+        body = {"enabled": enabled, "reason": reason}
+        return from_plain(Enforcement, self._json("PUT", "enforcement", body=body))
+
+    def tokens(self) -> tuple[Token, ...]:
+        """List all tokens; never their secrets."""
+        return tuple(self._pages(Token, "tokens", {}, 1000))
+
+    def create_token(self, name: str, role: Role, host: str = "", duration: float = 0.0) -> tuple[Token, str]:
+        """Make a token; the second of the pair is the secret, told this once. Duration 0 is without end."""
+        body = {"name": name, "role": role, "host": host, "duration": duration}
+        answer = self._json("POST", "tokens", body=body)
+        return from_plain(Token, answer["token"]), str(answer["secret"])
+
+    def revoke_token(self, token: str) -> None:
+        """End a token."""
+        self._json("DELETE", f"tokens/{_name(token)}")
+
+    # --- agents and collectors -------------------------------------------------------------------
+
+    def inventory(self, version: int | None = None, wait: float = 0.0) -> Inventory | None:
+        """Give the inventory; None when it still is `version` after `wait` seconds."""
+        return self._follow(Inventory, "inventory", {"version": version, "wait": wait})
+
+    def follow_policies(self, version: int | None = None, wait: float = 0.0) -> PolicyView | None:
+        """Give the policies; None when they still are `version` after `wait` seconds."""
+        return self._follow(PolicyView, "policies", {"version": version, "wait": wait})
+
+    def report_host(self, report: HostReport) -> HostProgram:
+        """Tell all about a host; learn what it must carry."""
+        answer = self._json("PUT", f"hosts/{_name(report.host.name)}", body=report)
+        return from_plain(HostProgram, answer)
+
+    def program(self, host: str, revision: int | None = None, wait: float = 0.0) -> HostProgram | None:
+        """Say what a host must carry; None when that still is `revision` after `wait` seconds."""
+        path = f"hosts/{_name(host)}/program"
+        return self._follow(HostProgram, path, {"revision": revision, "wait": wait})
+
+    def receipts(self, host: str, applied: int, receipts: Sequence[Receipt] = (), problem: str = "") -> None:
+        """Tell what a host did: the revision it carries, a receipt per restriction, what is wrong."""
+        body = {"applied": applied, "receipts": tuple(receipts), "problem": problem}
+        self._json("POST", f"hosts/{_name(host)}/receipts", body=body)
+
+    def evidence(self, evidence: Sequence[Evidence]) -> tuple[Verdict, ...]:
+        """Hand in evidence; learn what became of each piece, in the same order."""
+        return from_plain(tuple[Verdict, ...], self._json("POST", "evidence", body=tuple(evidence)))
+
+    def report_collector(self, report: CollectorReport) -> None:
+        """Tell how a collector fares."""
+        self._json("PUT", f"collectors/{_name(report.name)}", body=report)
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _get(self, kind: type[T], path: str) -> T:
+        return from_plain(kind, self._json("GET", path))
+
+    def _write(
+        self, kind: type[T], path: str, body: object, key: str, headers: Mapping[str, str] | None = None
+    ) -> T:
+        keyed = {**(headers or {}), "Idempotency-Key": key or uuid.uuid4().hex}
+        return from_plain(kind, self._json("POST", path, body=body, headers=keyed))
+
+    def _follow(self, kind: type[T], path: str, query: Mapping[str, Any]) -> T | None:
+        answer = self._send("GET", f"/v1/{path}", query, wait=query["wait"])
+        return None if answer.status == 304 else from_plain(kind, checked(answer).json())
+
+    def _pages(self, kind: type[T], path: str, query: Mapping[str, Any], limit: int) -> Iterator[T]:
+        marker = ""
+        while True:
+            page = self._json("GET", path, {**query, "limit": limit, "marker": marker})
+            for item in page["items"]:
+                yield from_plain(kind, item)
+            marker = page["next"]
+            if not marker:
+                return
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        raw = None if body is None else _plain_json(body)
+        answer = checked(self._send(method, f"/v1/{path}", query, raw, headers))
+        return answer.json() if answer.body else None
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        wait: float = 0.0,
+        repeatable: bool = False,
+    ) -> Answer:
+        asked = {k: v for k, v in (query or {}).items() if v not in NOTHING}
+        more = dict(headers or {})
+        if self._token:
+            more["Authorization"] = f"Bearer {self._token}"
+        if raw is not None:
+            more["Content-Type"] = "text/plain; charset=utf-8" if repeatable else "application/json"
+        request = Request(
+            method=method,
+            target=f"{self._path}{path}" + (f"?{urlencode(asked, doseq=True)}" if asked else ""),
+            headers=more,
+            body=raw,
+            timeout=self._timeout + wait,
+            # A PUT replaces the whole with the same again: repeating it changes nothing.
+            repeatable=repeatable or method in ("GET", "PUT") or "Idempotency-Key" in more,
+        )
+        return self._connections.deliver(request)
+
+
+def _name(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _plain_json(body: object) -> bytes:
+    try:
+        return json.dumps(to_plain(body), allow_nan=False).encode()
+    except ValueError as error:
+        raise Malformed("A number to be sent is not finite.") from error

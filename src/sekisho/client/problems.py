@@ -1,0 +1,95 @@
+"""Answers of the keeper, and the problem documents (RFC 9457) among them mapped back to the error tree."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sekisho.model.errors import (
+    Conflict,
+    Forbidden,
+    Malformed,
+    NotFound,
+    Refused,
+    SekishoError,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
+)
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+PROBLEM = "urn:sekisho:problem:"
+ERRORS: dict[str, type[SekishoError]] = {
+    "malformed": Malformed,
+    "not-found": NotFound,
+    "conflict": Conflict,
+    "unauthenticated": Unauthenticated,
+    "forbidden": Forbidden,
+    "unsupported": Unsupported,
+    "refused": Refused,
+    "unavailable": Unavailable,
+}
+# For answers that do not come from a keeper (a proxy, a load balancer).
+STATUSES = {
+    400: "malformed",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not-found",
+    409: "conflict",
+    412: "conflict",
+    413: "malformed",
+    415: "malformed",
+    422: "malformed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, read to its end."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+    def json(self) -> Any:
+        """Give the body's JSON value; Unavailable when it is something else."""
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise Unavailable("The keeper's answer is not JSON; is this its address?") from error
+
+
+def checked(answer: Answer) -> Answer:
+    """Pass good answers on; raise what the others say."""
+    if answer.status < 300:
+        return answer
+    raise _error(answer)
+
+
+def _error(answer: Answer) -> SekishoError:
+    """Map a problem document, or a stranger's answer, back to the error tree."""
+    problem: Any = {}
+    with suppress(ValueError):
+        problem = json.loads(answer.body)
+    if not isinstance(problem, dict):
+        problem = {}
+    name = str(problem.get("type", "")).removeprefix(PROBLEM)
+    kind = ERRORS.get(name) or ERRORS[STATUSES.get(answer.status, "unavailable")]
+    detail = str(problem.get("detail") or f"The keeper answered with status {answer.status}.")
+    reference = problem.get("reference")
+    fixer = f"{detail} (Look for {reference} in the keeper's log.)" if reference else detail
+    if kind is Malformed:
+        return Malformed(detail, fixer, tuple(str(p) for p in problem.get("problems", ())))
+    if kind is Unavailable:
+        return Unavailable(detail, fixer, _retry_after(answer))
+    return kind(detail, fixer)
+
+
+def _retry_after(answer: Answer) -> float:
+    with suppress(ValueError):
+        return float(answer.headers.get("Retry-After", ""))
+    return 1.0
