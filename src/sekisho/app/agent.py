@@ -1,0 +1,225 @@
+"""The agent of one host: carries on its switch what the keeper has in the ledger for it.
+
+One loop converges; everything else only wakes it: a program from the keeper, an event of the
+switch's database, the next end of a restriction, or 30 seconds gone by. All deadlines are kept in
+seconds since boot, which no step of the wall clock moves.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from sekisho.app import memory as kept
+from sekisho.app.process import Troubles, spawn
+from sekisho.app.settings import host_name
+from sekisho.model.errors import NotFound, SekishoError
+from sekisho.model.inventory import Host, HostReport, Subject, Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sekisho.app.clock import Clock
+    from sekisho.client import Client
+    from sekisho.model.report import HostProgram
+    from sekisho.model.restriction import Receipt
+
+log = logging.getLogger("sekisho.agent")
+
+# How long to wait before trying again what the switch could not do just now.
+RETRY = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """One host's agent.
+
+    `host` is the name it reports under, `addresses` where its datagrams come from (empty: known by
+    their observation domain alone). `every` is how often it looks anyway, `counters_every` how often
+    while something is in force, both in seconds. `state` is where it keeps what it was told.
+    """
+
+    host: str = field(default_factory=host_name)
+    addresses: tuple[str, ...] = ()
+    bridges: tuple[str, ...] = ("br-int",)
+    run_dir: str = "/var/run/openvswitch"
+    state: str = "/var/lib/sekisho"
+    every: float = 30.0
+    counters_every: float = 5.0
+    wait: float = 30.0
+
+
+class Switch(Protocol):
+    """One bridge, as the agent sees it."""
+
+    bridge: str
+
+    def carry(self, subjects: Sequence[Subject], memory: kept.Memory, now: float) -> tuple[Receipt, ...]:
+        """Make the bridge carry what the memory holds for these subjects; say what it did."""
+        ...
+
+    def export(self) -> Telemetry:
+        """Point the bridge's flow export at the collector, and say what it exports."""
+        ...
+
+
+class Ports(Protocol):
+    """The switch's database, as the agent sees it."""
+
+    def subjects(self) -> tuple[Subject, ...]:
+        """List the subjects on this host now."""
+        ...
+
+    def listen(self, callback: Callable[[], None]) -> None:
+        """Call back, from any thread, when a port was added, changed or removed, or the switch restarted."""
+        ...
+
+    def close(self) -> None:
+        """Stop."""
+        ...
+
+
+class Agent:
+    """Keeps one host right; thread-safe."""
+
+    def __init__(
+        self, settings: AgentSettings, client: Client, clock: Clock, ports: Ports, switches: Sequence[Switch]
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._clock = clock
+        self._ports = ports
+        self._switches = switches
+        self._path = Path(settings.state) / "agent.json"
+        self._lock = threading.Lock()
+        self._memory: kept.Memory | None = None
+        self._telemetry: dict[str, Telemetry] = {}
+        self._host_report: HostReport | None = None
+        self._receipts: tuple[Receipt, ...] = ()
+        self._in_force: frozenset[tuple[str, bool, str]] = frozenset()
+        self._applied = 0
+        self._problem = ""
+        self._wake = threading.Event()
+        self._report_due = threading.Event()
+        self._receipts_due = threading.Event()
+        self.stop = threading.Event()
+        self.troubles = Troubles(log)
+
+    def run(self) -> None:
+        """Keep the host right until `stop`."""
+        Path(self._settings.state).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._memory = kept.load(self._path, self._clock.boot, self._clock.passed())
+        self._ports.listen(self._wake.set)
+        for name, task in (
+            ("reporting to the keeper", self._report),
+            ("following the keeper", self._follow),
+            ("sending receipts", self._send_receipts),
+        ):
+            spawn(self.stop, self.troubles, name, task)
+        self._wake.set()
+        try:
+            while not self.stop.is_set():
+                self._wake.wait(self._idle())
+                self._wake.clear()
+                self.converge()
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Stop; what is in force stays in force until its end."""
+        self.stop.set()
+        for event in (self._wake, self._report_due, self._receipts_due):
+            event.set()
+        self._ports.close()
+
+    def _idle(self) -> float:
+        """Tell how long nothing needs doing: until the next end, at most `every` seconds."""
+        memory, passed = self._memory, self._clock.passed()
+        ends = [h.deadline - passed for h in memory.held if h.deadline > passed] if memory else []
+        every = self._settings.counters_every if ends else self._settings.every
+        return max(0.0, min([*ends, every]))
+
+    def converge(self) -> None:
+        """Make every bridge right, once; what failed is tried again at once."""
+        memory = self._memory
+        receipts: list[Receipt] = []
+        try:
+            subjects = self._ports.subjects()
+            for switch in self._switches:
+                if memory is not None:
+                    # Without a word from the keeper nothing is known, so nothing is removed either.
+                    here = tuple(s for s in subjects if s.bridge == switch.bridge)
+                    receipts += switch.carry(here, memory, self._clock.passed())
+                self._telemetry[switch.bridge] = switch.export()
+        except SekishoError as error:
+            self._problem = error.fixer
+            self.troubles.begin("converging", error.fixer)
+            self.stop.wait(RETRY)
+            self._wake.set()
+            return
+        self._problem = ""
+        self.troubles.end("converging")
+        self._publish(subjects, tuple(receipts), memory.revision if memory else 0)
+
+    def _publish(self, subjects: tuple[Subject, ...], receipts: tuple[Receipt, ...], revision: int) -> None:
+        """Hand what this round saw to the threads that tell the keeper."""
+        host = Host(self._settings.host, self._settings.addresses, tuple(self._telemetry.values()))
+        report = HostReport(host, subjects)
+        in_force = frozenset((r.restriction, r.in_force, r.problem) for r in receipts)
+        if report != self._host_report:
+            self._host_report = report
+            self._report_due.set()
+        news = in_force != self._in_force or revision != self._applied
+        self._receipts, self._in_force, self._applied = receipts, in_force, revision
+        if news:
+            self._receipts_due.set()
+
+    # --- talking to the keeper, each in its own thread ------------------------------------------
+
+    def _report(self) -> None:
+        self._report_due.wait(self._settings.every)
+        self._report_due.clear()
+        if self._host_report is None or self.stop.is_set():
+            return
+        try:
+            self._learn(self._client.report_host(self._host_report))
+        except SekishoError:
+            self._report_due.set()
+            raise
+
+    def _follow(self) -> None:
+        revision = self._memory.revision if self._memory else -1
+        try:
+            program = self._client.program(self._settings.host, revision, self._settings.wait)
+        except NotFound:
+            # A keeper that has restarted wants to hear of us first.
+            self._report_due.set()
+            self.stop.wait(0.2)
+            return
+        if program is not None:
+            self._learn(program)
+
+    def _learn(self, program: HostProgram) -> None:
+        with self._lock:
+            if self._memory is not None and self._memory.revision == program.revision:
+                return
+            memory = kept.learn(program, self._clock.boot, self._clock.passed())
+            # The switch first: a full disk must not keep a decision from being carried out.
+            self._memory = memory
+            self._wake.set()
+            try:
+                kept.save(self._path, memory)
+            except OSError as error:
+                self.troubles.begin("writing the state file", error)
+            else:
+                self.troubles.end("writing the state file")
+
+    def _send_receipts(self) -> None:
+        self._receipts_due.wait(self._settings.counters_every)
+        self._receipts_due.clear()
+        if self._host_report is None or self.stop.is_set():
+            return
+        self._client.receipts(self._settings.host, self._applied, self._receipts, self._problem)

@@ -1,0 +1,154 @@
+"""Keeper, collector and agent of one machine, started together and kept running."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sekisho.ledger.ledger import Ledger
+from sekisho.model.access import Role
+from sekisho.model.errors import SekishoError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sekisho.app.clock import Clock
+
+log = logging.getLogger("sekisho.up")
+
+# Who needs a token of its own, and what it may do with it.
+TOKENS = {"admin": Role.ADMIN, "collector": Role.AGENT, "agent": Role.AGENT}
+# A process that dies is started again after so many seconds, doubled each time up to the second.
+RESTART = (0.5, 10.0)
+# How long a process has to end by itself before it is killed.
+GRACE = 5.0
+
+
+def ledger_url(state: Path) -> str:
+    """Say where the ledger of a state folder is."""
+    return f"sqlite:///{state / 'ledger.db'}"
+
+
+def prepare(state: Path, url: str, clock: Clock) -> dict[str, Path]:
+    """Make the state folder and the token of each process; give the token files by name.
+
+    Also writes ``client.toml`` for the command line (SEKISHO_CLIENT). All are readable by the owner alone.
+    """
+    folder = state / "tokens"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ledger = Ledger(ledger_url(state))
+    try:
+        files = {name: folder / name for name in TOKENS}
+        for name, role in TOKENS.items():
+            if not _works(ledger, files[name], clock.now()):
+                _, secret = ledger.create_token(name, role, "up", clock.now())
+                _write_secret(files[name], secret)
+    finally:
+        ledger.close()
+    _write_secret(
+        state / "client.toml",
+        f"url = {json.dumps(url)}\ntoken_file = {json.dumps(str(files['admin'].resolve()))}\n",
+    )
+    return files
+
+
+def _works(ledger: Ledger, file: Path, now: float) -> bool:
+    try:
+        ledger.authenticate(file.read_text().strip(), now)
+    except (OSError, SekishoError):
+        return False
+    return True
+
+
+def _write_secret(file: Path, text: str) -> None:
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as out:
+        out.write(text)
+
+
+@dataclass(slots=True)
+class Child:
+    """One process to keep running: what to start, which file descriptors it inherits, its environment."""
+
+    name: str
+    argv: Sequence[str]
+    fds: Sequence[int] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    output: Path | None = None
+    process: subprocess.Popen[bytes] | None = None
+    starts: int = 0
+    due: float = 0.0
+
+    def start(self) -> None:
+        """Start it, with its output appended to its file if it has one."""
+        env = {**os.environ, **self.env}
+        self.starts += 1
+        if self.output is None:
+            self.process = subprocess.Popen(self.argv, pass_fds=self.fds, env=env)  # noqa: S603 - our own command
+            return
+        with self.output.open("ab") as out:
+            self.process = subprocess.Popen(  # noqa: S603 - our own command
+                self.argv, pass_fds=self.fds, env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL
+            )
+
+
+def command(*words: str) -> list[str]:
+    """Give the command line of one of our own processes."""
+    return [sys.executable, "-m", "sekisho.app.main", *words]
+
+
+class Supervisor:
+    """Starts children in order, starts again what dies, ends all in the reverse order."""
+
+    def __init__(self, children: Sequence[Child]) -> None:
+        self.children = children
+
+    def start(self) -> None:
+        """Start all."""
+        for child in self.children:
+            child.start()
+
+    def watch(self) -> None:
+        """Look once; start again what has died and waited long enough."""
+        now = time.monotonic()
+        for child in self.children:
+            if child.process is None or child.process.poll() is None:
+                continue
+            if not child.due:
+                wait = min(RESTART[1], RESTART[0] * 2 ** min(child.starts - 1, 8))
+                child.due = now + wait
+                log.error("%s ended with %d; again in %.1f s", child.name, child.process.returncode, wait)
+            elif now >= child.due:
+                child.due = 0.0
+                child.start()
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep all running until `stop`."""
+        self.start()
+        try:
+            while not stop.wait(0.2):
+                self.watch()
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """End all: ask, then kill whoever has not listened."""
+        for child in reversed(self.children):
+            if child.process is not None and child.process.poll() is None:
+                child.process.terminate()
+        for child in reversed(self.children):
+            if child.process is None:
+                continue
+            try:
+                child.process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()

@@ -1,0 +1,203 @@
+"""The collector: hears flow datagrams, judges each second, and tells the keeper what it found."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sekisho.app.process import Troubles, spawn
+from sekisho.detect.window import Detection
+from sekisho.flows.decode import Decoder
+from sekisho.flows.exporters import Exporters
+from sekisho.flows.receive import Receiver
+from sekisho.flows.resolve import Resolver
+from sekisho.model.inventory import Inventory
+from sekisho.model.policy import PolicySet
+from sekisho.model.report import CollectorReport
+
+if TYPE_CHECKING:
+    from sekisho.app.clock import Clock
+    from sekisho.app.settings import CollectorSettings
+    from sekisho.client import Client
+    from sekisho.model.restriction import Evidence
+    from sekisho.tables import Burst
+
+log = logging.getLogger("sekisho.collector")
+
+# Evidence that waits for a keeper that is away: one per subject and policy, the newest.
+PENDING = 20_000
+# The keeper takes so many pieces of evidence in one request.
+CHUNK = 500
+
+
+@dataclass(slots=True)
+class Outbox:
+    """Evidence on its way to the keeper; newer evidence of the same crossing takes the older's place."""
+
+    pending: dict[tuple[str, str], Evidence] = field(default_factory=dict)
+    dropped: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    filled: threading.Event = field(default_factory=threading.Event)
+
+    def put(self, found: list[Evidence]) -> None:
+        """Queue what was found; what does not fit is counted."""
+        if not found:
+            return
+        with self.lock:
+            for evidence in found:
+                key = (evidence.subject, evidence.policy)
+                if len(self.pending) >= PENDING and key not in self.pending:
+                    self.dropped += 1
+                    continue
+                self.pending[key] = evidence
+        self.filled.set()
+
+    def take(self) -> list[Evidence]:
+        """Take the next chunk out, oldest first."""
+        with self.lock:
+            keys = list(self.pending)[:CHUNK]
+            return [self.pending.pop(k) for k in keys]
+
+    def give_back(self, chunk: list[Evidence]) -> None:
+        """Put a chunk that could not be sent back, unless newer evidence has come meanwhile."""
+        with self.lock:
+            for evidence in chunk:
+                self.pending.setdefault((evidence.subject, evidence.policy), evidence)
+        self.filled.set()
+
+
+class Collector:
+    """One worker: a receiver, decoders, a resolver and the detection, and threads that talk to the keeper."""
+
+    def __init__(self, settings: CollectorSettings, client: Client, clock: Clock) -> None:
+        self._settings = settings
+        self._client = client
+        self._clock = clock
+        self._exporters = Exporters(settings.exporters)
+        self._decoder = Decoder(self._exporters, settings.decode)
+        self._inventory = Inventory()
+        self._resolver = Resolver(settings.resolve, self._inventory, self._exporters)
+        self._detection = Detection(settings.detect, PolicySet())
+        self._news: dict[str, Inventory | PolicySet] = {}
+        self._outbox = Outbox()
+        self._report = CollectorReport(settings.name, 0.0)
+        self._seconds = {"busy": 0.0, "late": 0.0}
+        self.stop = threading.Event()
+        self.troubles = Troubles(log)
+        self.receiver = Receiver(settings.receive)
+
+    def run(self) -> None:
+        """Hear, decode, resolve, count; judge each second; until `stop`."""
+        self._spawn_talkers()
+        due = self._clock.now() + 1.0
+        try:
+            while not self.stop.is_set():
+                if self.receiver.wait(max(0.0, min(0.2, due - self._clock.now()))):
+                    self._hear(due)
+                now = self._clock.now()
+                if now >= due:
+                    self._judge(now)
+                    due = max(due + 1.0, now)
+        finally:
+            self.stop.set()
+            self._outbox.filled.set()
+            self.receiver.close()
+
+    def _hear(self, due: float) -> None:
+        while (now := self._clock.now()) < due:
+            burst = self.receiver.receive(now)
+            if burst is None:
+                return
+            self._count(burst, now)
+
+    def _count(self, burst: Burst, now: float) -> None:
+        batch = self._decoder.decode(burst, now)
+        if len(batch):
+            self._resolver.resolve(batch)
+            self._detection.add(batch)
+
+    def _judge(self, now: float) -> None:
+        began = time.perf_counter()
+        self._replace()
+        self._outbox.put(self._detection.close(now))
+        self._report = CollectorReport(
+            self._settings.name,
+            now,
+            self._exporters.report(),
+            self._detection.talkers(self._settings.talkers),
+            self._detection.exact_ports,
+            self._counters(),
+        )
+        self._seconds["busy"] += time.perf_counter() - began
+
+    def _replace(self) -> None:
+        """Take over what the threads have fetched, between two bursts."""
+        news, self._news = self._news, {}
+        for new in news.values():
+            match new:
+                case PolicySet():
+                    self._detection.replace_policies(new)
+                case Inventory():
+                    self._inventory = new
+                    self._resolver = Resolver(self._settings.resolve, new, self._exporters)
+                    self._detection.replace_inventory(new)
+
+    def _counters(self) -> dict[str, float]:
+        return {
+            **self._decoder.counters(),
+            **{f"resolve.{k}": float(v) for k, v in self._resolver.counters.items()},
+            **{f"detect.{k}": float(v) for k, v in self._detection.counters().items()},
+            **{f"trouble.{k}": float(v) for k, v in self.troubles.counts.items()},
+            "receive.dropped": float(self.receiver.dropped),
+            "tick.seconds": self._seconds["busy"],
+            "evidence.dropped": float(self._outbox.dropped),
+            "evidence.waiting": float(len(self._outbox.pending)),
+        }
+
+    # --- talking to the keeper, each in its own thread ------------------------------------------
+
+    def _spawn_talkers(self) -> None:
+        for name, task in (
+            ("following the inventory", self._follow_inventory),
+            ("following the policies", self._follow_policies),
+            ("sending evidence", self._send_evidence),
+            ("reporting", self._send_report),
+        ):
+            spawn(self.stop, self.troubles, name, task)
+
+    def _follow_inventory(self) -> None:
+        seen = self._news.get("inventory", self._inventory)
+        new = self._client.inventory(seen.version, self._settings.wait)
+        if new is not None:
+            self._news["inventory"] = new
+            # until the loop has taken it over, do not ask for the same one again
+            while "inventory" in self._news and not self.stop.wait(0.05):
+                pass
+
+    def _follow_policies(self) -> None:
+        view = self._client.follow_policies(self._policies_version, self._settings.wait)
+        if view is not None:
+            self._policies_version = view.policies.version
+            self._news["policies"] = view.policies
+
+    _policies_version = -1
+
+    def _send_evidence(self) -> None:
+        self._outbox.filled.wait(1.0)
+        self._outbox.filled.clear()
+        while chunk := self._outbox.take():
+            try:
+                verdicts = self._client.evidence(tuple(chunk))
+            except Exception:
+                self._outbox.give_back(chunk)
+                raise
+            for verdict in verdicts:
+                log.info("%s %s: %s %s", verdict.subject, verdict.policy, verdict.outcome, verdict.reason)
+
+    def _send_report(self) -> None:
+        if self._report.time:
+            self._client.report_collector(self._report)
+        self.stop.wait(self._settings.report_every)

@@ -1,0 +1,392 @@
+"""The keeper: answers the API from the ledger, the fleet and the policies, and lets restrictions end on time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import sekisho
+from sekisho.app.fleet import Fleet
+from sekisho.app.rules import Rules
+from sekisho.app.verdicts import Verdicts
+from sekisho.model.errors import Unavailable
+from sekisho.model.plain import to_plain
+from sekisho.model.report import (
+    CollectorReport,
+    Enforcement,
+    Explanation,
+    HostProgram,
+    Page,
+    PolicyView,
+    Status,
+    Talker,
+    Verdict,
+)
+from sekisho.model.restriction import Binding, Evidence, JournalEntry, Receipt, Restriction, State
+
+if TYPE_CHECKING:
+    from sekisho.app.clock import Clock
+    from sekisho.app.settings import KeeperSettings
+    from sekisho.ledger.ledger import Ledger
+    from sekisho.model.access import Principal, Role, Token
+    from sekisho.model.inventory import HostReport, Inventory, Subject
+    from sekisho.model.policy import Action, Exemption, Scope
+
+log = logging.getLogger("sekisho.keeper")
+
+# A host or collector not heard of for so long is named in `status`.
+SILENT = 60.0
+# Turned-away requests of one kind are journaled once in so many seconds, and counted in between.
+DENIED_EVERY = 60.0
+
+
+class Keeper:
+    """Implements `api.keeper.Keeper`; thread-safe."""
+
+    def __init__(self, settings: KeeperSettings, ledger: Ledger, clock: Clock) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._clock = clock
+        self._listeners: list[Callable[[str], None]] = []
+        self._fleet = Fleet(clock.now(), self._notify)
+        self._rules = Rules(settings.policies, clock.now())
+        self._verdicts = Verdicts(settings, ledger, self._fleet)
+        self._denied: dict[tuple[str, str], tuple[float, int]] = {}
+        self._denied_lock = threading.Lock()
+        self.totals: dict[str, float] = {}
+
+    # --- time ----------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Let end what has ended; to be called a few times a second."""
+        step = self._clock.stepped()
+        if step:
+            log.warning("the clock was stepped by %+.1f s: every end moves with it", step)
+            self._ledger.shift(step, author="keeper", now=self._clock.now())
+        if step:
+            self._remember_clock()
+        expired = self._ledger.expire(self._clock.now())
+        if expired:
+            self._fleet.touch({r.subject for r in expired}, {r.host for r in expired})
+        for gone in self._fleet.forget_hosts(self._clock.now() - self._settings.forget_host):
+            log.warning("host %s has not reported for %.0f s: forgotten", gone, self._settings.forget_host)
+
+    # --- who asks ------------------------------------------------------------------------------
+
+    def authenticate(self, secret: str) -> Principal:
+        return self._ledger.authenticate(secret, self._clock.now())
+
+    def denied(self, name: str, what: str, why: str) -> None:
+        now, key = self._clock.now(), (name, why)
+        self._count("denied")
+        with self._denied_lock:
+            since, times = self._denied.get(key, (0.0, 0))
+            self._denied[key] = (since, times + 1)
+            if now - since < DENIED_EVERY or len(self._denied) > 1000:
+                return
+            self._denied[key] = (now, 0)
+        self._ledger.write_journal(
+            now, name, "deny", reason=why, detail=json.dumps({"request": what, "before": times})
+        )
+
+    def listen(self, callback: Callable[[str], None]) -> None:
+        self._listeners.append(callback)
+
+    def _notify(self, topic: str) -> None:
+        for callback in self._listeners:
+            callback(topic)
+
+    def _count(self, name: str, n: float = 1.0) -> None:
+        self.totals[name] = self.totals.get(name, 0.0) + n
+
+    # --- subjects ------------------------------------------------------------------------------
+
+    def subjects(self, host: str, project: str, text: str, limit: int, marker: str) -> Page[Subject]:
+        found = sorted(
+            (s for s in self._fleet.inventory.subjects if s.id > marker and _fits(s, host, project, text)),
+            key=lambda s: s.id,
+        )
+        page = tuple(found[:limit])
+        return Page(page, page[-1].id if len(found) > limit else "")
+
+    def subject(self, subject: str) -> Subject:
+        return self._fleet.subject(subject)
+
+    def inventory(self) -> Inventory:
+        return self._fleet.inventory
+
+    def top(self, by: str, limit: int) -> tuple[Talker, ...]:
+        talkers = self._talkers().values()
+        return tuple(sorted(talkers, key=lambda t: -float(getattr(t, by)))[:limit])
+
+    def explain(self, subject: str) -> Explanation:
+        found = self._fleet.subject(subject)
+        now = self._clock.now()
+        restrictions = self._ledger.restrictions(subject, "", (), 50, "").items
+        order = {State.ACTIVE: 0, State.PROPOSED: 1}
+        return Explanation(
+            found,
+            tuple(sorted(restrictions, key=lambda r: (order.get(r.state, 2), -r.created))),
+            tuple(b for b in self._rules.policies.baselines if b.scope.matches(found)),
+            tuple(e for e in self._ledger.exemptions(now) if e.scope.matches(found)),
+            self._ledger.journal("", subject, 50, "").items,
+            self._talkers().get(subject),
+        )
+
+    def _talkers(self) -> dict[str, Talker]:
+        """Join what the collectors report of each subject; with several, the largest."""
+        found: dict[str, Talker] = {}
+        for report in self._fleet.collectors:
+            for talker in report.talkers:
+                other = found.get(talker.subject)
+                if (
+                    other is None
+                    or talker.egress_bps + talker.ingress_bps > other.egress_bps + other.ingress_bps
+                ):
+                    found[talker.subject] = talker
+        return found
+
+    # --- restrictions --------------------------------------------------------------------------
+
+    def restrictions(
+        self, subject: str, policy: str, states: tuple[State, ...], limit: int, marker: str
+    ) -> Page[Restriction]:
+        return self._ledger.restrictions(subject, policy, states, limit, marker)
+
+    def restriction(self, restriction: str) -> Restriction:
+        return self._ledger.restriction(restriction)
+
+    def impose(
+        self,
+        who: Principal,
+        subject: str,
+        actions: tuple[Action, ...],
+        reason: str,
+        duration: float,
+        key: str,
+    ) -> Restriction:
+        found = self._fleet.subject(subject)
+        return self._changed(
+            self._ledger.impose(
+                subject,
+                actions,
+                reason,
+                who.name,
+                duration,
+                self._clock.now(),
+                project=found.project,
+                host=found.host,
+                key=key,
+            )
+        )
+
+    def extend(
+        self, who: Principal, restriction: str, duration: float, reason: str, revision: int | None, key: str
+    ) -> Restriction:
+        now = self._clock.now()
+        return self._changed(
+            self._ledger.extend(restriction, duration, who.name, reason, now, revision=revision, key=key)
+        )
+
+    def lift(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
+        return self._changed(self._ledger.lift(restriction, who.name, reason, self._clock.now(), key=key))
+
+    def approve(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
+        return self._changed(self._ledger.approve(restriction, who.name, reason, self._clock.now(), key=key))
+
+    def reject(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
+        return self._changed(self._ledger.reject(restriction, who.name, reason, self._clock.now(), key=key))
+
+    def journal(self, restriction: str, subject: str, limit: int, marker: str) -> Page[JournalEntry]:
+        return self._ledger.journal(restriction, subject, limit, marker)
+
+    def _changed(self, restriction: Restriction) -> Restriction:
+        self._fleet.touch((restriction.subject,), (restriction.host,))
+        return restriction
+
+    # --- policies ------------------------------------------------------------------------------
+
+    def policies(self) -> PolicyView:
+        return self._rules.view()
+
+    def check_policies(self, text: str) -> tuple[str, ...]:
+        return self._rules.check(text)
+
+    def reload_policies(self, who: Principal) -> PolicyView:
+        now = self._clock.now()
+        changed = self._rules.reload(now)
+        view = self._rules.view()
+        detail = json.dumps({"version": view.policies.version, "problems": view.problems})
+        self._ledger.write_journal(now, who.name, "reload-policies", detail=detail)
+        if changed:
+            self._notify("policies")
+            self._fleet.touch_all()
+        return view
+
+    # --- exemptions, enforcement ---------------------------------------------------------------
+
+    def exemptions(self) -> tuple[Exemption, ...]:
+        return self._ledger.exemptions(self._clock.now())
+
+    def exempt(
+        self, who: Principal, scope: Scope, reason: str, duration: float, policies: tuple[str, ...], key: str
+    ) -> Exemption:
+        now = self._clock.now()
+        until = now + duration if duration else 0.0
+        return self._ledger.exempt(scope, reason, who.name, now, until=until, policies=policies, key=key)
+
+    def revoke_exemption(self, who: Principal, exemption: str, reason: str) -> None:
+        self._ledger.revoke_exemption(exemption, who.name, reason, self._clock.now())
+
+    def enforcement(self) -> Enforcement:
+        return self._ledger.enforcement()
+
+    def enforce(self, who: Principal, *, enabled: bool, reason: str) -> Enforcement:
+        now = self._clock.now()
+        lifted = self._ledger.set_enforcement(enabled=enabled, author=who.name, reason=reason, now=now)
+        self._fleet.touch({r.subject for r in lifted}, {r.host for r in lifted})
+        return self._ledger.enforcement()
+
+    # --- tokens --------------------------------------------------------------------------------
+
+    def tokens(self) -> tuple[Token, ...]:
+        return self._ledger.tokens()
+
+    def create_token(
+        self, who: Principal, name: str, role: Role, host: str, duration: float
+    ) -> tuple[Token, str]:
+        now = self._clock.now()
+        until = now + duration if duration else 0.0
+        return self._ledger.create_token(name, role, who.name, now, host=host, until=until)
+
+    def revoke_token(self, who: Principal, token: str) -> None:
+        self._ledger.revoke_token(token, who.name, self._clock.now())
+
+    # --- hosts and collectors ------------------------------------------------------------------
+
+    def report_host(self, who: Principal, report: HostReport) -> HostProgram:
+        name = report.host.name
+        if self._fleet.report_host(report, self._clock.now()):
+            log.info("%s reports host %s with %d subjects", who.name, name, len(report.subjects))
+        return self.program(name)
+
+    def program(self, host: str) -> HostProgram:
+        # The revision is read first: what changes meanwhile makes the host ask again, never miss it.
+        revision, carried, now = self._fleet.revision(host), self._fleet.carries(host), self._clock.now()
+        bindings = tuple(
+            Binding(r.id, r.subject, r.actions, r.until - now)
+            for r in self._ledger.active()
+            if r.actions and r.until > now and (r.subject in carried or r.host == host)
+        )
+        return HostProgram(host, revision, bindings, self._rules.policies.baselines, self.exact_ports)
+
+    @property
+    def exact_ports(self) -> tuple[int, ...]:
+        """The TCP ports whose new connections every host tells exactly."""
+        return tuple(sorted({*self._settings.exact_ports, *self._fleet.exact_ports}))
+
+    def receipts(
+        self, who: Principal, host: str, applied: int, receipts: tuple[Receipt, ...], problem: str
+    ) -> None:
+        now = self._clock.now()
+        self._fleet.applied(host, applied, problem, now)
+        if problem:
+            log.warning("%s: host %s says: %s", who.name, host, problem)
+        if receipts:
+            self._ledger.receipts(host, receipts, now)
+
+    def report_collector(self, who: Principal, report: CollectorReport) -> None:
+        if self._fleet.report_collector(report, self._clock.now()):
+            log.info("%s wants ports %s told exactly", who.name, report.exact_ports)
+            self._fleet.touch_all()
+
+    def evidence(self, who: Principal, evidence: tuple[Evidence, ...]) -> tuple[Verdict, ...]:
+        now = self._clock.now()
+        verdicts = self._verdicts.decide(who, evidence, self._rules.policies, now)
+        for verdict in verdicts:
+            self._count(f'evidence_total{{outcome="{verdict.outcome}"}}')
+        return verdicts
+
+    # --- how it goes ---------------------------------------------------------------------------
+
+    def ready(self) -> tuple[str, ...]:
+        try:
+            self._ledger.enforcement()
+        except Unavailable as error:
+            return (f"ledger: {error.fixer}",)
+        return ()
+
+    def status(self) -> Status:
+        now, rules, counts = self._clock.now(), self._rules.policies, self._ledger.counts()
+        return Status(
+            version=sekisho.__version__,
+            now=now,
+            revision=self._ledger.revision(),
+            enforcing=self._ledger.enforcement().enabled,
+            subjects=len(self._fleet.inventory.subjects),
+            active=counts.get(State.ACTIVE, 0),
+            proposed=counts.get(State.PROPOSED, 0),
+            policies=len(rules.policies),
+            baselines=len(rules.baselines),
+            hosts=self._fleet.host_status(),
+            collectors=self._fleet.collectors,
+            degraded=self._degraded(now),
+        )
+
+    def _degraded(self, now: float) -> tuple[str, ...]:
+        """Name what needs a person, a sentence each."""
+        found = [f"policies: {p}" for p in self._rules.view().problems]
+        for host in self._fleet.host_status():
+            if now - host.last_seen > SILENT:
+                found.append(f"host {host.name}: not heard of for {now - host.last_seen:.0f} s")
+            if host.problem:
+                found.append(f"host {host.name}: {host.problem}")
+        for collector in self._fleet.collectors:
+            if now - collector.time > SILENT:
+                found.append(f"collector {collector.name}: not heard of for {now - collector.time:.0f} s")
+        if not self._ledger.enforcement().enabled:
+            found.append("enforcement is off: nothing automatic is imposed")
+        return (*found, *self._verdicts.notices(now))
+
+    def metrics(self) -> dict[str, float]:
+        counts = self._ledger.counts()
+        found = {f'sekisho_restrictions{{state="{s}"}}': float(counts.get(s, 0)) for s in State}
+        found["sekisho_ledger_revision"] = float(self._ledger.revision())
+        found["sekisho_enforcing"] = float(self._ledger.enforcement().enabled)
+        found["sekisho_subjects"] = float(len(self._fleet.inventory.subjects))
+        found["sekisho_degraded"] = float(len(self._degraded(self._clock.now())))
+        found |= {f"sekisho_{name}": n for name, n in self.totals.items()}
+        for host in self._fleet.host_status():
+            found[f'sekisho_host_last_seen_seconds{{host="{host.name}"}}'] = host.last_seen
+            found[f'sekisho_host_subjects{{host="{host.name}"}}'] = float(host.subjects)
+        for c in self._fleet.collectors:
+            found |= {
+                f'sekisho_collector_count{{collector="{c.name}",name="{k}"}}': v
+                for k, v in c.counters.items()
+            }
+            for e in c.exporters:
+                label = (
+                    f'collector="{c.name}",exporter="{e.address}",protocol="{e.protocol}",domain="{e.domain}"'
+                )
+                for name in ("datagrams", "records", "lost", "late", "restarted"):
+                    found[f"sekisho_exporter_{name}_total{{{label}}}"] = float(getattr(e, name))
+        return found
+
+
+def _fits(subject: Subject, host: str, project: str, text: str) -> bool:
+    if (host and subject.host != host) or (project and subject.project != project):
+        return False
+    return not text or any(
+        text.lower() in field.lower()
+        for field in (
+            subject.id,
+            subject.server,
+            subject.project,
+            subject.mac,
+            subject.network,
+            *subject.addresses,
+        )
+    )

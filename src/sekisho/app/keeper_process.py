@@ -1,0 +1,72 @@
+"""Starts the keeper: ledger, clock, API, and the thread that lets restrictions end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sekisho.api import create_app, serve
+from sekisho.app.all_in_one import ledger_url
+from sekisho.app.clock import Clock, Mark
+from sekisho.app.keeper import Keeper
+from sekisho.app.process import Troubles, spawn
+from sekisho.ledger.ledger import Ledger
+from sekisho.model.errors import Malformed
+from sekisho.model.plain import from_plain
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+    from sekisho.app.settings import KeeperSettings
+
+log = logging.getLogger("sekisho.keeper")
+
+# How often what has ended is let go.
+TICK = 0.25
+
+
+def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None:
+    """Serve until a signal ends it."""
+    state = Path(settings.state)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ledger = Ledger(ledger_url(state))
+    clock = Clock()
+    clock.resume(_last_mark(ledger))
+    keeper = Keeper(settings, ledger, clock)
+    stop = threading.Event()
+    troubles = Troubles(log)
+    keeper.troubles = troubles
+
+    def tick() -> None:
+        keeper.tick()
+        stop.wait(TICK)
+
+    ticking = spawn(stop, troubles, "letting restrictions end", tick)
+    try:
+        serve(create_app(keeper, settings.api), settings.api, sockets)
+    finally:
+        stop.set()
+        ticking.join(5.0)
+        ledger.close()
+
+
+def _last_mark(ledger: Ledger) -> Mark | None:
+    """Find what both clocks said when an earlier keeper last looked."""
+    kept = ledger.recall("clock")
+    if not kept:
+        return None
+    try:
+        return from_plain(Mark, json.loads(kept))
+    except (ValueError, Malformed):
+        log.warning("the ledger's clock mark %r cannot be read: the wall clock is trusted", kept)
+        return None
+
+
+def remember(ledger: Ledger, clock: Clock) -> None:
+    """Take both clocks down for a later keeper of the same boot."""
+    ledger.remember("clock", json.dumps(asdict(clock.mark())))

@@ -1,0 +1,168 @@
+"""The `sekisho` command: what people ask of the API (cli), and the processes themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sekisho import cli
+from sekisho.app.process import start_log, stop_on_signal
+from sekisho.model.errors import SekishoError
+
+if TYPE_CHECKING:
+    from sekisho.app.settings import ClientSettings
+    from sekisho.client import Client
+
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings file.", envvar="SEKISHO_CONFIG", show_default=False)
+]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", help="File with the bearer token.", show_default=False)
+]
+LogLevel = Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")]
+
+
+def keeper(config: Config = None, log_level: LogLevel = "INFO") -> None:
+    """Run the keeper: API, ledger, policies, expiry.
+
+    Takes listening sockets from systemd (LISTEN_FDS) where there are any.
+    """
+    from sekisho.app import keeper_process, settings
+
+    start_log(log_level)
+    keeper_process.run(settings.keeper(settings.load(config)), inherited_sockets())
+
+
+def collector(config: Config = None, token_file: TokenFile = None, log_level: LogLevel = "INFO") -> None:
+    """Run a collector: hear flow datagrams, judge them, tell the keeper."""
+    from sekisho.app import settings
+    from sekisho.app.clock import Clock
+    from sekisho.app.collector import Collector, CollectorSettings
+
+    start_log(log_level)
+    raw = settings.load(config)
+    ours = settings.validate(CollectorSettings, raw.get("collector", {}), "collector")
+    worker = Collector(ours, _client(settings.client(raw), token_file), Clock())
+    stop_on_signal(worker.stop)
+    worker.run()
+
+
+def agent(config: Config = None, token_file: TokenFile = None, log_level: LogLevel = "INFO") -> None:
+    """Run a host's agent: carry on its switch what the keeper decided."""
+    from sekisho.app import settings
+    from sekisho.app.agent import Agent, AgentSettings
+    from sekisho.app.clock import Clock
+
+    start_log(log_level)
+    raw = settings.load(config)
+    ours = settings.validate(AgentSettings, raw.get("agent", {}), "agent")
+    worker = Agent(ours, _client(settings.client(raw), token_file), Clock())
+    stop_on_signal(worker.stop)
+    worker.run()
+
+
+def up(config: Config = None, log_level: LogLevel = "INFO") -> None:
+    """Run keeper, collector and agent of this machine together."""
+    from sekisho.app import all_in_one, settings
+    from sekisho.app.clock import Clock
+
+    start_log(log_level)
+    raw = settings.load(config)
+    ours, reach = settings.keeper(raw), settings.client(raw)
+    files = all_in_one.prepare(Path(ours.state), reach.url, Clock())
+    where = ("--config", str(config)) if config else ()
+    stop = threading.Event()
+    stop_on_signal(stop)
+    children = [
+        all_in_one.Child("keeper", all_in_one.command("keeper", *where)),
+        *(
+            all_in_one.Child(n, all_in_one.command(n, *where, "--token-file", str(files[n])))
+            for n in ("collector", "agent")
+        ),
+    ]
+    print(f"Look around with: SEKISHO_CLIENT={ours.state}/client.toml sekisho status", file=sys.stderr)
+    all_in_one.Supervisor(children).run(stop)
+
+
+config_app = typer.Typer(help="Check and show the settings.", no_args_is_help=True)
+
+
+@config_app.command("check")
+def config_check(config: Config = None) -> None:
+    """Report every mistake in the settings, with its path."""
+    from sekisho.app import settings
+
+    _, problems = settings.check(settings.load(config))
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        raise typer.Exit(cli.exits.MALFORMED)
+    print("The settings are good.")
+
+
+@config_app.command("show")
+def config_show(
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Show every setting in force, defaults included; secrets are files, so none are shown."""
+    from sekisho.app import settings
+
+    found, problems = settings.check(settings.load(config))
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    plain = {name: dataclasses.asdict(value) for name, value in found.items()}
+    if as_json:
+        print(json.dumps(plain, indent=2, default=str))
+    else:
+        for name, section in plain.items():
+            _show(name, section)
+    if problems:
+        raise typer.Exit(cli.exits.MALFORMED)
+
+
+def _show(path: str, section: dict[str, Any]) -> None:
+    """Print one section as TOML."""
+    print(f"\n[{path}]")
+    inner = {k: v for k, v in section.items() if isinstance(v, dict)}
+    for key, value in section.items():
+        if key not in inner:
+            print(f"{key} = {json.dumps(value, default=str)}")
+    for key, value in inner.items():
+        _show(f"{path}.{key}", value)
+
+
+def inherited_sockets() -> list[socket.socket]:
+    """Take the listening sockets that systemd, or who started us, passed (sd_listen_fds(3))."""
+    if os.environ.get("LISTEN_PID") not in (None, str(os.getpid())):
+        return []
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    return [socket.socket(fileno=fd) for fd in range(3, 3 + count)]
+
+
+def _client(settings: ClientSettings, token_file: Path | None) -> Client:
+    from sekisho.client import Client
+
+    token = (token_file or Path(settings.token_file)).read_text().strip()
+    return Client(settings.url, token, settings.timeout)
+
+
+def main() -> None:
+    """Run the command line."""
+    app = cli.build()
+    for process in (keeper, collector, agent, up):
+        app.command()(process)
+    app.add_typer(config_app, name="config")
+    cli.run(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""From evidence to a verdict: policy, guard, ladder, ledger; nothing else decides."""
