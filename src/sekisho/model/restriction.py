@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sekisho.model.policy import Action
@@ -126,3 +127,12 @@ class Binding:
     subject: str
     actions: tuple[Action, ...]
     remaining: float
+
+
+@dataclass(frozen=True, slots=True)
+class Imposed:
+    """How many restrictions that bind were imposed automatically since some moment, and on whom."""
+
+    cloud: int = 0
+    projects: Mapping[str, int] = field(default_factory=dict)
+    hosts: Mapping[str, int] = field(default_factory=dict)

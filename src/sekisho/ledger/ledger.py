@@ -1,0 +1,495 @@
+"""The ledger: every decision in one transaction (entry, journal, revision), written before anyone acts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import func, select
+
+from sekisho.ledger import access, diary, entries, memory, receipts, schema
+from sekisho.ledger.entries import Ending
+from sekisho.ledger.rows import dump, to_restriction
+from sekisho.ledger.store import LedgerSettings, Store
+from sekisho.model.access import Principal, Role, Token
+from sekisho.model.errors import Conflict, Forbidden, Malformed
+from sekisho.model.plain import from_plain, to_plain
+from sekisho.model.policy import Exemption, Scope
+from sekisho.model.report import Enforcement, Page
+from sekisho.model.restriction import Evidence, Imposed, JournalEntry, Receipt, Restriction, State
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Collection, Sequence
+
+    from sqlalchemy import ColumnElement, Connection
+
+    from sekisho.model.policy import Action
+
+T = TypeVar("T")
+_table = schema.restriction
+
+
+class Ledger:
+    """Restrictions, their journal and all that must survive a restart, behind one lock of writers.
+
+    Every method takes unix seconds, may block for `LedgerSettings.busy_timeout` and raises only
+    `SekishoError`s: Unavailable when the database is locked or its disk is full (nothing is written
+    then), NotFound for what is not here, Conflict where the entry is not in the state the verb needs.
+    `key` makes a write safe to repeat for 24 h: the same author and key with the same request answer
+    what was answered first, with another request they are a Conflict. Thread-safe.
+    """
+
+    def __init__(self, path_or_url: str | os.PathLike[str], settings: LedgerSettings | None = None) -> None:
+        self.settings = settings or LedgerSettings()
+        self.store = Store(path_or_url, self.settings.busy_timeout)
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.store.close()
+
+    # Decisions
+
+    def impose(  # noqa: PLR0913 -- an entry is told whole, by keyword
+        self,
+        subject: str,
+        actions: Sequence[Action],
+        reason: str,
+        author: str,
+        duration: float,
+        now: float,
+        *,
+        policy: str = "",
+        automatic: bool = False,
+        offence: int = 1,
+        project: str = "",
+        host: str = "",
+        evidence: Evidence | None = None,
+        key: str = "",
+    ) -> Restriction:
+        """Bind a subject until now + duration; no actions is a warning.
+
+        An automatic one whose subject and policy are bound already extends that entry and never
+        shortens it; a standing warning is left to run out. Forbidden while enforcement is off.
+        """
+        draft = Restriction(
+            id="",
+            subject=subject,
+            actions=tuple(actions),
+            reason=reason,
+            author=author,
+            state=State.ACTIVE,
+            created=now,
+            until=now + duration,
+            duration=_positive(duration),
+            revision=0,
+            policy=policy,
+            automatic=automatic,
+            offence=offence,
+            project=project,
+            host=host,
+            evidence=evidence,
+        )
+        grain = min(self.settings.grain * duration, self.settings.grain_max)
+
+        def decide(connection: Connection) -> Restriction:
+            if automatic and not memory.enforcement(connection).enabled:
+                raise Forbidden("Enforcement is switched off: nothing automatic is imposed.")
+            return entries.impose(connection, draft, now, grain)
+
+        return self._keyed(Restriction, author, key, ("impose", _asked(draft)), now, decide)
+
+    def propose(  # noqa: PLR0913 -- as above
+        self,
+        subject: str,
+        actions: Sequence[Action],
+        reason: str,
+        author: str,
+        duration: float,
+        now: float,
+        *,
+        policy: str = "",
+        offence: int = 1,
+        project: str = "",
+        host: str = "",
+        evidence: Evidence | None = None,
+        key: str = "",
+    ) -> Restriction:
+        """Lay a restriction before the operator; the one that stands or waits already, if there is one."""
+        draft = Restriction(
+            id="",
+            subject=subject,
+            actions=tuple(actions),
+            reason=reason,
+            author=author,
+            state=State.PROPOSED,
+            created=now,
+            until=0.0,
+            duration=_positive(duration),
+            revision=0,
+            policy=policy,
+            automatic=True,
+            offence=offence,
+            project=project,
+            host=host,
+            evidence=evidence,
+        )
+        return self._keyed(
+            Restriction,
+            author,
+            key,
+            ("propose", _asked(draft)),
+            now,
+            lambda c: entries.propose(c, draft, now),
+        )
+
+    def extend(
+        self,
+        restriction: str,
+        duration: float,
+        author: str,
+        reason: str,
+        now: float,
+        *,
+        revision: int | None = None,
+        automatic: bool = False,
+        key: str = "",
+    ) -> Restriction:
+        """Let an active entry end at now + duration; an automatic call never shortens.
+
+        Conflict when it is not active any more, or when `revision` is given and no longer its own.
+        """
+        until = now + _positive(duration)
+
+        def decide(connection: Connection) -> Restriction:
+            entry = _in(connection, restriction, State.ACTIVE, now)
+            if revision is not None and entry.revision != revision:
+                raise Conflict(
+                    f"{restriction} changed meanwhile (revision {entry.revision}): look at it again."
+                )
+            if automatic and until <= entry.until:
+                return entry
+            return entries.extend(connection, entry, until, Ending("extend", author, reason, now))
+
+        asked = ("extend", restriction, duration, reason, revision, automatic)
+        return self._keyed(Restriction, author, key, asked, now, decide)
+
+    def lift(self, restriction: str, author: str, reason: str, now: float, *, key: str = "") -> Restriction:
+        """Free a subject before the entry's end."""
+        ending = Ending("lift", author, reason, now)
+        return self._end(restriction, State.ACTIVE, State.LIFTED, ending, key)
+
+    def approve(
+        self, restriction: str, author: str, reason: str, now: float, *, key: str = ""
+    ) -> Restriction:
+        """Let a proposal bind from now on for its duration; from here on it counts as a person's."""
+
+        def decide(connection: Connection) -> Restriction:
+            entry = _in(connection, restriction, State.PROPOSED, now)
+            return entries.approve(connection, entry, Ending("approve", author, reason, now))
+
+        return self._keyed(Restriction, author, key, ("approve", restriction, reason), now, decide)
+
+    def reject(self, restriction: str, author: str, reason: str, now: float, *, key: str = "") -> Restriction:
+        """Put a proposal aside."""
+        ending = Ending("reject", author, reason, now)
+        return self._end(restriction, State.PROPOSED, State.REJECTED, ending, key)
+
+    def expire(self, now: float) -> tuple[Restriction, ...]:
+        """End every active entry whose time is over; costs no write while there is none."""
+        due = (_table.c.state == State.ACTIVE.value) & (_table.c.until <= now)
+        with self.store.reading() as connection:
+            if connection.execute(select(_table.c.number).where(due).limit(1)).first() is None:
+                return ()
+        with self.store.writing() as connection:
+            ending = Ending("expire", "keeper", "Its time was over.", now)
+            return entries.end(connection, entries.having(connection, due), State.EXPIRED, ending)
+
+    def lift_automatic(self, author: str, reason: str, now: float) -> tuple[Restriction, ...]:
+        """Lift all that was imposed automatically, in one transaction; what people imposed stays."""
+        with self.store.writing() as connection:
+            return _lift_automatic(connection, Ending("lift", author, reason, now))
+
+    def set_enforcement(
+        self, author: str, reason: str, now: float, *, enabled: bool, key: str = ""
+    ) -> Enforcement:
+        """Turn the kill switch; off lifts everything automatic in the same transaction."""
+        wanted = Enforcement(enabled, author, reason, now)
+
+        def decide(connection: Connection) -> Enforcement:
+            memory.set_enforcement(connection, wanted)
+            line = diary.Line("enforce", author, now, reason=reason, detail=dump({"enabled": enabled}))
+            diary.write(connection, [line], diary.next_revision(connection))
+            if not enabled:
+                _lift_automatic(connection, Ending("lift", author, reason, now))
+            return wanted
+
+        return self._keyed(Enforcement, author, key, ("enforce", enabled, reason), now, decide)
+
+    def shift(self, delta: float, author: str, now: float) -> None:
+        """Move every active end by the step of a clock, so that nobody is freed early or held late."""
+        with self.store.writing() as connection:
+            active = entries.having(connection, _table.c.state == State.ACTIVE.value)
+            entries.shift(connection, active, delta, Ending("shift", author, "The clock stepped.", now))
+
+    def receipts(self, host: str, given: Sequence[Receipt], now: float) -> tuple[Restriction, ...]:
+        """Take what a host says it did; gives back the entries that came into force with it.
+
+        Totals that shrink were begun anew by the host and are counted on. No new revision: hosts that
+        follow revisions would wake each other. Repeating a receipt changes and costs nothing.
+        """
+        with self.store.reading() as connection:
+            fresh = receipts.news(connection, host, given)
+        if not fresh:
+            return ()
+        with self.store.writing() as connection:
+            return receipts.take(connection, host, fresh, now)
+
+    # Questions
+
+    def restriction(self, restriction: str) -> Restriction:
+        """Read one entry."""
+        with self.store.reading() as connection:
+            return entries.find(connection, restriction)
+
+    def restrictions(
+        self,
+        subject: str = "",
+        policy: str = "",
+        states: Collection[State] = (),
+        limit: int = 100,
+        marker: str = "",
+    ) -> Page[Restriction]:
+        """List entries, newest first; empty arguments mean all."""
+        conditions: list[ColumnElement[bool]] = []
+        if subject:
+            conditions.append(_table.c.subject == subject)
+        if policy:
+            conditions.append(_table.c.policy == policy)
+        if states:
+            conditions.append(_table.c.state.in_([s.value for s in states]))
+        if marker:
+            conditions.append(_table.c.number < diary.marker_number(marker))
+        length = diary.bounded(limit)
+        query = select(_table).where(*conditions).order_by(_table.c.number.desc()).limit(length + 1)
+        with self.store.reading() as connection:
+            rows = connection.execute(query).mappings().all()
+        items = tuple(map(to_restriction, rows[:length]))
+        return Page(items, items[-1].id[1:] if len(rows) > length else "")
+
+    def active(self, subjects: Collection[str] | None = None) -> tuple[Restriction, ...]:
+        """List active entries of some subjects, or of all; those past their end too until `expire`."""
+        state = _table.c.state == State.ACTIVE.value
+        with self.store.reading() as connection:
+            if subjects is None or len(subjects) > diary.LIMIT:
+                found = entries.having(connection, state)
+                return found if subjects is None else tuple(e for e in found if e.subject in set(subjects))
+            return entries.having(connection, state, _table.c.subject.in_(list(subjects)))
+
+    def since(self, revision: int) -> tuple[Restriction, ...]:
+        """List entries changed after a revision, oldest change first."""
+        with self.store.reading() as connection:
+            return entries.having(connection, _table.c.revision > revision)
+
+    def revision(self) -> int:
+        """Count the decisions so far."""
+        with self.store.reading() as connection:
+            return diary.present_revision(connection)
+
+    def counts(self) -> dict[State, int]:
+        """Count entries by state."""
+        query = select(_table.c.state, func.count()).group_by(_table.c.state)
+        with self.store.reading() as connection:
+            return {State(state): count for state, count in connection.execute(query)}
+
+    def offences(self, subject: str, policy: str, since: float) -> int:
+        """Count this subject's offences: what binds it now or ended by itself since; lifted is forgiven."""
+        with self.store.reading() as connection:
+            return entries.offences(connection, subject, policy, since)
+
+    def imposed_since(self, since: float) -> Imposed:
+        """Count what was imposed automatically since and binds (warnings do not), for the guard."""
+        told = _table.c.state.not_in([State.PROPOSED.value, State.REJECTED.value])
+        mine = (_table.c.created >= since) & _table.c.automatic & _table.c.binds & told
+        query = select(_table.c.project, _table.c.host, func.count()).where(mine)
+        projects: dict[str, int] = {}
+        hosts: dict[str, int] = {}
+        with self.store.reading() as connection:
+            for project, host, count in connection.execute(query.group_by(_table.c.project, _table.c.host)):
+                projects[project] = projects.get(project, 0) + count
+                hosts[host] = hosts.get(host, 0) + count
+        return Imposed(sum(hosts.values()), projects, hosts)
+
+    def enforcement(self) -> Enforcement:
+        """Read the kill switch; it is on until someone turned it off."""
+        with self.store.reading() as connection:
+            return memory.enforcement(connection)
+
+    # The journal
+
+    def note(
+        self,
+        verb: str,
+        author: str,
+        now: float,
+        *,
+        restriction: str = "",
+        subject: str = "",
+        reason: str = "",
+        detail: str = "",
+    ) -> None:
+        """Append a line about something that is no decision of the ledger's own."""
+        with self.store.writing() as connection:
+            diary.write(connection, [diary.Line(verb, author, now, restriction, subject, reason, detail)])
+
+    def journal(
+        self, restriction: str = "", subject: str = "", limit: int = 100, marker: str = ""
+    ) -> Page[JournalEntry]:
+        """Read the journal, newest first."""
+        with self.store.reading() as connection:
+            return diary.page(connection, restriction, subject, limit, marker)
+
+    # Exemptions and tokens
+
+    def exempt(
+        self,
+        scope: Scope,
+        reason: str,
+        author: str,
+        now: float,
+        *,
+        duration: float = 0.0,
+        policies: Sequence[str] = (),
+        key: str = "",
+    ) -> Exemption:
+        """Exempt a scope from some policies (none named: all) for `duration` seconds, 0 without end."""
+        until = now + duration if duration > 0 else 0.0
+        draft = Exemption("", scope, reason, author, now, until, tuple(policies))
+
+        def decide(connection: Connection) -> Exemption:
+            made = access.add_exemption(connection, draft)
+            _decided(connection, "exempt", author, now, reason, dump(made))
+            return made
+
+        asked = ("exempt", scope, reason, duration, tuple(policies))
+        return self._keyed(Exemption, author, key, asked, now, decide)
+
+    def revoke_exemption(
+        self, exemption: str, author: str, reason: str, now: float, *, key: str = ""
+    ) -> Exemption:
+        """End an exemption at once."""
+
+        def decide(connection: Connection) -> Exemption:
+            ended = access.revoke_exemption(connection, exemption, now)
+            _decided(connection, "revoke", author, now, reason, dump(ended))
+            return ended
+
+        return self._keyed(Exemption, author, key, ("revoke", exemption, reason), now, decide)
+
+    def exemptions(self, now: float) -> tuple[Exemption, ...]:
+        """List exemptions in force."""
+        with self.store.reading() as connection:
+            return access.exemptions(connection, now)
+
+    def create_token(
+        self, name: str, role: Role, author: str, now: float, *, host: str = "", duration: float = 0.0
+    ) -> tuple[Token, str]:
+        """Make a token for `duration` seconds (0 without end); its secret is told here and never again.
+
+        No idempotency key: to answer a repeat the secret would have to be kept.
+        """
+        secret = access.new_secret()
+        draft = Token("", name, role, now, now + duration if duration > 0 else 0.0, host)
+        with self.store.writing() as connection:
+            made = access.add_token(connection, draft, secret)
+            diary.write(connection, [diary.Line("token", author, now, reason=name, detail=dump(made))])
+        return made, secret
+
+    def verify_token(self, secret: str, now: float) -> Principal:
+        """Find whom a secret speaks for; raises Unauthenticated. Reads only: it runs on every request."""
+        with self.store.reading() as connection:
+            return access.verify(connection, secret, now)
+
+    def revoke_token(self, token: str, author: str, now: float) -> Token:
+        """End a token at once."""
+        with self.store.writing() as connection:
+            ended = access.revoke_token(connection, token, now)
+            line = diary.Line("revoke-token", author, now, reason=ended.name, detail=dump(ended))
+            diary.write(connection, [line])
+        return ended
+
+    def tokens(self) -> tuple[Token, ...]:
+        """List tokens that are not revoked, those past their end too."""
+        with self.store.reading() as connection:
+            return access.tokens(connection)
+
+    # Small state
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a small value by name across restarts."""
+        with self.store.writing() as connection:
+            memory.put(connection, f"app.{name}", value)
+
+    def recall(self, name: str) -> str:
+        """Read what was remembered, empty if nothing was."""
+        with self.store.reading() as connection:
+            return memory.get(connection, f"app.{name}")
+
+    def _end(self, restriction: str, need: State, state: State, ending: Ending, key: str) -> Restriction:
+        def decide(connection: Connection) -> Restriction:
+            entry = _in(connection, restriction, need, ending.now)
+            return entries.end(connection, [entry], state, ending)[0]
+
+        asked = (ending.verb, restriction, ending.reason)
+        return self._keyed(Restriction, ending.author, key, asked, ending.now, decide)
+
+    def _keyed(
+        self,
+        kind: type[T],
+        author: str,
+        key: str,
+        asked: tuple[Any, ...],
+        now: float,
+        decide: Callable[[Connection], T],
+    ) -> T:
+        """Decide once per author and key; the answer is kept in the transaction that makes it true."""
+        with self.store.writing() as connection:
+            if not key:
+                return decide(connection)
+            mark = diary.fingerprint(*asked)
+            before = diary.answered(connection, author, key, mark, now)
+            if before is not None:
+                return from_plain(kind, before)
+            answer = decide(connection)
+            diary.keep_answer(connection, author, key, mark, now, answer)
+            return answer
+
+
+def _positive(duration: float) -> float:
+    if not 0 < duration < float("inf"):
+        raise Malformed("duration: must be more than 0 seconds and finite.")
+    return float(duration)
+
+
+def _asked(draft: Restriction) -> dict[str, Any]:
+    # A repeat comes later, so whatever follows from the time of asking is no part of the request.
+    plain: dict[str, Any] = to_plain(draft)
+    return {k: v for k, v in plain.items() if k not in ("created", "until")}
+
+
+def _in(connection: Connection, restriction: str, state: State, now: float) -> Restriction:
+    entry = entries.find(connection, restriction)
+    if entry.state is not state:
+        raise Conflict(f"{restriction} is {entry.state.value}, not {state.value}.")
+    if state is State.ACTIVE and entry.until <= now:
+        raise Conflict(f"{restriction} has come to its end.")
+    return entry
+
+
+def _lift_automatic(connection: Connection, ending: Ending) -> tuple[Restriction, ...]:
+    automatic = (_table.c.state == State.ACTIVE.value) & _table.c.automatic
+    return entries.end(connection, entries.having(connection, automatic), State.LIFTED, ending)
+
+
+def _decided(connection: Connection, verb: str, author: str, now: float, reason: str, detail: str) -> None:
+    line = diary.Line(verb, author, now, reason=reason, detail=detail)
+    diary.write(connection, [line], diary.next_revision(connection))

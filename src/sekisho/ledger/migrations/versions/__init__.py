@@ -1,0 +1,1 @@
+"""One migration per file; what is released is never edited, only followed."""
