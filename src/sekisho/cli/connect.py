@@ -1,0 +1,108 @@
+"""Which keeper to ask and with which token: options, then environment, then client.toml, then defaults.
+
+The only file of this door that reads the environment or a settings file.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sekisho.client import Client
+from sekisho.model.errors import Malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+URL: Final = "http://127.0.0.1:8790"
+TIMEOUT: Final = 30.0
+KNOWN: Final[dict[str, tuple[type, ...]]] = {
+    "url": (str,),
+    "token_file": (str,),
+    "ca_file": (str,),
+    "timeout": (int, float),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach the keeper; an empty token asks without one.
+
+    `ca_file` holds the authority of an https keeper where the system's do not know it; `timeout` in seconds.
+    """
+
+    url: str = URL
+    token: str = ""
+    ca_file: str = ""
+    timeout: float = TIMEOUT
+
+
+def connection(url: str, token_file: str, environ: Mapping[str, str]) -> Connection:
+    """Settle where to ask; raises Malformed when a named file cannot be used."""
+    told = _client_file(environ)
+    chosen = url or environ.get("SEKISHO_URL", "") or told.get("url", URL)
+    # A token kept for one keeper is never sent to another.
+    kept = told.get("token_file", "") if chosen == told.get("url", URL) else ""
+    ca_file = environ.get("SEKISHO_CA_FILE", "") or told.get("ca_file", "")
+    timeout = float(told.get("timeout", TIMEOUT))
+    return Connection(chosen, _token(token_file, kept, environ), ca_file, timeout)
+
+
+def connect(url: str = "", token_file: str = "", timeout: float = 0.0) -> Client:
+    """Make the client for these options and this process's environment; nothing is sent yet."""
+    found = connection(url, token_file, os.environ)
+    return Client(found.url, found.token, timeout or found.timeout, _context(found.ca_file))
+
+
+def _context(ca_file: str) -> ssl.SSLContext | None:
+    try:
+        return ssl.create_default_context(cafile=ca_file) if ca_file else None
+    except OSError as error:  # ssl.SSLError is one of them
+        raise Malformed(f"The authority file {ca_file} cannot be used: {error}.") from error
+
+
+def _token(token_file: str, kept: str, environ: Mapping[str, str]) -> str:
+    if not token_file and environ.get("SEKISHO_TOKEN"):
+        return environ["SEKISHO_TOKEN"].strip()
+    path = token_file or environ.get("SEKISHO_TOKEN_FILE", "") or kept
+    return _read(Path(path), "token file").strip() if path else ""
+
+
+def _client_file(environ: Mapping[str, str]) -> dict[str, Any]:
+    named = environ.get("SEKISHO_CLIENT", "")
+    home = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "/")) / ".config")
+    path = Path(named) if named else home / "sekisho" / "client.toml"
+    if not named and not path.exists():
+        return {}
+    try:
+        told = tomllib.loads(_read(path, "client settings file"))
+    except tomllib.TOMLDecodeError as error:
+        raise Malformed(f"{path} is not TOML: {error}.") from error
+    problems = tuple(_problems(told))
+    if problems:
+        raise Malformed(f"{path} cannot be used.", problems=problems)
+    beside = {
+        k: str(path.parent / Path(told[k]).expanduser()) for k in ("token_file", "ca_file") if k in told
+    }
+    return told | beside
+
+
+def _problems(told: dict[str, Any]) -> list[str]:
+    unknown = [f"{name}: unknown name; known are {', '.join(KNOWN)}" for name in told if name not in KNOWN]
+    wrong = [
+        f"{name}: expected {' or '.join(k.__name__ for k in KNOWN[name])}, found {value!r}"
+        for name, value in told.items()
+        if name in KNOWN and (isinstance(value, bool) or not isinstance(value, KNOWN[name]))
+    ]
+    return unknown + wrong
+
+
+def _read(path: Path, what: str) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Malformed(f"The {what} {path} cannot be read: {error}.") from error

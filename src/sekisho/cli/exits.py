@@ -1,0 +1,66 @@
+"""From error class to exit code and advice: the one table, documented in docs/reference/exit-codes.md."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from sekisho.cli.words import clean, duration
+from sekisho.model import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# 1 is what Python leaves for a fault of ours, 2 is what the command line itself gives for wrong usage.
+FAULT: Final = 1
+USAGE: Final = 2
+EXITS: Final[dict[type[errors.SekishoError], int]] = {
+    errors.NotFound: 3,
+    errors.Unauthenticated: 4,
+    errors.Forbidden: 4,
+    errors.Conflict: 5,
+    errors.Malformed: 6,
+    errors.Unavailable: 7,
+    errors.Refused: 8,
+    errors.Unsupported: 8,
+}
+ADVICE: Final[dict[type[errors.SekishoError], str]] = {
+    errors.NotFound: "Look for it with `sekisho subjects list --text ...` or `sekisho restrictions list`.",
+    errors.Unauthenticated: "Give a valid token: --token-file FILE, SEKISHO_TOKEN_FILE or SEKISHO_TOKEN.",
+    errors.Forbidden: "Ask with a token of a higher role, or see what forbids it: `sekisho exempt list`.",
+    errors.Conflict: "Look at it again (`sekisho restrictions show ID`), then repeat what still applies.",
+    errors.Malformed: "Correct what is named above and repeat the command.",
+    errors.Unavailable: "Check that a keeper runs there and --url (or SEKISHO_URL) is right.",
+    errors.Refused: "Asking again will not help; see the host's own log for what the switch said.",
+    errors.Unsupported: "Choose an action that this host's switch can carry out.",
+}
+
+
+def code(error: errors.SekishoError) -> int:
+    """Find the exit code of an error by the nearest class in the table."""
+    return next((EXITS[kind] for kind in type(error).__mro__ if kind in EXITS), FAULT)
+
+
+def sentences(error: errors.SekishoError) -> list[str]:
+    """Say what went wrong, every problem of it, and what to do next."""
+    lines = [error.asker]
+    if isinstance(error, errors.Malformed):
+        lines += [f"  {p}" for p in error.problems if p not in error.asker]
+    advice = next((ADVICE[kind] for kind in type(error).__mro__ if kind in ADVICE), "")
+    if isinstance(error, errors.Unavailable) and error.retry_after > 1:
+        advice += f" Ask again in {duration(error.retry_after)}."
+    return [clean(line) for line in [*lines, advice] if line]
+
+
+@contextlib.contextmanager
+def spoken() -> Iterator[None]:
+    """Let an error of the tree end the program with its sentence on stderr and its exit code."""
+    try:
+        yield
+    except errors.SekishoError as error:
+        for line in sentences(error):
+            print(line, file=sys.stderr)
+        raise typer.Exit(code(error)) from error

@@ -1,0 +1,180 @@
+"""Commands about policies and baselines: list, show, check, reload."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from sekisho.cli import words
+from sekisho.cli.door import Door, command, facts, note, table
+from sekisho.cli.exits import EXITS
+from sekisho.detect.detectors.catalogue import CATALOGUE
+from sekisho.model.errors import Malformed, NotFound
+from sekisho.model.policy import Baseline, Condition, Policy, Step
+from sekisho.model.report import PolicyView
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    group = typer.Typer(no_args_is_help=True, help="What happens to who misbehaves.")
+    app.add_typer(group, name="policy")
+    command(group, "list")(list_)
+    command(group, "show")(show)
+    command(group, "check")(check)
+    command(group, "reload")(reload)
+    standing = typer.Typer(no_args_is_help=True, help="Standing restrictions by scope, without end.")
+    app.add_typer(standing, name="baseline")
+    command(standing, "list")(baselines)
+
+
+def list_(door: Door) -> None:
+    """List the policies in force."""
+    view = door.client.policies()
+    columns = ("policy", "mode", "crossed when", "then", "for")
+    rows = (
+        (p.name, p.mode, "; ".join(map(_condition, p.conditions)), _ladder(p), words.scope(p.scope))
+        for p in view.policies.policies
+    )
+    door.tell_list(view.policies.policies, table(columns, rows, "No policies are in force."))
+    _complain(view)
+
+
+def _condition(c: Condition) -> str:
+    line = c.threshold.text or words.number(c.threshold.amount)
+    return f"{c.detector} over {line}"
+
+
+def _ladder(p: Policy) -> str:
+    return ", then ".join(map(_step, p.ladder))
+
+
+def _step(step: Step) -> str:
+    return f"{words.actions(step.actions)} for {words.duration(step.duration)}"
+
+
+def _complain(view: PolicyView) -> None:
+    if view.problems:
+        note("A newer version of the policy files is refused; what is shown stays in force. Its problems:")
+        for problem in view.problems:
+            note(f"  {problem}")
+
+
+def show(door: Door, name: Annotated[str, typer.Argument(help="The policy's or baseline's name.")]) -> None:
+    """Show one policy or baseline in full."""
+    held = door.client.policies().policies
+    nouns: tuple[Policy | Baseline, ...] = (*held.policies, *held.baselines)
+    match next((p for p in nouns if p.name == name), None):
+        case Policy() as found:
+            door.tell(found, facts(_policy_facts(found)))
+        case Baseline() as found:
+            door.tell(found, facts(_baseline_facts(found)))
+        case None:
+            names = ", ".join(sorted(p.name for p in nouns)) or "none"
+            raise NotFound(f"There is no policy or baseline named {name!r}; in force are: {names}.")
+
+
+def _policy_facts(p: Policy) -> list[tuple[str, str | Text]]:
+    rows: list[tuple[str, str | Text]] = [("policy", p.name), ("mode", p.mode)]
+    if p.description:
+        rows.append(("description", p.description))
+    rows += [("crossed when", _condition(c)) for c in p.conditions[:1]]
+    rows += [("and", _condition(c)) for c in p.conditions[1:]]
+    rows += [("for windows", f"{p.windows} in a row, at {p.confidence:.0%} confidence")]
+    rows += [(f"offence {n}", _step(step)) for n, step in enumerate(p.ladder, 1)]
+    longest = words.duration(p.max_duration)
+    rows.append(("beyond", f"{words.number(p.backoff)} times as long each time, at most {longest}"))
+    rows.append(("forgotten after", words.duration(p.memory)))
+    return [*rows, ("destinations", p.destinations), ("scope", words.scope(p.scope))]
+
+
+def _baseline_facts(b: Baseline) -> list[tuple[str, str | Text]]:
+    return [
+        ("baseline", b.name),
+        ("description", b.description or "-"),
+        ("actions", words.actions(b.actions)),
+        ("scope", words.scope(b.scope)),
+    ]
+
+
+def baselines(door: Door) -> None:
+    """List the baselines in force."""
+    view = door.client.policies()
+    rows = (
+        (b.name, words.actions(b.actions), words.scope(b.scope), b.description)
+        for b in view.policies.baselines
+    )
+    columns = ("baseline", "actions", "for", "description")
+    door.tell_list(view.policies.baselines, table(columns, rows, "No baselines are in force."))
+    _complain(view)
+
+
+def reload(door: Door) -> None:
+    """Let the keeper read its policy files anew; a bad file leaves the old policies in force."""
+    view = door.client.reload_policies()
+    held = view.policies
+    counted = f"{len(held.policies)} policies and {len(held.baselines)} baselines"
+    door.tell(view, f"In force: {counted}, version {held.version}.")
+    _complain(view)
+    if view.problems:
+        raise typer.Exit(EXITS[Malformed])
+
+
+def check(
+    door: Door,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="TOML files, or folders of them.")],
+    *,
+    ask: Annotated[
+        bool, typer.Option("--ask-keeper", help="Let the keeper check, which knows added detectors.")
+    ] = False,
+) -> None:
+    """Check policy files, without a keeper; every mistake is shown with its line and path."""
+    problems: list[str] = []
+    names: dict[tuple[str, str], str] = {}
+    counts = {Policy: 0, Baseline: 0}
+    for path in _expanded(files):
+        text = _read(path)
+        if ask:
+            problems += door.client.check_policies(text)
+            continue
+        for noun in _parsed(text, str(path), problems):
+            counts[type(noun)] += 1
+            key = (type(noun).__name__, noun.name)
+            if key in names:
+                problems.append(f"{path}: {noun.name} is in {names[key]} already; give it another name.")
+            names[key] = str(path)
+    _verdict(door, problems, counts[Policy], counts[Baseline])
+
+
+def _parsed(text: str, source: str, problems: list[str]) -> tuple[Policy | Baseline, ...]:
+    from sekisho.model.policy_file import parse
+
+    try:
+        policies, standing = parse(text, CATALOGUE, source)
+    except Malformed as error:
+        problems += error.problems or (error.asker,)
+        return ()
+    return (*policies, *standing)
+
+
+def _expanded(files: list[Path]) -> list[Path]:
+    return [
+        path for given in files for path in (sorted(given.glob("*.toml")) if given.is_dir() else (given,))
+    ]
+
+
+def _read(path: Path) -> str:
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Malformed(f"{path} cannot be read: {error}.") from error
+
+
+def _verdict(door: Door, problems: list[str], policies: int, standing: int) -> None:
+    found: dict[str, object] = {"problems": problems, "policies": policies, "baselines": standing}
+    good = f"Good: {policies} policies, {standing} baselines." if policies or standing else "Good."
+    door.tell(found, "\n".join(problems) or good)
+    if problems:
+        note(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}; nothing was changed.")
+        raise typer.Exit(EXITS[Malformed])
