@@ -41,9 +41,8 @@ class Line:
 def next_revision(connection: Connection) -> int:
     """Take the next revision; it counts only if the transaction does."""
     table = schema.revision
-    return connection.execute(
-        update(table).values(value=table.c.value + 1).returning(table.c.value)
-    ).scalar_one()
+    bumped = update(table).values(value=table.c.value + 1).returning(table.c.value)
+    return int(connection.execute(bumped).scalar_one())
 
 
 def present_revision(connection: Connection) -> int:

@@ -210,20 +210,17 @@ class Ledger:
             return _lift_automatic(connection, Ending("lift", author, reason, now))
 
     def set_enforcement(
-        self, author: str, reason: str, now: float, *, enabled: bool, key: str = ""
-    ) -> Enforcement:
-        """Turn the kill switch; off lifts everything automatic in the same transaction."""
+        self, *, enabled: bool, author: str, reason: str, now: float, key: str = ""
+    ) -> tuple[Restriction, ...]:
+        """Turn the kill switch; off lifts everything automatic in the same transaction and tells what."""
         wanted = Enforcement(enabled, author, reason, now)
 
-        def decide(connection: Connection) -> Enforcement:
+        def decide(connection: Connection) -> tuple[Restriction, ...]:
             memory.set_enforcement(connection, wanted)
-            line = diary.Line("enforce", author, now, reason=reason, detail=dump({"enabled": enabled}))
-            diary.write(connection, [line], diary.next_revision(connection))
-            if not enabled:
-                _lift_automatic(connection, Ending("lift", author, reason, now))
-            return wanted
+            _decided(connection, "enforce", author, now, reason, dump({"enabled": enabled}))
+            return () if enabled else _lift_automatic(connection, Ending("lift", author, reason, now))
 
-        return self._keyed(Enforcement, author, key, ("enforce", enabled, reason), now, decide)
+        return self._keyed(tuple[Restriction, ...], author, key, ("enforce", enabled, reason), now, decide)
 
     def shift(self, delta: float, author: str, now: float) -> None:
         """Move every active end by the step of a clock, so that nobody is freed early or held late."""
@@ -326,11 +323,11 @@ class Ledger:
 
     # The journal
 
-    def note(
+    def write_journal(
         self,
-        verb: str,
-        author: str,
         now: float,
+        author: str,
+        verb: str,
         *,
         restriction: str = "",
         subject: str = "",
@@ -338,8 +335,9 @@ class Ledger:
         detail: str = "",
     ) -> None:
         """Append a line about something that is no decision of the ledger's own."""
+        line = diary.Line(verb, author, now, restriction, subject, reason, detail)
         with self.store.writing() as connection:
-            diary.write(connection, [diary.Line(verb, author, now, restriction, subject, reason, detail)])
+            diary.write(connection, [line])
 
     def journal(
         self, restriction: str = "", subject: str = "", limit: int = 100, marker: str = ""
@@ -357,12 +355,11 @@ class Ledger:
         author: str,
         now: float,
         *,
-        duration: float = 0.0,
+        until: float = 0.0,
         policies: Sequence[str] = (),
         key: str = "",
     ) -> Exemption:
-        """Exempt a scope from some policies (none named: all) for `duration` seconds, 0 without end."""
-        until = now + duration if duration > 0 else 0.0
+        """Exempt a scope from some policies (none named: all) until then, 0 without end."""
         draft = Exemption("", scope, reason, author, now, until, tuple(policies))
 
         def decide(connection: Connection) -> Exemption:
@@ -370,7 +367,8 @@ class Ledger:
             _decided(connection, "exempt", author, now, reason, dump(made))
             return made
 
-        asked = ("exempt", scope, reason, duration, tuple(policies))
+        lasts = until - now if until else 0.0  # whoever repeats asks later for as long
+        asked = ("exempt", scope, reason, round(lasts, 3), tuple(policies))
         return self._keyed(Exemption, author, key, asked, now, decide)
 
     def revoke_exemption(
@@ -391,20 +389,20 @@ class Ledger:
             return access.exemptions(connection, now)
 
     def create_token(
-        self, name: str, role: Role, author: str, now: float, *, host: str = "", duration: float = 0.0
+        self, name: str, role: Role, author: str, now: float, *, host: str = "", until: float = 0.0
     ) -> tuple[Token, str]:
-        """Make a token for `duration` seconds (0 without end); its secret is told here and never again.
+        """Make a token that ends at `until` (0: never); its secret is told here and never again.
 
         No idempotency key: to answer a repeat the secret would have to be kept.
         """
         secret = access.new_secret()
-        draft = Token("", name, role, now, now + duration if duration > 0 else 0.0, host)
+        draft = Token("", name, role, now, until, host)
         with self.store.writing() as connection:
             made = access.add_token(connection, draft, secret)
             diary.write(connection, [diary.Line("token", author, now, reason=name, detail=dump(made))])
         return made, secret
 
-    def verify_token(self, secret: str, now: float) -> Principal:
+    def authenticate(self, secret: str, now: float) -> Principal:
         """Find whom a secret speaks for; raises Unauthenticated. Reads only: it runs on every request."""
         with self.store.reading() as connection:
             return access.verify(connection, secret, now)
