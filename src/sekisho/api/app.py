@@ -1,0 +1,79 @@
+"""Builds the app from the table of routes."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+from fastapi import Depends, FastAPI
+
+from sekisho.api.access import allow
+from sekisho.api.deciding import DECIDING
+from sekisho.api.description import DESCRIPTION, of_route
+from sekisho.api.health import HEALTH
+from sekisho.api.metrics import DoorMetrics, Watched
+from sekisho.api.problems import install
+from sekisho.api.reading import READING
+from sekisho.api.reporting import REPORTING
+from sekisho.api.settings import ApiSettings
+from sekisho.api.waiting import Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sekisho.api.keeper import Keeper
+    from sekisho.api.routes import Route
+
+ROUTES: tuple[Route, ...] = (
+    *HEALTH.rows,
+    *DESCRIPTION.rows,
+    *READING.rows,
+    *DECIDING.rows,
+    *REPORTING.rows,
+)
+
+
+def create_app(keeper: Keeper, settings: ApiSettings | None = None) -> FastAPI:
+    """Put the keeper behind HTTP; serve what this gives with `sekisho.api.serve`, or any ASGI server."""
+    app = FastAPI(
+        title="Sekisho",
+        version="1",
+        description="The traffic checkpoint of an OpenStack cloud.",
+        openapi_url=None,  # described in `description`, with the bodies and problems we read and write
+        docs_url=None,  # its page would load scripts from elsewhere
+        redoc_url=None,
+        lifespan=_lifespan,
+        separate_input_output_schemas=False,
+    )
+    app.state.keeper = keeper
+    app.state.settings = settings or ApiSettings()
+    app.state.waiting = Waiting()
+    app.state.metrics = DoorMetrics(app.state.waiting)
+    app.state.inventory = (-1, b"")
+    app.state.routes = ROUTES
+    for route in ROUTES:
+        _add(app, route)
+    install(app)
+    app.add_middleware(Watched, metrics=app.state.metrics)
+    keeper.listen(app.state.waiting.nudge)
+    return app
+
+
+def _add(app: FastAPI, route: Route) -> None:
+    guard = [Depends(allow(route.roles, f"{route.method} {route.path}"))] if route.roles else []
+    app.add_api_route(
+        route.path,
+        route.endpoint,
+        methods=[route.method],
+        response_model=route.answer,
+        status_code=route.status,
+        dependencies=guard,
+        **of_route(route),
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = app.state.settings.threads
+    yield

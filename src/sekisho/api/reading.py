@@ -1,0 +1,147 @@
+"""Routes that read: what is there, what is in force, why."""
+
+from typing import Annotated, Literal
+
+from fastapi import Query, Request, Response
+
+from sekisho.api.access import ADMIN, ANYBODY, VIEW, TheKeeper
+from sekisho.api.bodies import Items
+from sekisho.api.fields import Limit, Marker, Text, Wait, cut, etag, page
+from sekisho.api.routes import Routes
+from sekisho.model.access import Token
+from sekisho.model.inventory import Subject
+from sekisho.model.policy import Exemption
+from sekisho.model.report import Enforcement, Explanation, HostStatus, PolicyView, Status, Talker
+from sekisho.model.restriction import JournalEntry, Restriction, State
+
+READING = Routes()
+
+Rate = Literal["egress_bps", "ingress_bps", "egress_pps", "ingress_pps", "smtp_per_minute"]
+
+
+@READING.add("GET", "/v1/status", VIEW, Status)
+def status(keeper: TheKeeper) -> Status:
+    """Sum up the keeper, its hosts and collectors, and what needs a person."""
+    return keeper.status()
+
+
+@READING.add("GET", "/v1/hosts", VIEW, Items[HostStatus])
+def hosts(
+    request: Request, response: Response, keeper: TheKeeper, limit: Limit = 100, marker: Marker = ""
+) -> Items[HostStatus]:
+    """List hosts."""
+    found, following = cut(keeper.status().hosts, lambda h: h.name, limit, marker)
+    return page(request, response, found, following)
+
+
+@READING.add("GET", "/v1/subjects", VIEW, Items[Subject])
+def subjects(
+    request: Request,
+    response: Response,
+    keeper: TheKeeper,
+    host: Text = "",
+    project: Text = "",
+    text: Text = "",
+    limit: Limit = 100,
+    marker: Marker = "",
+) -> Items[Subject]:
+    """List subjects of a host, of a project, with a text in their names or addresses."""
+    found = keeper.subjects(host, project, text, limit, marker)
+    return page(request, response, found.items, found.next)
+
+
+# Ids of subjects may contain slashes, so the longer path stands first.
+@READING.add("GET", "/v1/subjects/{subject:path}/explain", VIEW, Explanation)
+def explain(keeper: TheKeeper, subject: str) -> Explanation:
+    """Say why a subject is treated as it is, since when, until when, on what evidence."""
+    return keeper.explain(subject)
+
+
+@READING.add("GET", "/v1/subjects/{subject:path}", VIEW, Subject)
+def subject(keeper: TheKeeper, subject: str) -> Subject:
+    """Show one subject."""
+    return keeper.subject(subject)
+
+
+@READING.add("GET", "/v1/top", VIEW, Items[Talker])
+def top(keeper: TheKeeper, by: Rate = "egress_bps", limit: Limit = 100) -> Items[Talker]:
+    """List the greatest talkers, by one of their rates."""
+    return Items(keeper.top(by, limit))
+
+
+@READING.add("GET", "/v1/restrictions", VIEW, Items[Restriction])
+def restrictions(
+    request: Request,
+    response: Response,
+    keeper: TheKeeper,
+    state: Annotated[list[State] | None, Query()] = None,
+    subject: Text = "",
+    policy: Text = "",
+    limit: Limit = 100,
+    marker: Marker = "",
+) -> Items[Restriction]:
+    """List restrictions of a subject, of a policy, in some states."""
+    found = keeper.restrictions(subject, policy, tuple(state or ()), limit, marker)
+    return page(request, response, found.items, found.next)
+
+
+@READING.add("GET", "/v1/restrictions/{restriction}", VIEW, Restriction)
+def restriction(response: Response, keeper: TheKeeper, restriction: str) -> Restriction:
+    """Show one restriction; its ETag is its revision."""
+    found = keeper.restriction(restriction)
+    response.headers["ETag"] = etag(found.revision)
+    return found
+
+
+@READING.add("GET", "/v1/journal", VIEW, Items[JournalEntry])
+def journal(
+    request: Request,
+    response: Response,
+    keeper: TheKeeper,
+    restriction: Text = "",
+    subject: Text = "",
+    limit: Limit = 100,
+    marker: Marker = "",
+) -> Items[JournalEntry]:
+    """List who did what, when and why."""
+    found = keeper.journal(restriction, subject, limit, marker)
+    return page(request, response, found.items, found.next)
+
+
+@READING.add("GET", "/v1/policies", ANYBODY, PolicyView, waits=True)
+async def policies(
+    request: Request, response: Response, keeper: TheKeeper, version: int | None = None, wait: Wait = 0.0
+) -> PolicyView | Response:
+    """Show the policies and baselines in force, and what is wrong with a newer file that was refused."""
+    view = await request.app.state.waiting.news(
+        "policies", keeper.policies, lambda v: v.policies.version != version, wait
+    )
+    if view is None:
+        return Response(status_code=304)
+    response.headers["ETag"] = etag(view.policies.version)
+    found: PolicyView = view
+    return found
+
+
+@READING.add("GET", "/v1/exemptions", VIEW, Items[Exemption])
+def exemptions(
+    request: Request, response: Response, keeper: TheKeeper, limit: Limit = 100, marker: Marker = ""
+) -> Items[Exemption]:
+    """List whom the guard refuses to bind."""
+    found, following = cut(keeper.exemptions(), lambda e: e.id, limit, marker)
+    return page(request, response, found, following)
+
+
+@READING.add("GET", "/v1/enforcement", VIEW, Enforcement)
+def enforcement(keeper: TheKeeper) -> Enforcement:
+    """Tell how the kill switch stands."""
+    return keeper.enforcement()
+
+
+@READING.add("GET", "/v1/tokens", ADMIN, Items[Token])
+def tokens(
+    request: Request, response: Response, keeper: TheKeeper, limit: Limit = 100, marker: Marker = ""
+) -> Items[Token]:
+    """List tokens; never their secrets."""
+    found, following = cut(keeper.tokens(), lambda t: t.id, limit, marker)
+    return page(request, response, found, following)

@@ -1,0 +1,114 @@
+"""Routes of agents and collectors: what they see goes in, what they must carry comes out."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+from pydantic import TypeAdapter
+
+from sekisho.api.access import AGENT, Asker, TheKeeper
+from sekisho.api.bodies import Receipts, json_body
+from sekisho.api.fields import Wait, etag
+from sekisho.api.routes import Routes
+from sekisho.model.errors import Malformed
+from sekisho.model.inventory import HostReport, Inventory
+from sekisho.model.report import CollectorReport, HostProgram, Verdict
+from sekisho.model.restriction import Evidence
+
+REPORTING = Routes()
+
+INVENTORY: TypeAdapter[Inventory] = TypeAdapter(Inventory)
+
+
+@REPORTING.add("GET", "/v1/inventory", AGENT, Inventory, waits=True)
+async def inventory(
+    request: Request, keeper: TheKeeper, version: int | None = None, wait: Wait = 0.0
+) -> Response:
+    """Give all hosts and subjects, at once or when they are not `version` any more."""
+
+    def read() -> tuple[int, bytes]:
+        now = keeper.inventory()
+        return now.version, b"" if now.version == version else _written(request, now)
+
+    news = await request.app.state.waiting.news("inventory", read, lambda v: v[0] != version, wait)
+    if news is None:
+        return Response(status_code=304)
+    return Response(news[1], media_type="application/json", headers={"ETag": etag(news[0])})
+
+
+@REPORTING.add("PUT", "/v1/hosts/{host}", AGENT, HostProgram, body=HostReport)
+def report_host(
+    keeper: TheKeeper, who: Asker, host: str, report: Annotated[HostReport, Depends(json_body(HostReport))]
+) -> HostProgram:
+    """Replace what is known of a host; learn what it must carry."""
+    problems = [f"subjects[{i}].host: not {host!r}." for i, s in enumerate(report.subjects) if s.host != host]
+    if report.host.name != host:
+        problems.insert(0, f"host.name: not {host!r}.")
+    _speaks_for_itself(problems)
+    return keeper.report_host(who, report)
+
+
+@REPORTING.add("GET", "/v1/hosts/{host}/program", AGENT, HostProgram, waits=True)
+async def program(
+    request: Request,
+    response: Response,
+    keeper: TheKeeper,
+    host: str,
+    revision: int | None = None,
+    wait: Wait = 0.0,
+) -> HostProgram | Response:
+    """Say what a host must carry, at once or when that is not `revision` any more."""
+    news = await request.app.state.waiting.news(
+        f"host:{host}", lambda: keeper.program(host), lambda p: p.revision != revision, wait
+    )
+    if news is None:
+        return Response(status_code=304)
+    response.headers["ETag"] = etag(news.revision)
+    found: HostProgram = news
+    return found
+
+
+@REPORTING.add("POST", "/v1/hosts/{host}/receipts", AGENT, body=Receipts, status=204)
+def receipts(
+    keeper: TheKeeper, who: Asker, host: str, body: Annotated[Receipts, Depends(json_body(Receipts))]
+) -> None:
+    """Tell what a host did: the revision it carries, a receipt per restriction, what is wrong."""
+    _speaks_for_itself(
+        [f"receipts[{i}].host: not {host!r}." for i, r in enumerate(body.receipts) if r.host != host]
+    )
+    keeper.receipts(who, host, body.applied, body.receipts, body.problem)
+
+
+@REPORTING.add("POST", "/v1/evidence", AGENT, tuple[Verdict, ...], body=tuple[Evidence, ...])
+def evidence(
+    keeper: TheKeeper,
+    who: Asker,
+    evidence: Annotated[tuple[Evidence, ...], Depends(json_body(tuple[Evidence, ...]))],
+) -> tuple[Verdict, ...]:
+    """Hand in evidence; learn what became of each piece, in the same order."""
+    return keeper.evidence(who, evidence)
+
+
+@REPORTING.add("PUT", "/v1/collectors/{name}", AGENT, body=CollectorReport, status=204)
+def report_collector(
+    keeper: TheKeeper,
+    who: Asker,
+    name: str,
+    report: Annotated[CollectorReport, Depends(json_body(CollectorReport))],
+) -> None:
+    """Replace what is known of a collector."""
+    if report.name != name:
+        _speaks_for_itself([f"name: not {name!r}."])
+    keeper.report_collector(who, report)
+
+
+def _written(request: Request, now: Inventory) -> bytes:
+    """Write an inventory as JSON once per version, however many collectors ask for it."""
+    kept: tuple[int, bytes] = request.app.state.inventory
+    if kept[0] != now.version:
+        kept = request.app.state.inventory = (now.version, INVENTORY.dump_json(now))
+    return kept[1]
+
+
+def _speaks_for_itself(problems: list[str]) -> None:
+    if problems:
+        raise Malformed("The body speaks for somebody else than the path does.", problems=tuple(problems))
