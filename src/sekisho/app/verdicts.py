@@ -1,1 +1,246 @@
 """From evidence to a verdict: policy, guard, ladder, ledger; nothing else decides."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sekisho.detect import guard
+from sekisho.model.plain import to_plain
+from sekisho.model.policy import Mode
+from sekisho.model.report import Outcome, Verdict
+from sekisho.model.restriction import Restriction, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sekisho.app.fleet import Fleet
+    from sekisho.app.settings import KeeperSettings
+    from sekisho.ledger.ledger import Ledger
+    from sekisho.model.access import Principal
+    from sekisho.model.inventory import Subject
+    from sekisho.model.policy import Policy, PolicySet
+    from sekisho.model.restriction import Evidence
+
+log = logging.getLogger("sekisho.keeper")
+
+# Crossings of policies in `watch` that are each journaled from one report; the rest share a line.
+WATCHED_EACH: Final = 100
+# How many crossings are remembered as journaled already.
+REMEMBERED: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One piece of evidence with all that decides it."""
+
+    evidence: Evidence
+    policy: Policy
+    subject: Subject
+    standing: Restriction | None
+    offence: int
+
+    def draft(self, author: str, state: State, reason: str, now: float) -> Restriction:
+        """Write down what is to be done, as the ladder says."""
+        step = guard.step(self.policy, self.offence)
+        return Restriction(
+            id="",
+            subject=self.subject.id,
+            actions=step.actions,
+            reason=reason,
+            author=author,
+            state=state,
+            created=now,
+            until=now + step.duration if state is State.ACTIVE else 0.0,
+            duration=step.duration,
+            revision=0,
+            policy=self.policy.name,
+            automatic=True,
+            offence=self.offence,
+            project=self.subject.project,
+            host=self.subject.host,
+            evidence=self.evidence,
+        )
+
+
+class Verdicts:
+    """Decides on evidence, one batch at a time: what is counted for the guard must not change meanwhile."""
+
+    def __init__(self, settings: KeeperSettings, ledger: Ledger, fleet: Fleet) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._fleet = fleet
+        self._lock = threading.Lock()
+        self._watched: dict[tuple[str, str], float] = {}
+        self._notice: tuple[float, str] = (float("-inf"), "")
+
+    def notices(self, now: float) -> tuple[str, ...]:
+        """Tell what the guard held back within the last hour."""
+        when, sentence = self._notice
+        return (sentence,) if sentence and 0 <= now - when < guard.HOUR else ()
+
+    def decide(
+        self, who: Principal, evidence: Sequence[Evidence], policies: PolicySet, now: float
+    ) -> tuple[Verdict, ...]:
+        """Answer each piece of evidence, in order; what binds is in the ledger when this returns."""
+        with self._lock:
+            verdicts: dict[int, Verdict] = {}
+            cases = self._cases(evidence, policies, verdicts, now)
+            self._watch(who, cases, verdicts, now)
+            left = {i: c for i, c in cases.items() if i not in verdicts}
+            drafts = self._guard(left, verdicts, now)
+            self._record(left, drafts, verdicts, now)
+        return tuple(verdicts[i] for i in range(len(evidence)))
+
+    def _cases(
+        self, evidence: Sequence[Evidence], policies: PolicySet, verdicts: dict[int, Verdict], now: float
+    ) -> dict[int, _Case]:
+        known = {p.name: p for p in policies.policies}
+        standing = {(r.subject, r.policy): r for r in self._ledger.standing() if r.until > now or not r.until}
+        offences = {
+            name: self._ledger.offence_counts(name, now - known[name].memory)
+            for name in {e.policy for e in evidence} & known.keys()
+        }
+        cases: dict[int, _Case] = {}
+        for i, e in enumerate(evidence):
+            policy, subject = known.get(e.policy), self._fleet.find(e.subject)
+            if policy is None:
+                verdicts[i] = _verdict(e, Outcome.REFUSED, f"No policy {e.policy!r} is in force.")
+            elif subject is None:
+                verdicts[i] = _verdict(e, Outcome.REFUSED, "No host reports this subject.")
+            elif not policy.scope.matches(subject):
+                verdicts[i] = _verdict(e, Outcome.REFUSED, "The policy's scope leaves this subject out.")
+            else:
+                stands = standing.get((e.subject, e.policy))
+                offence = stands.offence if stands else offences[e.policy].get(e.subject, 0) + 1
+                cases[i] = _Case(e, policy, subject, stands, offence)
+        return cases
+
+    # --- watch -----------------------------------------------------------------------------------
+
+    def _watch(
+        self, who: Principal, cases: Mapping[int, _Case], verdicts: dict[int, Verdict], now: float
+    ) -> None:
+        """Answer what is only watched, journaling each crossing once."""
+        enforcing = self._ledger.enforcement().enabled
+        fresh: list[_Case] = []
+        for i, case in cases.items():
+            if case.policy.mode is not Mode.WATCH and enforcing:
+                continue
+            reason = "The policy only watches." if enforcing else "Enforcement is switched off."
+            verdicts[i] = _verdict(case.evidence, Outcome.WATCHED, reason)
+            key = (case.subject.id, case.policy.name)
+            if self._watched.get(key) != case.evidence.first_seen:
+                self._watched[key] = case.evidence.first_seen
+                fresh.append(case)
+        while len(self._watched) > REMEMBERED:
+            self._watched.pop(next(iter(self._watched)))
+        self._journal_watched(who, fresh, now)
+
+    def _journal_watched(self, who: Principal, fresh: Sequence[_Case], now: float) -> None:
+        lines = [
+            (case.subject.id, f"{case.policy.name} was crossed.", to_plain(case.evidence))
+            for case in fresh[:WATCHED_EACH]
+        ]
+        if len(fresh) > WATCHED_EACH:
+            rest = len(fresh) - WATCHED_EACH
+            lines.append(("", f"{rest} more subjects crossed policies that watch.", None))
+        if lines:
+            self._ledger.write_journals(now, who.name, "watch", lines)
+
+    # --- guard -----------------------------------------------------------------------------------
+
+    def _guard(
+        self, cases: Mapping[int, _Case], verdicts: dict[int, Verdict], now: float
+    ) -> dict[int, Restriction]:
+        """Let the guard judge what would bind; give what to write into the ledger."""
+        released = self._released(now)
+        candidates: dict[int, guard.Candidate] = {}
+        for i, case in cases.items():
+            stands = case.standing
+            if stands is not None and stands.state is State.PROPOSED:
+                verdicts[i] = _verdict(case.evidence, Outcome.PROPOSED, "It waits for a yes.", stands.id)
+            elif stands is None and (case.subject.id, case.policy.name) in released:
+                verdicts[i] = _verdict(case.evidence, Outcome.REFUSED, "A person freed it a while ago.")
+            else:
+                binds = bool(guard.step(case.policy, case.offence).actions)
+                candidates[i] = guard.Candidate(case.subject, case.policy.name, binds, stands is not None)
+        ruling = guard.judge_all(
+            self._settings.guard,
+            candidates.values(),
+            self._ledger.exemptions(now),
+            self._ledger.imposed_since(now - guard.HOUR),
+            now,
+            self._notice[0],
+        )
+        if ruling.notice:
+            self._notice = (now, ruling.notice)
+            log.error("%s", ruling.notice)
+            self._ledger.write_journals(now, "guard", "notice", [("", ruling.notice, None)])
+        drafts: dict[int, Restriction] = {}
+        for i, judgement in zip(candidates, ruling.judgements, strict=True):
+            draft = self._judged(cases[i], judgement, now)
+            if isinstance(draft, Restriction):
+                drafts[i] = draft
+            else:
+                verdicts[i] = draft
+        return drafts
+
+    def _judged(self, case: _Case, judgement: guard.Judgement, now: float) -> Restriction | Verdict:
+        author, why = f"policy:{case.policy.name}", _why(case)
+        match judgement:
+            case guard.Refuse(reason):
+                return _verdict(case.evidence, Outcome.REFUSED, reason)
+            case guard.Propose(reason):
+                return case.draft("guard", State.PROPOSED, f"{why} {reason}", now)
+            case guard.Allow():
+                proposed = case.policy.mode is Mode.PROPOSE and case.standing is None
+                return case.draft(author, State.PROPOSED if proposed else State.ACTIVE, why, now)
+
+    def _released(self, now: float) -> frozenset[tuple[str, str]]:
+        """Find whom a person freed or would not bind lately; what the kill switch lifted does not count."""
+        since = max(now - self._settings.lift_grace, self._ledger.enforcement().since)
+        return frozenset((r.subject, r.policy) for r in self._ledger.released_since(since))
+
+    # --- ledger ----------------------------------------------------------------------------------
+
+    def _record(
+        self,
+        cases: Mapping[int, _Case],
+        drafts: Mapping[int, Restriction],
+        verdicts: dict[int, Verdict],
+        now: float,
+    ) -> None:
+        """Write all drafts in one transaction, then wake the hosts of whoever is bound."""
+        entries = self._ledger.record(tuple(drafts.values()), now)
+        touched: set[str] = set()
+        for i, entry in zip(drafts, entries, strict=True):
+            case = cases[i]
+            verdicts[i] = _verdict(case.evidence, _outcome(case, entry), entry.reason, entry.id)
+            if entry.state is State.ACTIVE and entry.actions:
+                touched.add(entry.subject)
+        if touched:
+            self._fleet.touch(touched)
+
+
+def _outcome(case: _Case, entry: Restriction) -> Outcome:
+    if entry.state is State.PROPOSED:
+        return Outcome.PROPOSED
+    if case.standing is not None:
+        return Outcome.EXTENDED
+    return Outcome.IMPOSED if entry.actions else Outcome.WARNED
+
+
+def _why(case: _Case) -> str:
+    """Say in a sentence what was measured against which line."""
+    told = [
+        f"{f.detector} {f.estimate:,.4g} (at least {f.lower:,.4g}) over {f.threshold:,.4g} in {f.window:g} s"
+        for f in case.evidence.findings
+    ]
+    return f"{case.policy.name}: {'; '.join(told)}."
+
+
+def _verdict(evidence: Evidence, outcome: Outcome, reason: str, restriction: str = "") -> Verdict:
+    return Verdict(evidence.subject, evidence.policy, outcome, restriction, reason)
