@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,22 +27,24 @@ class DecodeSettings:
 
     `samples` and `records` bound one sFlow datagram and one sFlow sample, `interfaces` the sFlow
     interface counters kept. Templates are bounded per exporter (one observation domain of one
-    source) and in total, by fields each, and forgotten after `template_idle` seconds without use or
-    renewal. Datagrams with data before its template are held `hold_seconds`, at most `hold_datagrams`
-    of them in total. `ovs_directions` says which records of an Open vSwitch IPFIX exporter count, as
-    it tells each packet on input and on output by default.
+    source) and in total, by fields each, and forgotten after `template_idle` seconds without renewal.
+    Data before its template is held `hold_seconds`, at most `hold_bytes` of it in total and
+    `hold_bytes_per_exporter` of one exporter's. `ovs_directions` says which records of an Open vSwitch
+    IPFIX exporter count, as it tells each packet on input and on output by default: "input", "output",
+    "both", or "auto": the input ones of exporters that send any, else the output ones.
     """
 
     samples: int = 256
     records: int = 32
     interfaces: int = 65536
     templates: int = 16384
-    templates_per_exporter: int = 1024
+    templates_per_exporter: int = 512
     template_fields: int = 256
     template_idle: float = 7200.0
-    hold_datagrams: int = 1024
+    hold_bytes: int = 16 << 20
+    hold_bytes_per_exporter: int = 256 << 10
     hold_seconds: float = 30.0
-    ovs_directions: str = "input"
+    ovs_directions: Literal["auto", "input", "output", "both"] = "auto"
 
 
 class Counters:

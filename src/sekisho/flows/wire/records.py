@@ -1,0 +1,247 @@
+"""Messages of a template protocol to flow records: what Netflow9 and Ipfix have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sekisho.flows.wire.elements import DIRECTION, fill
+from sekisho.flows.wire.gather import Octets
+from sekisho.flows.wire.held import Held, Waiting
+from sekisho.flows.wire.layout import Layout, read
+from sekisho.flows.wire.limits import MAX_LAYOUTS_PER_BURST, MAX_RECORDS_PER_BURST, OVS_INPUT_MEMORY
+from sekisho.flows.wire.sampling import Rates
+from sekisho.flows.wire.sets import Sets, locate, walk
+from sekisho.flows.wire.templates import FIRST_ID, UNKNOWN, Events, Parser, Templates
+from sekisho.tables import FlowBatch
+
+if TYPE_CHECKING:
+    from sekisho.flows.exporters import Exporters
+    from sekisho.flows.wire.layout import Values
+    from sekisho.flows.wire.protocol import Counters, DecodeSettings
+    from sekisho.tables import F64, I64, U8, Bool
+
+_OUTPUT: Final = 1  # flowDirection (element 61); 0 is input
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What differs between the protocols: the ids of template sets and how those are written."""
+
+    template_set: int
+    options_set: int
+    parse: Parser
+
+
+@dataclass(slots=True)
+class Messages:
+    """Messages with a known exporter: its row, and where in the slab their sets begin and end."""
+
+    row: I64
+    start: I64
+    end: I64
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a burst held: flow records, how many data records each message had, and whether it had more."""
+
+    batch: FlowBatch
+    records: I64
+    undecoded: Bool
+
+
+@dataclass(slots=True)
+class _Group:
+    """Data sets of one layout, in one slab, with the exporter row and arrival of each."""
+
+    layout: Layout
+    octets: Octets
+    sets: Sets
+    row: I64
+    time: F64
+    late: bool  # held until its template came; its messages were counted without it
+
+
+class RecordDecoder:
+    """Decodes the sets of one protocol's messages, and remembers what each exporter row defined."""
+
+    def __init__(
+        self, exporters: Exporters, settings: DecodeSettings, counters: Counters, dialect: Dialect
+    ) -> None:
+        rows = exporters.settings.total
+        self.templates = Templates(settings, counters, dialect.parse)
+        self.rates = Rates(counters)
+        self.held = Held(settings, counters, rows)
+        self.ovs, self.ovs_statistics = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
+        self._exporters, self._settings, self._counters, self._dialect = (
+            exporters,
+            settings,
+            counters,
+            dialect,
+        )
+        self.defined = np.zeros(rows, np.bool_)  # whether the burst decoded last defined a template
+        self._generation = np.zeros(rows, np.int64)
+        self._input_heard = np.full(rows, -np.inf)
+
+    def decode(self, slab: U8, messages: Messages, time: float, now: float) -> Heard:
+        """Decode the messages that lie in `slab` (uint8, flat), in order of arrival."""
+        self.templates.begin(now)
+        self._meet(messages.row)
+        octets = Octets(slab)
+        sets = walk(octets, messages.start, messages.end, self._counters)
+        self._counters.count("set-id", int(np.count_nonzero(~self._is_meant(sets.id))))
+        data, layout, events = self._assign(slab, sets, messages.row[sets.message])
+        missing = layout == UNKNOWN
+        undecoded = np.zeros(len(messages.row), np.bool_)
+        undecoded[data.message[missing]] = True
+        waiting = self._waiting(slab, data, messages.row[data.message], time)
+        self.held.keep(slab, waiting.take(missing))
+        late = self._released(events)
+        groups = _grouped(
+            self.templates.layouts, octets, waiting.take(~missing), data.take(~missing), layout[~missing]
+        )
+        records = np.zeros(len(messages.row), np.int64)
+        return Heard(self._decode_groups([*groups, *late], records), records, undecoded)
+
+    def _is_meant(self, ids: I64) -> Bool:
+        meant: Bool = (
+            (ids >= FIRST_ID) | (ids == self._dialect.template_set) | (ids == self._dialect.options_set)
+        )
+        return meant
+
+    def _meet(self, rows: I64) -> None:
+        """Forget what a row's former exporter told, where the row was given to another."""
+        met = np.unique(rows)
+        now = self._exporters.generation[met]
+        for row in met[self._generation[met] != now]:
+            self.templates.forget(int(row))
+            self.rates.forget(int(row))
+            self.held.forget(int(row))
+            self.ovs[row] = self.ovs_statistics[row] = False
+            self._input_heard[row] = -np.inf
+        self._generation[met] = now
+
+    def _assign(self, slab: U8, sets: Sets, row: I64) -> tuple[Sets, I64, Events]:
+        """Find the layout each data set had when it came, and learn what the burst defines meanwhile."""
+        place = np.nonzero(sets.id >= FIRST_ID)[0]
+        data = sets.take(place)
+        keys = row[place] << 16 | data.id
+        layout = self.templates.lookup(keys)
+        events = self._learn(slab, sets, row)
+        if events:
+            _replay(events, keys, place, layout)
+        return data, layout, events
+
+    def _learn(self, slab: U8, sets: Sets, row: I64) -> Events:
+        events: Events = {}
+        options = sets.id == self._dialect.options_set
+        self.defined.fill(0)
+        for at in np.nonzero((sets.id == self._dialect.template_set) | options)[0]:
+            content = slab[sets.start[at] : sets.end[at]].tobytes()
+            self.defined[row[at]] = True
+            self.templates.learn(int(row[at]), content, options=bool(options[at]), at=int(at), events=events)
+        for key, happened in events.items():
+            for layout in (self.templates.layouts[number] for _, number in happened if number != UNKNOWN):
+                self.ovs[key >> 16] |= layout.is_ovs
+                self.ovs_statistics[key >> 16] |= layout.is_ovs_statistics
+        return events
+
+    def _waiting(self, slab: U8, data: Sets, row: I64, time: float) -> Waiting:
+        since = np.full(len(row), self.templates.clock)
+        return Waiting(slab, data.start, data.end, row << 16 | data.id, row, np.full(len(row), time), since)
+
+    def _released(self, events: Events) -> list[_Group]:
+        clock = self.templates.clock
+        if not events:
+            self.held.expire(clock)
+            return []
+        groups = []
+        for waiting in self.held.release(np.fromiter(events, np.int64, len(events)), clock):
+            layout = self.templates.lookup(waiting.key)
+            there = waiting.take(layout != UNKNOWN)
+            groups += _grouped(
+                self.templates.layouts,
+                Octets(there.slab),
+                there,
+                there.sets(),
+                layout[layout != UNKNOWN],
+                late=True,
+            )
+        return groups
+
+    def _decode_groups(self, groups: list[_Group], records: I64) -> FlowBatch:
+        """Decode options data first, so that the burst's own rates hold for it; count records by message."""
+        self._counters.count("layout-flood", len(groups[MAX_LAYOUTS_PER_BURST:]))
+        groups = groups[:MAX_LAYOUTS_PER_BURST]
+        flows, room = [], MAX_RECORDS_PER_BURST
+        for group in sorted(groups, key=lambda g: not g.layout.scopes):
+            at, owner = locate(group.layout, group.octets, group.sets, self._counters)
+            if not group.late:
+                np.add.at(records, group.sets.message[owner], 1)
+            self._counters.count("record-flood", max(0, len(owner) - room))
+            at, owner = at[:room], owner[:room]
+            room -= len(owner)
+            values = read(group.layout, group.octets, at)
+            if group.layout.scopes:
+                self.rates.learn(group.layout, values, group.row[owner])
+                self._counters.count("options-records", len(owner))
+            else:
+                flows.append(self._flows(group, values, owner))
+        return FlowBatch.concat(flows)
+
+    def _flows(self, group: _Group, values: Values, owner: I64) -> FlowBatch:
+        row, ovs = group.row[owner], group.layout.is_ovs
+        batch = fill(values, len(owner), totals=not ovs)
+        batch.exporter[:], batch.time[:] = row, group.time[owner]
+        if ovs:
+            # Its counts are scaled already, and it tells no rate.
+            return batch.take(self._one_direction(values[DIRECTION], row))
+        rate = self.rates.of(values, row, group.sets.id[owner])
+        batch.rate[:] = rate
+        batch.packets *= np.maximum(rate, 1)
+        batch.bytes *= np.maximum(rate, 1)
+        return batch
+
+    def _one_direction(self, direction: I64, row: I64) -> Bool:
+        """Open vSwitch tells a packet on input and again on output: keep one of the two."""
+        output, clock = direction == _OUTPUT, self.templates.clock
+        self._input_heard[row[~output]] = clock
+        match self._settings.ovs_directions:
+            case "both":
+                keep = np.ones(len(row), np.bool_)
+            case "input":
+                keep = ~output
+            case "output":
+                keep = output
+            case _:
+                keep = ~output | (self._input_heard[row] < clock - OVS_INPUT_MEMORY)
+        self._counters.count("ovs-other-direction", len(keep) - int(np.count_nonzero(keep)))
+        return keep
+
+
+def _replay(events: Events, keys: I64, place: I64, layout: I64) -> None:
+    """Put the layout right of data sets that came behind a definition in the same burst."""
+    order = np.argsort(keys, kind="stable")
+    in_order = keys[order]
+    for key, happened in events.items():
+        first, last = np.searchsorted(in_order, (key, key + 1))
+        rows = order[first:last]
+        when = np.searchsorted(np.array([at for at, _ in happened]), place[rows])
+        meant = np.array([number for _, number in happened])
+        layout[rows] = np.where(when > 0, meant[when - 1], layout[rows])
+
+
+def _grouped(
+    layouts: list[Layout], octets: Octets, waiting: Waiting, sets: Sets, layout: I64, *, late: bool = False
+) -> list[_Group]:
+    if not len(layout):
+        return []
+    order = np.argsort(layout, kind="stable")
+    parts = np.split(order, np.nonzero(np.diff(layout[order]))[0] + 1)
+    return [
+        _Group(layouts[layout[p[0]]], octets, sets.take(p), waiting.row[p], waiting.time[p], late)
+        for p in parts
+    ]
