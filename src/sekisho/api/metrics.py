@@ -30,7 +30,7 @@ class DoorMetrics:
     """Counts and latencies per route, of one app; routes are patterns, so that there are few."""
 
     def __init__(self, waiting: Waiting) -> None:
-        disable_created_metrics()  # a second series for each, which nobody here reads
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, which nobody reads
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "sekisho_http_requests",

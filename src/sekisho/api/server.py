@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastapi import FastAPI
 
     from sekisho.api.settings import ApiSettings
@@ -21,14 +23,20 @@ if TYPE_CHECKING:
 TICK = 0.1  # seconds between looks whether to stop, as often as uvicorn itself looks
 
 
-def serve(app: FastAPI, settings: ApiSettings, stopping: threading.Event | None = None) -> None:
+def serve(
+    app: FastAPI,
+    settings: ApiSettings,
+    sockets: Sequence[socket.socket] = (),
+    stopping: threading.Event | None = None,
+) -> None:
     """Serve in the calling thread until `stopping` is set, or a signal comes when this is the main one.
 
-    Stopping lets long polls go at once and gives other requests `stop_timeout` seconds. A signal is
-    raised again afterwards, for the handler that stood before.
+    `sockets` that are bound already are served instead of the settings' address. Stopping lets long
+    polls go at once and gives other requests `stop_timeout` seconds. A signal is raised again
+    afterwards, for the handler that stood before.
     """
     server = _server(app, settings)
-    _run(server, app, listen(settings), stopping or threading.Event())
+    _run(server, app, sockets or (listen(settings),), stopping or threading.Event())
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,7 @@ def start(app: FastAPI, settings: ApiSettings) -> Running:
     server, stopping = _server(app, settings), threading.Event()
     listener = listen(settings)
     thread = threading.Thread(
-        target=_run, args=(server, app, listener, stopping), name="sekisho-api", daemon=True
+        target=_run, args=(server, app, (listener,), stopping), name="sekisho-api", daemon=True
     )
     thread.start()
     return Running(_url(listener, settings), thread, stopping)
@@ -63,11 +71,7 @@ def listen(settings: ApiSettings) -> socket.socket:
 
 def _listen_tcp(settings: ApiSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.create_server((settings.host, settings.port), family=family, backlog=settings.backlog)
-    # Accepted sockets inherit it. asyncio sets it on those of its own making only, and without it every
-    # answer waits 40 ms for an acknowledgement.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
+    return socket.create_server((settings.host, settings.port), family=family, backlog=settings.backlog)
 
 
 def _listen_unix(settings: ApiSettings) -> socket.socket:
@@ -118,20 +122,28 @@ def _server(app: FastAPI, settings: ApiSettings) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def _run(server: uvicorn.Server, app: FastAPI, listener: socket.socket, stopping: threading.Event) -> None:
-    named = listener.getsockname() if listener.family == socket.AF_UNIX else ""
+def _run(
+    server: uvicorn.Server, app: FastAPI, sockets: Sequence[socket.socket], stopping: threading.Event
+) -> None:
+    paths = [Path(s.getsockname()) for s in sockets if s.family == socket.AF_UNIX]
+    for listener in sockets:
+        if listener.family != socket.AF_UNIX:
+            # Accepted sockets inherit it. asyncio sets it on those of its own making only, and without it
+            # every answer waits 40 ms for an acknowledgement.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        asyncio.run(_serve(server, app, listener, stopping))
+        asyncio.run(_serve(server, app, sockets, stopping))
     finally:
-        listener.close()
-        if named:
-            Path(named).unlink(missing_ok=True)
+        for listener in sockets:
+            listener.close()
+        for path in paths:
+            path.unlink(missing_ok=True)
 
 
 async def _serve(
-    server: uvicorn.Server, app: FastAPI, listener: socket.socket, stopping: threading.Event
+    server: uvicorn.Server, app: FastAPI, sockets: Sequence[socket.socket], stopping: threading.Event
 ) -> None:
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    serving = asyncio.create_task(server.serve(sockets=list(sockets)))
     while not serving.done():
         server.should_exit = server.should_exit or stopping.is_set()
         if server.should_exit:
