@@ -118,11 +118,20 @@ def having(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Re
 
 def offences(connection: Connection, subject: str, policy: str, since: float) -> int:
     """Count entries that bind now or ended by themselves since; what a person lifted is forgiven."""
-    counts = (table.c.state == State.ACTIVE.value) | (
-        (table.c.state == State.EXPIRED.value) & (table.c.ended >= since)
-    )
     mine = (table.c.subject == subject) & (table.c.policy == policy)
-    return connection.execute(select(func.count()).select_from(table).where(mine, counts)).scalar_one()
+    query = select(func.count()).select_from(table).where(mine, _counts(since))
+    return connection.execute(query).scalar_one()
+
+
+def offence_counts(connection: Connection, policy: str, since: float) -> dict[str, int]:
+    """Count the same for every subject that has any."""
+    query = select(table.c.subject, func.count()).where(table.c.policy == policy, _counts(since))
+    return {subject: count for subject, count in connection.execute(query.group_by(table.c.subject))}
+
+
+def _counts(since: float) -> ColumnElement[bool]:
+    ended_by_itself = (table.c.state == State.EXPIRED.value) & (table.c.ended >= since)
+    return (table.c.state == State.ACTIVE.value) | ended_by_itself
 
 
 def _parts(numbers: list[int], size: int = 5000) -> list[list[int]]:

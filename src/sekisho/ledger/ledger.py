@@ -89,7 +89,7 @@ class Ledger:
             host=host,
             evidence=evidence,
         )
-        grain = min(self.settings.grain * duration, self.settings.grain_max)
+        grain = self._grain(duration)
 
         def decide(connection: Connection) -> Restriction:
             if automatic and not memory.enforcement(connection).enabled:
@@ -194,6 +194,28 @@ class Ledger:
         ending = Ending("reject", author, reason, now)
         return self._end(restriction, State.PROPOSED, State.REJECTED, ending, key)
 
+    def record(self, drafts: Sequence[Restriction], now: float) -> tuple[Restriction, ...]:
+        """Write many automatic drafts in one transaction, all or none; gives the entry of each, in order.
+
+        A draft that is ACTIVE is imposed as by `impose`, one that is PROPOSED proposed as by `propose`.
+        Forbidden while enforcement is off and any would bind.
+        """
+        if not drafts:
+            return ()
+        with self.store.writing() as connection:
+            binding = any(d.state is State.ACTIVE for d in drafts)
+            if binding and not memory.enforcement(connection).enabled:
+                raise Forbidden("Enforcement is switched off: nothing automatic is imposed.")
+            return tuple(self._record(connection, draft, now) for draft in drafts)
+
+    def _record(self, connection: Connection, draft: Restriction, now: float) -> Restriction:
+        if draft.state is State.PROPOSED:
+            return entries.propose(connection, draft, now)
+        return entries.impose(connection, draft, now, self._grain(draft.duration))
+
+    def _grain(self, duration: float) -> float:
+        return min(self.settings.grain * duration, self.settings.grain_max)
+
     def expire(self, now: float) -> tuple[Restriction, ...]:
         """End every active entry whose time is over; costs no write while there is none."""
         due = (_table.c.state == State.ACTIVE.value) & (_table.c.until <= now)
@@ -282,6 +304,17 @@ class Ledger:
                 return found if subjects is None else tuple(e for e in found if e.subject in set(subjects))
             return entries.having(connection, state, _table.c.subject.in_(list(subjects)))
 
+    def standing(self) -> tuple[Restriction, ...]:
+        """List every entry that is active or proposed."""
+        with self.store.reading() as connection:
+            return entries.having(connection, _table.c.state.in_([State.ACTIVE.value, State.PROPOSED.value]))
+
+    def released_since(self, since: float) -> tuple[Restriction, ...]:
+        """List what was lifted or rejected since."""
+        ended = _table.c.state.in_([State.LIFTED.value, State.REJECTED.value]) & (_table.c.ended >= since)
+        with self.store.reading() as connection:
+            return entries.having(connection, ended)
+
     def since(self, revision: int) -> tuple[Restriction, ...]:
         """List entries changed after a revision, oldest change first."""
         with self.store.reading() as connection:
@@ -302,6 +335,11 @@ class Ledger:
         """Count this subject's offences: what binds it now or ended by itself since; lifted is forgiven."""
         with self.store.reading() as connection:
             return entries.offences(connection, subject, policy, since)
+
+    def offence_counts(self, policy: str, since: float) -> dict[str, int]:
+        """Count every subject's offences against a policy, as `offences` does for one."""
+        with self.store.reading() as connection:
+            return entries.offence_counts(connection, policy, since)
 
     def imposed_since(self, since: float) -> Imposed:
         """Count what was imposed automatically since and binds (warnings do not), for the guard."""
@@ -338,6 +376,17 @@ class Ledger:
         line = diary.Line(verb, author, now, restriction, subject, reason, detail)
         with self.store.writing() as connection:
             diary.write(connection, [line])
+
+    def write_journals(
+        self, now: float, author: str, verb: str, lines: Sequence[tuple[str, str, Any]]
+    ) -> None:
+        """Append lines of one author and verb at once: subject, reason and detail (None: none) of each."""
+        told = [
+            diary.Line(verb, author, now, subject=s, reason=r, detail="" if d is None else dump(d))
+            for s, r, d in lines
+        ]
+        with self.store.writing() as connection:
+            diary.write(connection, told)
 
     def journal(
         self, restriction: str = "", subject: str = "", limit: int = 100, marker: str = ""
