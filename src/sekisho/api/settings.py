@@ -16,7 +16,7 @@ class ApiSettings:
     """
 
     host: str = "127.0.0.1"
-    port: int = 8470
+    port: int = 8790
     unix: str = ""
     certificate: str = ""
     private_key: str = ""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 from sekisho.app import memory as kept
 from sekisho.app.process import Troubles, spawn
 from sekisho.app.settings import host_name
+from sekisho.devices.vswitch.pipeline import Layout
+from sekisho.devices.vswitch.telemetry import TelemetrySettings
 from sekisho.model.errors import NotFound, SekishoError
 from sekisho.model.inventory import Host, HostReport, Subject, Telemetry
 
@@ -38,18 +40,27 @@ class AgentSettings:
     """One host's agent.
 
     `host` is the name it reports under, `addresses` where its datagrams come from (empty: known by
-    their observation domain alone). `every` is how often it looks anyway, `counters_every` how often
-    while something is in force, both in seconds. `state` is where it keeps what it was told.
+    their observation domain alone). `bridges` are those it keeps; with `bare`, ports of theirs without
+    an ``iface-id`` are subjects too. `run_dir` is where the switch's sockets are. `state` is where it
+    keeps what it was told. `every` is how often it looks anyway, `counters_every` how often while
+    something is in force, `timeout` how long the switch may take, `wait` how long a long poll of the
+    keeper is held, all in seconds. `burst` is how many seconds of its rate a limit lets through at once.
     """
 
     host: str = field(default_factory=host_name)
     addresses: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ("br-int",)
+    bare: bool = False
     run_dir: str = "/var/run/openvswitch"
     state: str = "/var/lib/sekisho"
     every: float = 30.0
     counters_every: float = 5.0
+    timeout: float = 5.0
     wait: float = 30.0
+    burst: float = 0.4
+    first_meter: int = 20_000
+    layout: Layout = field(default_factory=Layout)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
 
 class Switch(Protocol):
@@ -61,8 +72,11 @@ class Switch(Protocol):
         """Make the bridge carry what the memory holds for these subjects; say what it did."""
         ...
 
-    def export(self) -> Telemetry:
-        """Point the bridge's flow export at the collector, and say what it exports."""
+    def export(self, templates: float) -> Telemetry:
+        """Point the bridge's flow export at the collector, and say what it exports.
+
+        IPFIX templates are sent again when `templates` is another than before.
+        """
         ...
 
 
@@ -153,7 +167,7 @@ class Agent:
                     # Without a word from the keeper nothing is known, so nothing is removed either.
                     here = tuple(s for s in subjects if s.bridge == switch.bridge)
                     receipts += switch.carry(here, memory, self._clock.passed())
-                self._telemetry[switch.bridge] = switch.export()
+                self._telemetry[switch.bridge] = switch.export(memory.templates if memory else 0.0)
         except SekishoError as error:
             self._problem = error.fixer
             self.troubles.begin("converging", error.fixer)

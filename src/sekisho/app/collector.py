@@ -9,18 +9,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sekisho.app.process import Troubles, spawn
+from sekisho.app.settings import host_name
+from sekisho.detect.settings import DetectSettings
 from sekisho.detect.window import Detection
 from sekisho.flows.decode import Decoder
-from sekisho.flows.exporters import Exporters
-from sekisho.flows.receive import Receiver
-from sekisho.flows.resolve import Resolver
+from sekisho.flows.exporters import Exporters, ExporterSettings
+from sekisho.flows.receive import Receiver, ReceiveSettings
+from sekisho.flows.resolve import Resolver, ResolveSettings
+from sekisho.flows.wire.protocol import DecodeSettings
 from sekisho.model.inventory import Inventory
 from sekisho.model.policy import PolicySet
 from sekisho.model.report import CollectorReport
 
 if TYPE_CHECKING:
     from sekisho.app.clock import Clock
-    from sekisho.app.settings import CollectorSettings
     from sekisho.client import Client
     from sekisho.model.restriction import Evidence
     from sekisho.tables import Burst
@@ -69,6 +71,24 @@ class Outbox:
         self.filled.set()
 
 
+@dataclass(frozen=True, slots=True)
+class CollectorSettings:
+    """One collector. `talkers` is how many of the busiest subjects it reports, `report_every` seconds.
+
+    `wait` is how long a long poll of the keeper is held.
+    """
+
+    name: str = field(default_factory=host_name)
+    talkers: int = 200
+    report_every: float = 2.0
+    wait: float = 30.0
+    receive: ReceiveSettings = field(default_factory=ReceiveSettings)
+    exporters: ExporterSettings = field(default_factory=ExporterSettings)
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
+    resolve: ResolveSettings = field(default_factory=ResolveSettings)
+    detect: DetectSettings = field(default_factory=DetectSettings)
+
+
 class Collector:
     """One worker: a receiver, decoders, a resolver and the detection, and threads that talk to the keeper."""
 
@@ -83,6 +103,7 @@ class Collector:
         self._detection = Detection(settings.detect, PolicySet())
         self._news: dict[str, Inventory | PolicySet] = {}
         self._outbox = Outbox()
+        self._started = clock.now()
         self._report = CollectorReport(settings.name, 0.0)
         self._seconds = {"busy": 0.0, "late": 0.0}
         self.stop = threading.Event()
@@ -130,6 +151,7 @@ class Collector:
             self._detection.talkers(self._settings.talkers),
             self._detection.exact_ports,
             self._counters(),
+            self._started,
         )
         self._seconds["busy"] += time.perf_counter() - began
 

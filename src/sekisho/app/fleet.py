@@ -36,7 +36,6 @@ class Fleet:
         self._notify = notify
         self._hosts: dict[str, _Host] = {}
         self._collectors: dict[str, CollectorReport] = {}
-        self._collector_seen: dict[str, float] = {}
         # Seeded by the time, so that a restarted keeper never repeats a number a host has seen.
         self._counter = int(now * 1000)
         self._inventory = Inventory(version=self._counter)
@@ -138,12 +137,11 @@ class Fleet:
     # --- collectors --------------------------------------------------------------------------
 
     def report_collector(self, report: CollectorReport, now: float) -> bool:
-        """Take a collector's report; True when the ports it wants told exactly changed."""
+        """Take a collector's report; True when hosts must hear of it: exact ports, or a new start."""
         with self._lock:
-            before = self.exact_ports
+            before = self.exact_ports, self.templates
             self._collectors[report.name] = replace(report, time=now)
-            self._collector_seen[report.name] = now
-            return before != self.exact_ports
+            return before != (self.exact_ports, self.templates)
 
     @property
     def collectors(self) -> tuple[CollectorReport, ...]:
@@ -155,6 +153,11 @@ class Fleet:
     def exact_ports(self) -> tuple[int, ...]:
         """Every TCP port some collector's detectors want told exactly."""
         return tuple(sorted({p for r in self._collectors.values() for p in r.exact_ports}))
+
+    @property
+    def templates(self) -> float:
+        """When the newest collector started."""
+        return max((r.started for r in self._collectors.values()), default=0.0)
 
     # --- inside ------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The keeper: answers the API from the ledger, the fleet and the policies, and lets restrictions end on time."""
+"""The keeper: answers the API from ledger, fleet and policies, and lets restrictions end on time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import sekisho
@@ -13,7 +14,6 @@ from sekisho.app.fleet import Fleet
 from sekisho.app.rules import Rules
 from sekisho.app.verdicts import Verdicts
 from sekisho.model.errors import Unavailable
-from sekisho.model.plain import to_plain
 from sekisho.model.report import (
     CollectorReport,
     Enforcement,
@@ -29,6 +29,7 @@ from sekisho.model.restriction import Binding, Evidence, JournalEntry, Receipt, 
 
 if TYPE_CHECKING:
     from sekisho.app.clock import Clock
+    from sekisho.app.process import Troubles
     from sekisho.app.settings import KeeperSettings
     from sekisho.ledger.ledger import Ledger
     from sekisho.model.access import Principal, Role, Token
@@ -57,6 +58,7 @@ class Keeper:
         self._denied: dict[tuple[str, str], tuple[float, int]] = {}
         self._denied_lock = threading.Lock()
         self.totals: dict[str, float] = {}
+        self.troubles: Troubles | None = None
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -66,8 +68,7 @@ class Keeper:
         if step:
             log.warning("the clock was stepped by %+.1f s: every end moves with it", step)
             self._ledger.shift(step, author="keeper", now=self._clock.now())
-        if step:
-            self._remember_clock()
+            self._ledger.remember("clock", json.dumps(asdict(self._clock.mark())))
         expired = self._ledger.expire(self._clock.now())
         if expired:
             self._fleet.touch({r.subject for r in expired}, {r.host for r in expired})
@@ -281,7 +282,9 @@ class Keeper:
             for r in self._ledger.active()
             if r.actions and r.until > now and (r.subject in carried or r.host == host)
         )
-        return HostProgram(host, revision, bindings, self._rules.policies.baselines, self.exact_ports)
+        return HostProgram(
+            host, revision, bindings, self._rules.policies.baselines, self.exact_ports, self._fleet.templates
+        )
 
     @property
     def exact_ports(self) -> tuple[int, ...]:
@@ -339,16 +342,14 @@ class Keeper:
     def _degraded(self, now: float) -> tuple[str, ...]:
         """Name what needs a person, a sentence each."""
         found = [f"policies: {p}" for p in self._rules.view().problems]
-        for host in self._fleet.host_status():
-            if now - host.last_seen > SILENT:
-                found.append(f"host {host.name}: not heard of for {now - host.last_seen:.0f} s")
-            if host.problem:
-                found.append(f"host {host.name}: {host.problem}")
-        for collector in self._fleet.collectors:
-            if now - collector.time > SILENT:
-                found.append(f"collector {collector.name}: not heard of for {now - collector.time:.0f} s")
+        heard = [(f"host {h.name}", h.last_seen) for h in self._fleet.host_status()]
+        heard += [(f"collector {c.name}", c.time) for c in self._fleet.collectors]
+        found += [f"{who}: not heard of for {now - when:.0f} s" for who, when in heard if now - when > SILENT]
+        found += [f"host {h.name}: {h.problem}" for h in self._fleet.host_status() if h.problem]
         if not self._ledger.enforcement().enabled:
             found.append("enforcement is off: nothing automatic is imposed")
+        if self.troubles is not None:
+            found += [f"keeper: {name} fails" for name in self.troubles.present()]
         return (*found, *self._verdicts.notices(now))
 
     def metrics(self) -> dict[str, float]:

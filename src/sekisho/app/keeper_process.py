@@ -37,6 +37,7 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     ledger = Ledger(ledger_url(state))
     clock = Clock()
     clock.resume(_last_mark(ledger))
+    remember(ledger, clock)
     keeper = Keeper(settings, ledger, clock)
     stop = threading.Event()
     troubles = Troubles(log)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import socket
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
 from sekisho import cli
 from sekisho.app.process import start_log, stop_on_signal
-from sekisho.model.errors import SekishoError
+from sekisho.cli.exits import EXITS, spoken
+from sekisho.model.errors import Malformed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sekisho.app.settings import ClientSettings
     from sekisho.client import Client
 
@@ -30,6 +34,21 @@ TokenFile = Annotated[
 LogLevel = Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")]
 
 
+P = ParamSpec("P")
+
+
+def said(command: Callable[P, None]) -> Callable[P, None]:
+    """Let an error end the command with its sentence and its exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with spoken():
+            command(*args, **kwargs)
+
+    return run
+
+
+@said
 def keeper(config: Config = None, log_level: LogLevel = "INFO") -> None:
     """Run the keeper: API, ledger, policies, expiry.
 
@@ -41,6 +60,7 @@ def keeper(config: Config = None, log_level: LogLevel = "INFO") -> None:
     keeper_process.run(settings.keeper(settings.load(config)), inherited_sockets())
 
 
+@said
 def collector(config: Config = None, token_file: TokenFile = None, log_level: LogLevel = "INFO") -> None:
     """Run a collector: hear flow datagrams, judge them, tell the keeper."""
     from sekisho.app import settings
@@ -55,20 +75,24 @@ def collector(config: Config = None, token_file: TokenFile = None, log_level: Lo
     worker.run()
 
 
+@said
 def agent(config: Config = None, token_file: TokenFile = None, log_level: LogLevel = "INFO") -> None:
     """Run a host's agent: carry on its switch what the keeper decided."""
     from sekisho.app import settings
     from sekisho.app.agent import Agent, AgentSettings
     from sekisho.app.clock import Clock
+    from sekisho.app.switch import open_switch
 
     start_log(log_level)
     raw = settings.load(config)
     ours = settings.validate(AgentSettings, raw.get("agent", {}), "agent")
-    worker = Agent(ours, _client(settings.client(raw), token_file), Clock())
+    client = _client(settings.client(raw), token_file)
+    worker = Agent(ours, client, Clock(), *open_switch(ours))
     stop_on_signal(worker.stop)
     worker.run()
 
 
+@said
 def up(config: Config = None, log_level: LogLevel = "INFO") -> None:
     """Run keeper, collector and agent of this machine together."""
     from sekisho.app import all_in_one, settings
@@ -96,6 +120,7 @@ config_app = typer.Typer(help="Check and show the settings.", no_args_is_help=Tr
 
 
 @config_app.command("check")
+@said
 def config_check(config: Config = None) -> None:
     """Report every mistake in the settings, with its path."""
     from sekisho.app import settings
@@ -104,13 +129,15 @@ def config_check(config: Config = None) -> None:
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
-        raise typer.Exit(cli.exits.MALFORMED)
+        raise typer.Exit(EXITS[Malformed])
     print("The settings are good.")
 
 
 @config_app.command("show")
+@said
 def config_show(
     config: Config = None,
+    *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Show every setting in force, defaults included; secrets are files, so none are shown."""
@@ -126,7 +153,7 @@ def config_show(
         for name, section in plain.items():
             _show(name, section)
     if problems:
-        raise typer.Exit(cli.exits.MALFORMED)
+        raise typer.Exit(EXITS[Malformed])
 
 
 def _show(path: str, section: dict[str, Any]) -> None:
@@ -157,11 +184,14 @@ def _client(settings: ClientSettings, token_file: Path | None) -> Client:
 
 def main() -> None:
     """Run the command line."""
-    app = cli.build()
+    cli.build(add_processes)()
+
+
+def add_processes(app: typer.Typer) -> None:
+    """Add the commands that run processes to those that ask the API."""
     for process in (keeper, collector, agent, up):
         app.command()(process)
     app.add_typer(config_app, name="config")
-    cli.run(app)
 
 
 if __name__ == "__main__":

@@ -40,12 +40,14 @@ class Memory:
     held: tuple[Held, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     exact_ports: tuple[int, ...] = ()
+    templates: float = 0.0
 
 
 def learn(program: HostProgram, boot: str, passed: float) -> Memory:
     """Turn the keeper's answer, received at `passed` seconds since boot, into what to hold until when."""
     held = tuple(Held(b, passed + b.remaining) for b in program.bindings)
-    return Memory(boot, passed, program.revision, held, program.baselines, program.exact_ports)
+    rest = (program.baselines, program.exact_ports, program.templates)
+    return Memory(boot, passed, program.revision, held, *rest)
 
 
 def save(path: Path, memory: Memory) -> None:

@@ -35,8 +35,7 @@ class Rules:
             policies, baselines = policy_file.load(self._read(), CATALOGUE)
         except Malformed as error:
             self._problems = error.problems or (error.fixer,)
-            for problem in self._problems:
-                log.error("policies: %s", problem)
+            log.warning("policies: what was in force stays: %s", "; ".join(self._problems))
             return False
         self._problems = ()
         if (policies, baselines) == (before.policies, before.baselines):

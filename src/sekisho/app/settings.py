@@ -98,10 +98,10 @@ def sections() -> dict[str, type]:
 
 def check(raw: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Validate everything: the settings in force by section, and every problem found."""
-    known, found, problems = sections(), {}, []
-    for name in raw:
-        if name not in known:
-            problems.append(_unknown(name, name, tuple(known)))
+    known = sections()
+    found: dict[str, Any] = {}
+    problems: list[str] = []
+    problems.extend(_unknown(name, name, tuple(known)) for name in raw if name not in known)
     for name, kind in known.items():
         try:
             found[name] = validate(kind, raw.get(name, {}), name)

@@ -26,7 +26,8 @@ class Page(Generic[T]):
 class HostProgram:
     """All that one host must carry. `revision` grows whenever any of it changes.
 
-    `exact_ports` are the TCP ports whose new connections the host tells exactly.
+    `exact_ports` are the TCP ports whose new connections the host tells exactly. `templates` is when
+    the newest collector started: once it changes, the host sends its IPFIX templates again.
     """
 
     host: str
@@ -34,6 +35,7 @@ class HostProgram:
     bindings: tuple[Binding, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     exact_ports: tuple[int, ...] = ()
+    templates: float = 0.0
 
 
 class Outcome(StrEnum):
@@ -97,6 +99,7 @@ class CollectorReport:
     talkers: tuple[Talker, ...] = ()
     exact_ports: tuple[int, ...] = ()
     counters: Mapping[str, float] = field(default_factory=dict)
+    started: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

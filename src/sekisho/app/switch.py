@@ -1,0 +1,102 @@
+"""One bridge of a host as the agent drives it: rules, meters and flow export together."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sekisho.devices.vswitch.bridge import Bridge
+from sekisho.devices.vswitch.compile import CompileSettings
+from sekisho.devices.vswitch.openflow import OfctlSettings
+from sekisho.devices.vswitch.ovsdb import Database
+from sekisho.devices.vswitch.program import Bound
+from sekisho.devices.vswitch.telemetry import converge_telemetry, refresh_templates
+from sekisho.model.inventory import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sekisho.app.agent import AgentSettings
+    from sekisho.app.memory import Memory
+    from sekisho.devices.vswitch.telemetry import TelemetrySettings
+    from sekisho.model.inventory import Subject
+    from sekisho.model.restriction import Receipt
+
+# Set in a domain of exact telemetry, clear in one of a bridge's own sampling.
+EXACT = 0x8000_0000
+
+
+class VSwitch:
+    """Implements `app.agent.Switch` over a real Open vSwitch."""
+
+    def __init__(self, bridge: str, settings: AgentSettings, database: Database) -> None:
+        self.bridge = bridge
+        self._database = database
+        self._telemetry = own_domains(settings.telemetry, settings.host, bridge)
+        self._driver = Bridge(
+            bridge,
+            settings.host,
+            database,
+            CompileSettings(
+                settings.layout, self._telemetry.collector_set, self._telemetry.exact_domain, settings.burst
+            ),
+            OfctlSettings(settings.run_dir, settings.timeout, settings.first_meter),
+        )
+        self._templates = 0.0
+
+    def carry(self, subjects: Sequence[Subject], memory: Memory, now: float) -> tuple[Receipt, ...]:
+        """Make the bridge carry what the memory holds."""
+        bounds = [
+            Bound(h.binding.restriction, h.binding.subject, h.binding.actions, h.deadline)
+            for h in memory.held
+        ]
+        return self._driver.carry(subjects, bounds, memory.baselines, memory.exact_ports, now).receipts
+
+    def export(self, templates: float) -> Telemetry:
+        """Point the bridge's export at the collector; send the IPFIX templates again for a new collector."""
+        settings = self._telemetry
+        converge_telemetry(self._database, self.bridge, settings)
+        if templates != self._templates:
+            refresh_templates(self._database, self.bridge)
+            self._templates = templates
+        domain = 0 if settings.protocol == "sflow" else settings.domain
+        return Telemetry(self.bridge, settings.protocol, settings.sampling, domain, settings.exact_domain)
+
+
+def own_domains(settings: TelemetrySettings, host: str, bridge: str) -> TelemetrySettings:
+    """Give a bridge observation domains of its own, so that hosts behind one address are told apart."""
+    number = zlib.crc32(f"{host}/{bridge}".encode()) & ~EXACT | 1
+    return replace(
+        settings,
+        domain=settings.domain or (number if settings.protocol == "ipfix" else 0),
+        exact_domain=settings.exact_domain or number | EXACT,
+    )
+
+
+def open_switch(settings: AgentSettings) -> tuple[FilteredPorts, list[VSwitch]]:
+    """Open the database of this host's switch and its bridges."""
+    bare = settings.bridges if settings.bare else ()
+    database = Database(str(Path(settings.run_dir) / "db.sock"), settings.host, bare, settings.run_dir)
+    return FilteredPorts(database, settings), [VSwitch(b, settings, database) for b in settings.bridges]
+
+
+class FilteredPorts:
+    """The subjects on the bridges this agent keeps; implements `app.agent.Ports`."""
+
+    def __init__(self, database: Database, settings: AgentSettings) -> None:
+        self._database = database
+        self._bridges = frozenset(settings.bridges)
+
+    def subjects(self) -> tuple[Subject, ...]:
+        """List the subjects on our bridges."""
+        return tuple(s for s in self._database.subjects() if s.bridge in self._bridges)
+
+    def listen(self, callback: Callable[[], None]) -> None:
+        """Call back whenever anything happened to the switch."""
+        self._database.listen(lambda _happening: callback())
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._database.close()
