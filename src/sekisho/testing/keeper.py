@@ -52,6 +52,10 @@ SECRETS = {role: f"{role.value}-secret" for role in Role}
 START = 1_700_000_000.0
 
 
+# What counts as an offence before; what a person lifted is forgiven.
+COUNTED = (State.PROPOSED, State.ACTIVE, State.EXPIRED)
+
+
 class FakeKeeper:
     """Answers like a keeper, from memory; safe to call from many threads.
 
@@ -78,7 +82,7 @@ class FakeKeeper:
         self._collectors: dict[str, CollectorReport] = {}
         self._hosts: dict[str, HostStatus] = {}
         self._host_revisions: Counter[str] = Counter()
-        self._answers: dict[str, tuple[Any, Any]] = {}
+        self._answers: dict[tuple[str, str], tuple[Any, Any]] = {}
         self._ids = 0
         self._tokens = {r.value: Token(f"token-{r.value}", r.value, r, now) for r in Role}
         self._secrets = {_hash(secret): role.value for role, secret in SECRETS.items()}
@@ -272,7 +276,7 @@ class FakeKeeper:
                 raise Forbidden(f"The guard refuses to bind {subject!r}: it is infrastructure.")
             return self._new(found, who.name, "impose", actions, reason, duration)
 
-        return self._once(key, (who.name, "impose", subject, actions, reason, duration), once)
+        return self._once(who, key, ("impose", subject, actions, reason, duration), once)
 
     def extend(
         self, who: Principal, restriction: str, duration: float, reason: str, revision: int | None, key: str
@@ -287,7 +291,7 @@ class FakeKeeper:
             until = self.now + duration
             return self._change(entry, who.name, "extend", reason, until=until, duration=duration)
 
-        return self._once(key, (who.name, "extend", restriction, duration, reason, revision), once)
+        return self._once(who, key, ("extend", restriction, duration, reason, revision), once)
 
     def lift(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
         """End an active one now."""
@@ -296,7 +300,7 @@ class FakeKeeper:
             entry = self._in_state(restriction, State.ACTIVE)
             return self._change(entry, who.name, "lift", reason, state=State.LIFTED, ended=self.now)
 
-        return self._once(key, (who.name, "lift", restriction, reason), once)
+        return self._once(who, key, ("lift", restriction, reason), once)
 
     def approve(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
         """Turn a proposal into a restriction."""
@@ -304,9 +308,11 @@ class FakeKeeper:
         def once() -> Restriction:
             entry = self._in_state(restriction, State.PROPOSED)
             until = self.now + entry.duration
-            return self._change(entry, who.name, "approve", reason, state=State.ACTIVE, until=until)
+            # From here on it counts as a person's: the kill switch leaves it alone.
+            to: dict[str, Any] = {"state": State.ACTIVE, "automatic": False, "author": who.name}
+            return self._change(entry, who.name, "approve", reason, until=until, **to)
 
-        return self._once(key, (who.name, "approve", restriction, reason), once)
+        return self._once(who, key, ("approve", restriction, reason), once)
 
     def reject(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
         """Turn a proposal down."""
@@ -315,7 +321,7 @@ class FakeKeeper:
             entry = self._in_state(restriction, State.PROPOSED)
             return self._change(entry, who.name, "reject", reason, state=State.REJECTED, ended=self.now)
 
-        return self._once(key, (who.name, "reject", restriction, reason), once)
+        return self._once(who, key, ("reject", restriction, reason), once)
 
     def journal(self, restriction: str, subject: str, limit: int, marker: str) -> Page[JournalEntry]:
         """List, newest first."""
@@ -377,7 +383,7 @@ class FakeKeeper:
             self._write(who.name, "exempt", reason=reason, detail=made.id)
             return made
 
-        return self._once(key, (who.name, "exempt", scope, reason, duration, policies), once)
+        return self._once(who, key, ("exempt", scope, reason, duration, policies), once)
 
     def revoke_exemption(self, who: Principal, exemption: str, reason: str) -> None:
         """End an exemption."""
@@ -433,13 +439,12 @@ class FakeKeeper:
                 for r in self._restrictions.values()
                 if r.state is State.ACTIVE and r.actions and r.subject in ids
             )
-            baselines = self._view.policies.baselines
             ports = {p for c in self._collectors.values() for p in c.exact_ports}
             return HostProgram(
                 host=host,
                 revision=self._host_revisions[host],
                 bindings=tuple(Binding(r.id, r.subject, r.actions, r.until - self.now) for r in bound),
-                baselines=tuple(b for b in baselines if any(b.scope.matches(s) for s in mine)),
+                baselines=self._view.policies.baselines,
                 exact_ports=tuple(sorted(ports)),
             )
 
@@ -482,16 +487,16 @@ class FakeKeeper:
         self._ids += 1
         return f"{prefix}-{self._ids}"
 
-    def _once(self, key: str, request: object, act: Callable[[], T]) -> T:
+    def _once(self, who: Principal, key: str, request: object, act: Callable[[], T]) -> T:
         with self._open():
-            if key in self._answers:
-                first, answer = self._answers[key]
+            if (who.name, key) in self._answers:
+                first, answer = self._answers[(who.name, key)]
                 if first != request:
                     raise Conflict("This idempotency key was used for another request.")
                 return answer  # type: ignore[no-any-return] # it is what this very request got
             done = act()
             if key:
-                self._answers[key] = (request, done)
+                self._answers[(who.name, key)] = (request, done)
             return done
 
     def _tell(self, *topics: str) -> None:
@@ -533,7 +538,7 @@ class FakeKeeper:
         )
         return self._keep(entry, author, verb, reason)
 
-    def _change(self, entry: Restriction, author: str, verb: str, reason: str, **to: Any) -> Restriction:
+    def _change(self, entry: Restriction, author: str, verb: str, reason: str, /, **to: Any) -> Restriction:
         self._revision += 1
         return self._keep(replace(entry, revision=self._revision, **to), author, verb, reason)
 
@@ -583,6 +588,8 @@ class FakeKeeper:
         subject = next((s for s in self._inventory.subjects if s.id == evidence.subject), None)
         if policy is None or subject is None:
             return self._verdict(evidence, Outcome.REFUSED, reason="Nobody knows this subject or policy.")
+        if not policy.scope.matches(subject):
+            return self._verdict(evidence, Outcome.REFUSED, reason="The policy's scope leaves it out.")
         if self._is_exempt(subject, policy.name):
             return self._verdict(evidence, Outcome.REFUSED, reason="The subject is exempt.")
         if policy.mode is Mode.WATCH or not self._enforcement.enabled:
@@ -599,7 +606,7 @@ class FakeKeeper:
         before = [
             r
             for r in self._restrictions.values()
-            if r.subject == subject.id and r.policy == policy.name and r.state is not State.REJECTED
+            if r.subject == subject.id and r.policy == policy.name and r.state in COUNTED
         ]
         author, step = f"policy:{policy.name}", policy.ladder[min(len(before), len(policy.ladder) - 1)]
         if before and before[-1].state is State.ACTIVE:
