@@ -59,11 +59,11 @@ class Held:
     def keep(self, slab: U8, new: Waiting) -> None:
         """Copy sets that lie in `slab` as far as the caps allow; count the rest."""
         fit = self._fitting(new)
-        self._counters.count("no-template-dropped", len(fit) - int(np.count_nonzero(fit)))
+        self._counters.count("no_template_dropped", len(fit) - int(np.count_nonzero(fit)))
         new = new.take(fit)
         if not len(new.key):
             return
-        self._counters.count("no-template-held", len(new.key))
+        self._counters.count("no_template_held", len(new.key))
         size = new.end - new.start
         new.slab = slab[ragged(new.start, size)[0]]
         new.end = np.cumsum(size)
@@ -84,7 +84,7 @@ class Held:
                 self._let_go(taken := chunk.take(wanted))
                 released.append(self._in_time(taken, clock))
         self._chunks = [c for c in self._chunks if len(c.key)]
-        self._counters.count("no-template-released", sum(len(r.key) for r in released))
+        self._counters.count("no_template_released", sum(len(r.key) for r in released))
         return released
 
     def expire(self, clock: float) -> None:
@@ -92,7 +92,7 @@ class Held:
         while self._chunks and self._chunks[0].since[-1] < clock - self._settings.hold_seconds:
             gone = self._chunks.pop(0)
             self._let_go(gone)
-            self._counters.count("no-template-dropped", len(gone.key))
+            self._counters.count("no_template_dropped", len(gone.key))
 
     def forget(self, row: int) -> None:
         """Drop what waits from one exporter."""
@@ -103,7 +103,7 @@ class Held:
 
     def _in_time(self, taken: Waiting, clock: float) -> Waiting:
         young = taken.since >= clock - self._settings.hold_seconds
-        self._counters.count("no-template-dropped", len(young) - int(np.count_nonzero(young)))
+        self._counters.count("no_template_dropped", len(young) - int(np.count_nonzero(young)))
         return taken.take(young)
 
     def _let_go(self, gone: Waiting) -> None:

@@ -42,8 +42,9 @@ class Ipfix:
 
     def decode(self, burst: Burst, rows: I64, now: float) -> FlowBatch:
         """Decode datagrams `rows` of the burst, in arrival order."""
+        self.counters.count("datagrams", len(rows))
         whole = burst.length[rows] >= _HEADER
-        self.counters.count("short", len(rows) - int(np.count_nonzero(whole)))
+        self.counters.count("datagram_cut", len(rows) - int(np.count_nonzero(whole)))
         rows = rows[whole]
         header = Octets(burst.data).take(starts(burst, rows), _HEADER)
         domain, zero = field32(header, 12), np.zeros(len(rows), np.uint64)
@@ -51,15 +52,16 @@ class Ipfix:
             IPFIX, burst.address_hi[rows], burst.address_lo[rows], zero, zero, domain, now
         )
         known = exporter >= 0
-        self.counters.count("exporter-refused", len(known) - int(np.count_nonzero(known)))
+        self.counters.count("exporter_refused", len(known) - int(np.count_nonzero(known)))
         rows, header, exporter = rows[known], header[known], exporter[known]
         start = starts(burst, rows)
         told, there = field16(header, 2).astype(np.int64), burst.length[rows].astype(np.int64)
-        self.counters.count("message-cut", int(np.count_nonzero(told > there)))
-        self.counters.count("message-trailing", int(np.count_nonzero(told < there)))
+        self.counters.count("message_cut", int(np.count_nonzero(told > there)))
+        self.counters.count("message_trailing", int(np.count_nonzero(told < there)))
         messages = Messages(exporter.astype(np.int64), start + _HEADER, start + np.minimum(told, there))
         heard = self._records.decode(burst.data.reshape(-1), messages, burst.time, now)
         heard.undecoded |= told > there
+        self.counters.count("records", int(heard.records.sum()))
         self._exporters.counted(exporter, heard.records)
         self._sequence(burst, rows, exporter, field32(header, 8), heard, now)
         return heard.batch
@@ -113,7 +115,7 @@ def parse(content: bytes, *, options: bool, counters: Counters, fields: int) -> 
             if template >= FIRST_ID or template == own:
                 found.append(Definition(template))
             else:
-                counters.count("template-id")
+                counters.count("template_id")
             continue
         scopes = 0
         if options:
@@ -121,7 +123,7 @@ def parse(content: bytes, *, options: bool, counters: Counters, fields: int) -> 
             at += 2
         specifiers, at = _specifiers(content, at, count)
         if len(specifiers) < count:
-            counters.count("template-cut")
+            counters.count("template_cut")
             return found
         if _acceptable(template, specifiers, scopes, counters, options=options, fields=fields):
             found.append(Definition(template, tuple(specifiers), scopes))
@@ -150,9 +152,9 @@ def _acceptable(
     template: int, specifiers: list[Field], scopes: int, counters: Counters, *, options: bool, fields: int
 ) -> bool:
     reasons = {
-        "template-id": template < FIRST_ID,
-        "template-fields": len(specifiers) > fields,
-        "template-scopes": options and not 0 < scopes <= len(specifiers),
+        "template_id": template < FIRST_ID,
+        "template_fields": len(specifiers) > fields,
+        "template_scopes": options and not 0 < scopes <= len(specifiers),
     }
     for reason in (r for r, is_so in reasons.items() if is_so):
         counters.count(reason)

@@ -37,8 +37,9 @@ class Netflow9:
 
     def decode(self, burst: Burst, rows: I64, now: float) -> FlowBatch:
         """Decode datagrams `rows` of the burst, in arrival order."""
+        self.counters.count("datagrams", len(rows))
         whole = burst.length[rows] >= _HEADER
-        self.counters.count("short", len(rows) - int(np.count_nonzero(whole)))
+        self.counters.count("datagram_cut", len(rows) - int(np.count_nonzero(whole)))
         rows = rows[whole]
         start = starts(burst, rows)
         header = Octets(burst.data).take(start, _HEADER)
@@ -48,10 +49,11 @@ class Netflow9:
         )
         self._exporters.sequence(exporter, field32(header, 12), np.ones(len(rows), np.uint32), now)
         known = exporter >= 0
-        self.counters.count("exporter-refused", len(known) - int(np.count_nonzero(known)))
+        self.counters.count("exporter_refused", len(known) - int(np.count_nonzero(known)))
         end = start + burst.length[rows]
         messages = Messages(exporter[known].astype(np.int64), start[known] + _HEADER, end[known])
         heard = self._records.decode(burst.data.reshape(-1), messages, burst.time, now)
+        self.counters.count("records", int(heard.records.sum()))
         self._exporters.counted(exporter[known], heard.records)
         return heard.batch
 
@@ -71,7 +73,7 @@ def parse(content: bytes, *, options: bool, counters: Counters, fields: int) -> 
             scopes = 0
         at += head
         if at + count * 4 > len(content):
-            counters.count("template-cut")
+            counters.count("template_cut")
             return found
         specifiers = [Field(*f) for f in _specifiers(content, at, count)]
         at += count * 4
@@ -87,11 +89,11 @@ def _specifiers(content: bytes, at: int, count: int) -> list[tuple[int, int, int
 
 def _acceptable(template: int, specifiers: list[Field], counters: Counters, fields: int) -> bool:
     reasons = {
-        "template-id": template < FIRST_ID,
-        "template-fields": len(specifiers) > fields,
-        "template-empty": not specifiers,
+        "template_id": template < FIRST_ID,
+        "template_fields": len(specifiers) > fields,
+        "template_empty": not specifiers,
         # There is no variable length in version 9.
-        "template-size": any(f.length == VARIABLE for f in specifiers),
+        "template_size": any(f.length == VARIABLE for f in specifiers),
     }
     for reason in (r for r, is_so in reasons.items() if is_so):
         counters.count(reason)

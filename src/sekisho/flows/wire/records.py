@@ -92,7 +92,7 @@ class RecordDecoder:
         self._meet(messages.row)
         octets = Octets(slab)
         sets = walk(octets, messages.start, messages.end, self._counters)
-        self._counters.count("set-id", int(np.count_nonzero(~self._is_meant(sets.id))))
+        self._counters.count("set_id", int(np.count_nonzero(~self._is_meant(sets.id))))
         data, layout, events = self._assign(slab, sets, messages.row[sets.message])
         missing = layout == UNKNOWN
         undecoded = np.zeros(len(messages.row), np.bool_)
@@ -174,20 +174,20 @@ class RecordDecoder:
 
     def _decode_groups(self, groups: list[_Group], records: I64) -> FlowBatch:
         """Decode options data first, so that the burst's own rates hold for it; count records by message."""
-        self._counters.count("layout-flood", len(groups[MAX_LAYOUTS_PER_BURST:]))
+        self._counters.count("layout_flood", len(groups[MAX_LAYOUTS_PER_BURST:]))
         groups = groups[:MAX_LAYOUTS_PER_BURST]
         flows, room = [], MAX_RECORDS_PER_BURST
         for group in sorted(groups, key=lambda g: not g.layout.scopes):
             at, owner = locate(group.layout, group.octets, group.sets, self._counters)
             if not group.late:
                 np.add.at(records, group.sets.message[owner], 1)
-            self._counters.count("record-flood", max(0, len(owner) - room))
+            self._counters.count("record_flood", max(0, len(owner) - room))
             at, owner = at[:room], owner[:room]
             room -= len(owner)
             values = read(group.layout, group.octets, at)
             if group.layout.scopes:
                 self.rates.learn(group.layout, values, group.row[owner])
-                self._counters.count("options-records", len(owner))
+                self._counters.count("options_records", len(owner))
             else:
                 flows.append(self._flows(group, values, owner))
         return FlowBatch.concat(flows)
@@ -218,7 +218,7 @@ class RecordDecoder:
                 keep = output
             case _:
                 keep = ~output | (self._input_heard[row] < clock - OVS_INPUT_MEMORY)
-        self._counters.count("ovs-other-direction", len(keep) - int(np.count_nonzero(keep)))
+        self._counters.count("ovs_other_direction", len(keep) - int(np.count_nonzero(keep)))
         return keep
 
 

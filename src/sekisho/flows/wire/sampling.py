@@ -45,7 +45,7 @@ class Rates:
         keys, last = np.unique(_key(rows, kind, ident)[told][::-1], return_index=True)
         rates = rate[told][::-1][last]
         changed = np.nonzero(self._find(keys) != rates)[0]
-        self._counters.count("sampling-rate-flood", len(changed[MAX_RATES_PER_BURST:]))
+        self._counters.count("sampling_rate_flood", len(changed[MAX_RATES_PER_BURST:]))
         for i in changed[:MAX_RATES_PER_BURST]:
             self._store(int(keys[i]), float(rates[i]))
 
@@ -70,7 +70,7 @@ class Rates:
     def _store(self, key: int, rate: float) -> None:
         keys = self._of_row.setdefault(key >> 35, set())
         if key not in keys and (len(keys) >= MAX_RATES_PER_EXPORTER or len(self) >= MAX_RATES):
-            self._counters.count("sampling-rate-over-cap")
+            self._counters.count("sampling_rate_over_cap")
             return
         keys.add(key)
         self._rates[key] = rate

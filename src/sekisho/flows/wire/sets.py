@@ -47,11 +47,11 @@ def walk(octets: Octets, start: I64, end: I64, counters: Counters) -> Sets:
             break
         size = octets.u16(at + 2).astype(np.int64)
         honest = (size >= _HEADER) & (at + size <= end)
-        counters.count("set-length", int(np.count_nonzero(~honest)))
+        counters.count("set_length", int(np.count_nonzero(~honest)))
         at, end, message, size = at[honest], end[honest], message[honest], size[honest]
         found.append(Sets(octets.u16(at).astype(np.int64), at + _HEADER, at + size, message))
         at = at + size
-    counters.count("too-many-sets", int(np.count_nonzero(at + _HEADER <= end)))
+    counters.count("too_many_sets", int(np.count_nonzero(at + _HEADER <= end)))
     return _in_order(found)
 
 
@@ -89,7 +89,7 @@ def _locate_variable(layout: Layout, octets: Octets, sets: Sets, counters: Count
         if not len(at):
             return np.concatenate(positions), np.concatenate(owners)
         begins, at, whole = _record(layout, octets, at, end)
-        counters.count("record-cut", int(np.count_nonzero(~whole)))
+        counters.count("record_cut", int(np.count_nonzero(~whole)))
         positions.append(begins[whole])
         owners.append(owner[whole])
         at, end, owner = at[whole], end[whole], owner[whole]

@@ -101,7 +101,7 @@ class Templates:
     def learn(self, row: int, content: bytes, *, options: bool, at: int, events: Events) -> None:
         """Take one template set at position `at` of the burst; what changes is noted in `events`."""
         found = self._definitions(content, options=options) if self._budget > 0 else ()
-        self._counters.count("template-flood", int(self._budget <= 0))
+        self._counters.count("template_flood", int(self._budget <= 0))
         self._budget -= 1 + len(found)
         for definition in found:
             for key, layout in self._take(row, definition, options=options):
@@ -146,7 +146,7 @@ class Templates:
 
     def _room(self, keys: set[int]) -> bool:
         full = len(keys) >= self._settings.templates_per_exporter or len(self) >= self._settings.templates
-        self._counters.count("template-over-cap", int(full))
+        self._counters.count("template_over_cap", int(full))
         return not full
 
     def _withdraw(self, row: int, template: int, *, options: bool) -> list[tuple[int, int]]:
@@ -155,7 +155,7 @@ class Templates:
         every = template < FIRST_ID
         wanted = keys if every else keys & {key_of(row, template)}
         gone = [k for k in wanted if bool(self.layouts[self._known[k][0]].scopes) == options]
-        self._counters.count("template-withdrawn", len(gone))
+        self._counters.count("template_withdrawn", len(gone))
         self._drop(gone)
         return [(key, UNKNOWN) for key in gone]
 
@@ -175,10 +175,10 @@ class Templates:
             return known
         sizes = [1 if f.length == VARIABLE else f.length for f in definition.fields]
         if not 0 < sum(sizes) <= _MAX_RECORD:
-            self._counters.count("template-size")
+            self._counters.count("template_size")
             return UNKNOWN
         if len(self.layouts) >= MAX_LAYOUTS:
-            self._counters.count("template-layouts")
+            self._counters.count("template_layouts")
             return UNKNOWN
         self.layouts.append(compile_layout(*content))
         self._by_content[content] = len(self.layouts) - 1
@@ -188,7 +188,7 @@ class Templates:
         self._swept = self._clock
         oldest = self._clock - self._settings.template_idle
         gone = [key for key, (_, heard) in self._known.items() if heard < oldest]
-        self._counters.count("template-expired", len(gone))
+        self._counters.count("template_expired", len(gone))
         self._drop(gone)
 
     def _compact(self) -> None:

@@ -1,0 +1,153 @@
+"""Subjects by what a flow record says of them: tables made once per inventory, asked in columns."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sekisho.model.inventory import Inventory, Subject
+    from sekisho.tables import I32, I64, U32, U64
+
+NONE: Final = -1
+AMBIGUOUS: Final = -2
+_V4_MAPPED: Final = 0xFFFF_0000_0000
+_WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class Table:
+    """A map from 64-bit keys to rows; a key that two rows claim is AMBIGUOUS."""
+
+    def __init__(self, claims: Iterable[tuple[int, int]]) -> None:
+        rows: dict[int, int] = {}
+        for key, row in claims:
+            rows[key] = row if rows.get(key, row) == row else AMBIGUOUS
+        self._keys = np.array(sorted(rows), np.uint64)
+        self._rows = np.array([rows[int(key)] for key in self._keys], np.int32)
+
+    def find(self, keys: U64) -> I32:
+        """Row of each key, NONE or AMBIGUOUS."""
+        if not len(self._keys):
+            return np.full(len(keys), NONE, np.int32)
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        return np.where(self._keys[at] == keys, self._rows[at], np.int32(NONE))
+
+
+class SubjectIndex:
+    """Finds rows of Inventory.subjects. `host` arguments are rows of Inventory.hosts."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        hosts = {host.name: row for row, host in enumerate(inventory.hosts)}
+        self.bridges: Mapping[tuple[int, str], int] = _bridges(inventory, hosts)
+        placed = [(row, hosts[s.host], s) for row, s in enumerate(inventory.subjects) if s.host in hosts]
+        addresses = [(row, a) for row, s in enumerate(inventory.subjects) for a in _addresses(s)]
+        self._ids = _AddressIds({a for _, a in addresses})
+        self._by_ifindex = Table((host << 32 | s.ifindex, row) for row, host, s in placed if s.ifindex)
+        self._by_ofport = Table(
+            (self.bridges[host, s.bridge] << 32 | s.ofport, row) for row, host, s in placed if s.ofport > 0
+        )
+        self._by_mac = Table((host << 48 | mac, row) for row, host, s in placed if (mac := mac_number(s.mac)))
+        host_of = {row: host for row, host, _ in placed}
+        self._by_host_address = Table(
+            (host_of[row] << 32 | self._ids.of[a], row) for row, a in addresses if row in host_of
+        )
+        self._by_address = Table((self._ids.of[a], row) for row, a in addresses)
+        self.mac = np.array([mac_number(s.mac) for s in inventory.subjects], np.uint64)
+
+    def by_ifindex(self, host: I64, ifindex: U32) -> I32:
+        """Find by the host's interface number; a host has each once."""
+        return self._by_ifindex.find(_joined(host, ifindex))
+
+    def by_ofport(self, bridge: I64, ofport: U32) -> I32:
+        """Find by OpenFlow port; `bridge` are values of `bridges`, or -1."""
+        found = self._by_ofport.find(_joined(np.maximum(bridge, 0), ofport))
+        return np.where(bridge >= 0, found, np.int32(NONE))
+
+    def by_mac(self, host: I64, mac: U64) -> I32:
+        """Find by MAC address on one host."""
+        found = self._by_mac.find(host.astype(np.uint64) << np.uint64(48) | mac)
+        return np.where(mac != 0, found, np.int32(NONE))
+
+    def by_host_address(self, host: I64, hi: U64, lo: U64) -> I32:
+        """Find by IP address on one host; two networks may both have it: AMBIGUOUS."""
+        ident = self._ids.find(hi, lo)
+        found = self._by_host_address.find(_joined(host, np.maximum(ident, 0)))
+        return np.where(ident >= 0, found, np.int32(NONE))
+
+    def by_address(self, hi: U64, lo: U64) -> I32:
+        """Find by IP address in the whole cloud."""
+        ident = self._ids.find(hi, lo)
+        found = self._by_address.find(np.maximum(ident, 0).astype(np.uint64))
+        return np.where(ident >= 0, found, np.int32(NONE))
+
+
+class _AddressIds:
+    """Numbers for the addresses that subjects have, so that a (host, address) fits one key."""
+
+    def __init__(self, addresses: set[int]) -> None:
+        in_order = sorted(addresses)
+        self.of: Mapping[int, int] = {address: number for number, address in enumerate(in_order)}
+        self._hi = np.array([a >> 64 for a in in_order], np.uint64)
+        self._lo = np.array([a & _WORD for a in in_order], np.uint64)
+        # Upper halves are few: within one, addresses stand in order of their lower half.
+        self._halves, self._first = np.unique(self._hi, return_index=True)
+        self._behind = np.append(self._first[1:], len(in_order))
+
+    def find(self, hi: U64, lo: U64) -> I64:
+        """Give each address its number, -1 for one that nobody has."""
+        found = np.full(len(hi), -1, np.int64)
+        if not len(self._hi):
+            return found
+        half = np.minimum(np.searchsorted(self._halves, hi), len(self._halves) - 1)
+        rows = np.nonzero(self._halves[half] == hi)[0]
+        half = half[rows]
+        at = self._search(self._first[half], self._behind[half], lo[rows])
+        there = at < self._behind[half]
+        there[there] = self._lo[at[there]] == lo[rows[there]]
+        found[rows[there]] = at[there]
+        return found
+
+    def _search(self, first: I64, behind: I64, lo: U64) -> I64:
+        """Find the first place in [first, behind) of each row that is not below lo, all rows in lockstep."""
+        while (open_ := first < behind).any():
+            middle = (first + behind) // 2
+            below = open_ & (self._lo[np.minimum(middle, len(self._lo) - 1)] < lo)
+            first = np.where(below, middle + 1, first)
+            behind = np.where(open_ & ~below, middle, behind)
+        return first
+
+
+def mac_number(text: str) -> int:
+    """48 bits of a MAC address as written with colons, 0 for anything else."""
+    try:
+        number = int(text.replace(":", ""), 16)
+    except ValueError:
+        return 0
+    return number if 0 < number < 1 << 48 else 0
+
+
+def address_number(text: str) -> int | None:
+    """128 bits of an address, IPv4 mapped; a prefix length behind it is passed over."""
+    try:
+        address = ip_address(text.partition("/")[0])
+    except ValueError:
+        return None
+    return int(address) if address.version == 6 else _V4_MAPPED | int(address)
+
+
+def _addresses(subject: Subject) -> list[int]:
+    return [number for text in subject.addresses if (number := address_number(text)) is not None]
+
+
+def _bridges(inventory: Inventory, hosts: Mapping[str, int]) -> dict[tuple[int, str], int]:
+    of_telemetry = {(row, t.bridge) for row, host in enumerate(inventory.hosts) for t in host.telemetry}
+    of_subjects = {(hosts[s.host], s.bridge) for s in inventory.subjects if s.host in hosts}
+    return {bridge: number for number, bridge in enumerate(sorted(of_telemetry | of_subjects))}
+
+
+def _joined(upper: I64, lower: U32 | I64) -> U64:
+    return upper.astype(np.uint64) << np.uint64(32) | lower.astype(np.uint64)
