@@ -126,7 +126,7 @@ def offences(connection: Connection, subject: str, policy: str, since: float) ->
 def offence_counts(connection: Connection, policy: str, since: float) -> dict[str, int]:
     """Count the same for every subject that has any."""
     query = select(table.c.subject, func.count()).where(table.c.policy == policy, _counts(since))
-    return {subject: count for subject, count in connection.execute(query.group_by(table.c.subject))}
+    return dict(tuple(row) for row in connection.execute(query.group_by(table.c.subject)))
 
 
 def _counts(since: float) -> ColumnElement[bool]:
