@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sekisho.lab.ovs import Identity, PrivateSwitch, sweep
+from sekisho.lab import processes
+from sekisho.lab.ovs import Identity, PrivateSwitch
 from sekisho.lab.processes import tool
 from sekisho.model.errors import Unsupported
 
@@ -38,14 +40,30 @@ def switch() -> Iterator[PrivateSwitch]:
     """Give a started switch without bridges; whatever the module leaves goes with it."""
     if problem := available():
         pytest.skip(problem)
-    sweep("sekisho-ovs-*/s", _PARENT)
-    private = PrivateSwitch(Path(tempfile.mkdtemp(prefix="sekisho-ovs-", dir=_PARENT)) / "s")
+    for left in _PARENT.glob("sekisho-ovs-*"):
+        if not processes.alive(left / "owner"):
+            _remove(left)
+    parent = _own_folder()
+    private = PrivateSwitch(parent / "s")
     try:
         private.start()
         yield private
     finally:
-        private.stop()
-        private.folder.parent.rmdir()
+        _remove(parent)
+
+
+def _own_folder() -> Path:
+    # Under its last name only once it says whose it is: runs beside this one remove what is nobody's.
+    hidden = Path(tempfile.mkdtemp(prefix=".sekisho-ovs-", dir=_PARENT))
+    processes.remember(hidden / "owner", os.getpid())
+    return hidden.rename(_PARENT / hidden.name.removeprefix("."))
+
+
+def _remove(parent: Path) -> None:
+    for folder in parent.iterdir():
+        if folder.is_dir():
+            PrivateSwitch(folder).clean()
+    shutil.rmtree(parent, ignore_errors=True)
 
 
 @pytest.fixture

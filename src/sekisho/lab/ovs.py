@@ -11,14 +11,13 @@ import hashlib
 import os
 import shutil
 import subprocess
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.lab import processes
 from sekisho.lab.processes import tool
-from sekisho.model.errors import Malformed, Refused
+from sekisho.model.errors import Conflict, Malformed, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +88,12 @@ class PrivateSwitch:
         return f"unix:{self.folder}/{bridge}.mgmt"
 
     def start(self) -> None:
-        """Clean up what an earlier run left, then start both daemons; returns when they answer."""
+        """Clean up what an earlier run left, then start both daemons; returns when they answer.
+
+        Raises Conflict when the earlier run still goes on.
+        """
+        if processes.alive(self.folder / "owner"):
+            raise Conflict("This lab runs already.", f"{self.folder}/owner names a process that lives.")
         self.clean()
         self.folder.mkdir(parents=True)
         processes.remember(self.folder / "owner", os.getpid())
@@ -253,14 +257,6 @@ class PrivateSwitch:
         if done.returncode:
             raise Refused(f"{name} said no.", f"{' '.join(argv)}: {done.stderr.strip()}")
         return done.stdout
-
-
-def sweep(pattern: str, parent: Path) -> None:
-    """Clean every switch folder under `parent` whose owner is gone."""
-    for folder in parent.glob(pattern):
-        with suppress(OSError):
-            if not processes.alive(folder / "owner"):
-                PrivateSwitch(folder).clean()
 
 
 def _inside(vm: Vm) -> list[str]:

@@ -73,13 +73,14 @@ def _await(handles: list[int], patience: float) -> None:
 def _recall(file: Path) -> int | None:
     with suppress(OSError, ValueError):
         pid, started = (int(word) for word in file.read_text().split())
-        if _started(pid) == started:
+        if started and _started(pid) == started:
             return pid
     return None
 
 
 def _started(pid: int) -> int:
-    """Read when a process started, in clock ticks since boot (proc(5), field 22)."""
+    """Read when a process started, in clock ticks since boot (proc(5), field 22); 0 once it has ended."""
     # The command's name, in parentheses, may itself hold spaces and parentheses.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[19])
+    # A zombie has ended, whether or not its parent has looked.
+    return int(fields[19]) if fields[0] != "Z" else 0

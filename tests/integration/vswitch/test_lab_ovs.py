@@ -5,16 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sekisho.lab import processes
 from sekisho.lab.ovs import PrivateSwitch
-from sekisho.model.errors import Malformed, Refused
+from sekisho.model.errors import Conflict, Malformed, Refused
 from support_ovs import plug
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sekisho.lab.ovs import Vm
 
 pytestmark = pytest.mark.ovs
@@ -101,7 +103,7 @@ def test_a_tool_that_says_no_is_refused_with_its_words(switch: PrivateSwitch) ->
     assert "none" in caught.value.fixer
 
 
-def test_a_second_run_cleans_what_a_crashed_one_left(switch: PrivateSwitch) -> None:
+def test_a_second_run_cleans_what_a_crashed_one_left(switch: PrivateSwitch, tmp_path: Path) -> None:
     folder = switch.folder.parent / "crash"
     crashed = textwrap.dedent("""
         import os, sys
@@ -115,17 +117,24 @@ def test_a_second_run_cleans_what_a_crashed_one_left(switch: PrivateSwitch) -> N
         os._exit(9)
     """)
     assert subprocess.run([sys.executable, "-c", crashed, str(folder)], check=False).returncode == 9
-    left = Path(f"/proc/{(folder / 'ovs-vswitchd.pidfile').read_text().strip()}")
+    left = tmp_path / "left"
+    left.write_bytes((folder / "ovs-vswitchd.process").read_bytes())
     again = PrivateSwitch(folder)
-    assert left.exists()
+    assert processes.alive(left)
     assert len(again._namespaces()) == 2
     again.start()
-    assert not left.exists()
+    assert not processes.alive(left)
     assert again._namespaces() == [again.namespace]
     assert again.vsctl("list-br") == ""
     again.stop()
     assert again._namespaces() == []
     assert not folder.exists()
+
+
+def test_a_run_that_goes_on_is_not_swept_away(switch: PrivateSwitch) -> None:
+    with pytest.raises(Conflict):
+        PrivateSwitch(switch.folder).start()
+    assert switch.vsctl("list-br") == ""
 
 
 def test_stopping_twice_is_harmless(switch: PrivateSwitch) -> None:

@@ -23,7 +23,7 @@ from ovs.db.idl import Idl, SchemaHelper, Transaction
 from ovs.poller import Poller
 
 from sekisho.devices.vswitch.lines import Lines
-from sekisho.devices.vswitch.ports import keep_ifindexes, read_subjects
+from sekisho.devices.vswitch.ports import keep_ifindexes, read_bridges, read_subjects
 from sekisho.devices.vswitch.schema import SCHEMA
 from sekisho.model.errors import Refused, SekishoError, Unavailable
 
@@ -72,6 +72,8 @@ class Database:
         self._subjects: tuple[Subject, ...] = ()
         self._tables: Any = None
         self._telemetry: Any = None
+        self._configuration = 0
+        self._applied = threading.Condition()
         self._connected = threading.Event()
         self._seen = threading.Event()
         self._closing = False
@@ -109,6 +111,23 @@ class Database:
             write.abandoned = True
             raise self._away() from error
 
+    def settle(self, timeout: float = 5.0) -> None:
+        """Wait until the switch carries all that was written; raises Unavailable when it does not in time."""
+        asked: list[int] = []
+
+        def ask(idl: Any) -> None:
+            root = next(iter(idl.tables["Open_vSwitch"].rows.values()))
+            root.verify("next_cfg")
+            root.next_cfg = root.next_cfg + 1
+            asked.append(root.next_cfg)
+
+        self.write(ask, timeout)
+        with self._applied:
+            if not self._applied.wait_for(lambda: self._configuration >= asked[-1], timeout):
+                raise Unavailable(
+                    "The switch does not take up its configuration.", "ovs-vswitchd: no cur_cfg."
+                )
+
     def close(self) -> None:
         """Stop watching."""
         self._closing = True
@@ -143,6 +162,7 @@ class Database:
         self._follow_connection()
         if changed and self.connected:
             self._compare()
+            self._follow_configuration()
         if self._lines.run():
             self._tell(Happening.TABLES)
         self._drive_writes()
@@ -175,13 +195,18 @@ class Database:
         elif not up:
             self._connected.clear()
 
+    def _follow_configuration(self) -> None:
+        with self._applied:
+            self._configuration = max(r.cur_cfg for r in self._idl.tables["Open_vSwitch"].rows.values())
+            self._applied.notify_all()
+
     def _compare(self) -> None:
         """Tell what differs from what was last told; the first reading is told as a whole."""
         subjects = keep_ifindexes(read_subjects(self._idl.tables, self._host, self._bare), self._subjects)
         tables, telemetry = _table_keys(self._idl.tables), _telemetry_keys(self._idl.tables)
         before = (self._subjects, self._tables, self._telemetry)
         self._subjects, self._tables, self._telemetry = subjects, tables, telemetry
-        self._lines.watch(row.name for row in self._idl.tables["Bridge"].rows.values())
+        self._lines.watch(read_bridges(self._idl.tables))
         if not self._seen.is_set():
             return
         kinds = (Happening.PORTS, Happening.TABLES, Happening.TELEMETRY)
@@ -267,14 +292,14 @@ def _table_keys(tables: Any) -> Any:
             tuple(row.fail_mode),
             tuple(sorted(c.uuid for c in row.controller)),
         )
-        for row in tables["Bridge"].rows.values()
+        for row in read_bridges(tables).values()
     }
 
 
 def _telemetry_keys(tables: Any) -> Any:
     slots = {
         row.name: tuple(r.uuid for r in (*row.sflow, *row.ipfix, *row.netflow))
-        for row in tables["Bridge"].rows.values()
+        for row in read_bridges(tables).values()
     }
     kinds = ("sFlow", "IPFIX", "NetFlow", "Flow_Sample_Collector_Set")
     rows = {row.uuid: _content(row) for kind in kinds for row in tables[kind].rows.values()}

@@ -30,6 +30,15 @@ _NO_VM: Final = frozenset(
 )
 
 
+def read_bridges(tables: Any) -> dict[str, Any]:
+    """Find the switch's bridges by name.
+
+    A bridge that was deleted may leave its row behind: a Flow_Sample_Collector_Set that refers to it
+    keeps it from going. Only those that the root still names are there.
+    """
+    return {bridge.name: bridge for root in tables["Open_vSwitch"].rows.values() for bridge in root.bridges}
+
+
 def read_subjects(tables: Any, host: str, bare: frozenset[str]) -> tuple[Subject, ...]:
     """Find every subject, ordered by id.
 
@@ -60,7 +69,7 @@ def _place(subject: Subject) -> tuple[str, str, str, int]:
 
 
 def _interfaces(tables: Any) -> Iterator[tuple[Any, Any, Any]]:
-    for bridge in tables["Bridge"].rows.values():
+    for bridge in read_bridges(tables).values():
         for port in bridge.ports:
             for interface in port.interfaces:
                 yield bridge, port, interface

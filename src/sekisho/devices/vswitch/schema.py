@@ -22,6 +22,11 @@ _STRINGS: Final[dict[str, Any]] = {"type": {"key": "string", "min": 0, "max": "u
 _STRING: Final[dict[str, Any]] = {"type": "string"}
 
 _COLUMNS: Final[dict[str, dict[str, Any]]] = {
+    "Open_vSwitch": {
+        "bridges": _ref("Bridge", 0, "unlimited"),
+        "next_cfg": {"type": "integer"},
+        "cur_cfg": {"type": "integer"},
+    },
     "Bridge": {
         "name": _STRING,
         "ports": _ref("Port", 0, "unlimited"),
@@ -80,7 +85,7 @@ _COLUMNS: Final[dict[str, dict[str, Any]]] = {
         "external_ids": _MAP,
     },
 }
-_ROOTS: Final = frozenset({"Flow_Sample_Collector_Set"})
+_ROOTS: Final = frozenset({"Open_vSwitch", "Flow_Sample_Collector_Set"})
 
 SCHEMA: Final[dict[str, Any]] = {
     "name": "Open_vSwitch",

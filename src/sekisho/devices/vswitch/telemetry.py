@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sekisho.devices.vswitch.ports import read_bridges
 from sekisho.model.errors import Conflict, Malformed, NotFound
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _MARK: Final = "sekisho"
 _OWNED: Final = "sekisho-telemetry"
+# A record for each sampled packet, at once: what waits in a cache is evidence that comes late.
+_UNCACHED: Final[dict[str, Any]] = {"cache_active_timeout": [0], "cache_max_flows": [0]}
 _SLOTS: Final = {"sflow": "sFlow", "ipfix": "IPFIX", "netflow5": "NetFlow"}
 _COLUMN: Final = {"sflow": "sflow", "ipfix": "ipfix", "netflow5": "netflow"}
 
@@ -62,9 +65,10 @@ class TelemetrySettings:
 def converge_telemetry(database: Database, bridge: str, settings: TelemetrySettings) -> bool:
     """Let the bridge export as `settings` say, in one transaction; False when it does already.
 
-    Raises NotFound (no such bridge), Conflict (somebody else's export stands in the way), Refused,
-    Unavailable.
+    Collector sets we made for bridges that are gone go too. Raises NotFound (no such bridge), Conflict
+    (somebody else's export stands in the way), Refused, Unavailable.
     """
+    forget_deleted_bridges(database)
 
     def change(idl: Any) -> None:
         row = _find_bridge(idl, bridge)
@@ -83,48 +87,54 @@ def remove_telemetry(database: Database, bridge: str) -> bool:
     """Take away whatever we made for the bridge; False when there was nothing, or no such bridge."""
 
     def change(idl: Any) -> None:
-        for row in idl.tables["Bridge"].rows.values():
-            if row.name == bridge:
-                for protocol in _SLOTS:
-                    _clear(row, protocol)
-                _mark(row, "")
-                _converge_exact(idl, row, TelemetrySettings(protocol="none"))
+        row = read_bridges(idl.tables).get(bridge)
+        if row is not None:
+            for protocol in _SLOTS:
+                _clear(row, protocol)
+            _mark(row, "")
+            _converge_exact(idl, row, TelemetrySettings(protocol="none"))
 
     return database.write(change)
 
 
-def refresh_templates(database: Database, bridge: str) -> bool:
-    """Make the bridge's IPFIX exporters send their templates with their next record.
+def forget_deleted_bridges(database: Database) -> bool:
+    """Delete our collector sets of bridges that are gone; False when there were none.
 
-    Open vSwitch sends them every 600 s only, so a collector that starts late is blind; an exporter
-    whose row changes begins anew. What is changed is the size of a cache that is switched off.
+    Such a set keeps its bridge's row in the database, and a new bridge of the same name would then be
+    two to ovs-vsctl: call this at every change of telemetry, before anything else.
+    """
+
+    def change(idl: Any) -> None:
+        present = {row.uuid for row in read_bridges(idl.tables).values()}
+        for row in tuple(idl.tables["Flow_Sample_Collector_Set"].rows.values()):
+            if row.bridge.uuid not in present and _ours(row):
+                row.delete()
+
+    return database.write(change)
+
+
+def refresh_templates(database: Database, bridge: str, settings: TelemetrySettings) -> None:
+    """Make the bridge's IPFIX exporters begin anew, with templates before their next record.
+
+    Open vSwitch 3.1 sends templates every 600 s only, so a collector that starts late is blind; it
+    forgets when it last did only with the exporter itself. Between the two transactions, some
+    milliseconds, nothing is exported. Raises as `converge_telemetry` does.
     """
 
     def change(idl: Any) -> None:
         row = _find_bridge(idl, bridge)
-        sets = (s for s in _collector_sets(idl, row) if _ours(s))
-        for ipfix in (*row.ipfix, *(i for s in sets for i in s.ipfix)):
-            if _ours(ipfix):
-                ipfix.cache_max_flows = [_OTHER_CACHE[_cache(ipfix)]]
+        _clear(row, "ipfix")
+        _converge_exact(idl, row, TelemetrySettings(protocol="none"))
 
-    return database.write(change)
-
-
-# Both mean the same while cache_active_timeout is 0; only their difference matters.
-_CACHES: Final = (1, 2)
-_OTHER_CACHE: Final = {1: 2, 2: 1}
-
-
-def _cache(row: Any) -> int:
-    """Give the row's cache size where it is one of ours, so that convergence keeps a refreshed one."""
-    now = row.cache_max_flows
-    return now[0] if now and now[0] in _CACHES else _CACHES[0]
+    if database.write(change):
+        database.settle()
+    converge_telemetry(database, bridge, settings)
 
 
 def _find_bridge(idl: Any, name: str) -> Any:
-    for row in idl.tables["Bridge"].rows.values():
-        if row.name == name:
-            return row
+    row = read_bridges(idl.tables).get(name)
+    if row is not None:
+        return row
     raise NotFound(f"There is no bridge {name}.", f"ovsdb: no Bridge row is named {name!r}.")
 
 
@@ -155,9 +165,6 @@ def _wanted(settings: TelemetrySettings) -> dict[str, Any]:
             return {"targets": target, "active_timeout": settings.active_timeout, **engine}
 
 
-_UNCACHED: Final[dict[str, Any]] = {"cache_active_timeout": [0]}
-
-
 def _fill(idl: Any, bridge: Any, protocol: str, wanted: Mapping[str, Any]) -> None:
     column = _COLUMN[protocol]
     bridge.verify(column)
@@ -180,10 +187,7 @@ def _insert(idl: Any, table: str, wanted: Mapping[str, Any]) -> Any:
 
 
 def _set(row: Any, wanted: Mapping[str, Any], *, new: bool = False) -> None:
-    columns = {**wanted, "external_ids": {_MARK: "telemetry"}}
-    if "cache_active_timeout" in wanted:
-        columns["cache_max_flows"] = [_CACHES[0] if new else _cache(row)]
-    for column, value in columns.items():
+    for column, value in {**wanted, "external_ids": {_MARK: "telemetry"}}.items():
         if new or getattr(row, column) != value:
             setattr(row, column, value)
 
