@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
@@ -58,6 +59,11 @@ class Door:
         """The keeper's client."""
         return connect(self.url, self.token_file)
 
+    def close(self) -> None:
+        """Close the connection, if there ever was one."""
+        if "client" in vars(self):
+            self.client.close()
+
     @cached_property
     def now(self) -> float:
         """The keeper's clock, which all its times are by; the reader's own may be wrong."""
@@ -74,7 +80,7 @@ class Door:
             print(json.dumps(to_plain(noun), indent=2))
             return
         for part in shown:
-            self.console.print(clean(part) if isinstance(part, str) else part)
+            write(self.console, clean(part) if isinstance(part, str) else part)
 
     def tell_list(self, items: Sequence[Any], shown: RenderableType, *, more: bool = False) -> None:
         """Give a list, and say when there is more of it."""
@@ -86,16 +92,32 @@ class Door:
         """Ask before something that touches many; without a terminal to ask at, --yes must say it."""
         if yes:
             return
-        if not sys.stdin.isatty():
+        if not at_terminal():
             note(f"{what} Say --yes to do this without being asked.")
             raise typer.Exit(USAGE)
         typer.confirm(f"{clean(what)} Go on?", abort=True, err=True)
+
+
+def at_terminal() -> bool:
+    """Tell whether somebody is there to be asked."""
+    return sys.stdin.isatty()
 
 
 def console() -> Console:
     """Make a console on the present stdout that reads no markup into names and reasons."""
     width = None if sys.stdout.isatty() else UNBOUNDED
     return Console(markup=False, highlight=False, emoji=False, width=width, soft_wrap=False)
+
+
+def write(to: Console, part: RenderableType) -> None:
+    """Print one part; into a pipe without the blanks that fill up a table's lines."""
+    if to.is_terminal:
+        to.print(part)
+        return
+    with to.capture() as lines:
+        to.print(part)
+    for line in lines.get().rstrip("\n").split("\n"):
+        print(line.rstrip())
 
 
 def note(text: str) -> None:
@@ -156,7 +178,7 @@ def _with_common(act: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(act)
     def run(**given: Any) -> None:
         door = Door(**{name: given.pop(name) for name in COMMON})
-        with spoken():
+        with spoken(), contextlib.closing(door):
             act(door, **given)
 
     hints = typing.get_type_hints(act, include_extras=True)

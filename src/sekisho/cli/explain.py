@@ -31,7 +31,7 @@ def page(found: Explanation, now: float) -> list[RenderableType]:
     past = [r for r in found.restrictions if r not in current]
     parts: list[RenderableType] = [_heading(found, current)]
     for r in current:
-        parts += [Text(""), Text(title(r), "bold"), Padding(facts(told(r, now)), (0, 0, 0, 2))]
+        parts += [Text(""), Text(title(r), "bold"), Padding(facts(told(r, now)), (0, 0, 0, 2), expand=False)]
     if not current:
         parts += [Text(""), Text(_free(found))]
     return parts + _standing(found, now) + _before(past) + _journal(found)
@@ -230,4 +230,4 @@ def _journal(found: Explanation) -> list[RenderableType]:
 
 
 def _section(title: str, shown: RenderableType) -> list[RenderableType]:
-    return [Text(""), Text(title, "bold"), Padding(shown, (0, 0, 0, 2))]
+    return [Text(""), Text(title, "bold"), Padding(shown, (0, 0, 0, 2), expand=False)]

@@ -60,16 +60,15 @@ def describe(subject: Subject) -> str:
 
 def complete_subject(incomplete: str) -> list[tuple[str, str]]:
     """Offer the subjects whose id begins so."""
-    with contextlib.suppress(SekishoError):
-        found = islice(connect(timeout=QUICK).subjects(text=incomplete), OFFERED)
+    with contextlib.suppress(SekishoError), connect(timeout=QUICK) as client:
+        found = islice(client.subjects(text=incomplete), OFFERED)
         return [(s.id, describe(s)) for s in found if s.id.startswith(incomplete)]
     return []
 
 
 def complete_restriction(incomplete: str) -> list[tuple[str, str]]:
     """Offer the restrictions and proposals whose id begins so."""
-    with contextlib.suppress(SekishoError):
-        open_ones = (State.ACTIVE, State.PROPOSED)
-        found = islice(connect(timeout=QUICK).restrictions(states=open_ones), OFFERED)
+    with contextlib.suppress(SekishoError), connect(timeout=QUICK) as client:
+        found = islice(client.restrictions(states=(State.ACTIVE, State.PROPOSED)), OFFERED)
         return [(r.id, f"{r.subject}: {actions(r.actions)}") for r in found if r.id.startswith(incomplete)]
     return []
