@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from sekisho.api.server import start
 from typer.testing import CliRunner
 
 from sekisho.api.app import create_app
+from sekisho.api.server import start
 from sekisho.api.settings import ApiSettings
 from sekisho.cli import build
 from sekisho.model.access import Role

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sekisho.cli import build
+from sekisho.cli.find import complete_restriction, complete_subject
+from sekisho.model.access import Principal, Role
+from sekisho.model.policy import PolicySet
+from sekisho.testing.keeper import SECRETS
+from support_cli import AGENT, MAIL, SMTP, WEB, spam_evidence
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import typer
+
+    from sekisho.testing.keeper import FakeKeeper
+    from support_cli import Run
+
+BOB = Principal("bob", Role.OPERATOR)
+LISTS = (
+    "subjects list",
+    "restrictions list",
+    "policy list",
+    "baseline list",
+    "exempt list",
+    "hosts",
+    "top",
+    "journal",
+)
+
+
+@pytest.mark.parametrize("command", LISTS)
+def test_every_list_is_one_json_document_of_items(command: str, run: Run) -> None:
+    got = run(*command.split(), "--json")
+    assert got.code == 0
+    assert set(got.json) == {"items", "more"}
+    assert got.err == ""
+
+
+def test_status_says_what_needs_a_person(run: Run, keeper: FakeKeeper) -> None:
+    assert "all is well" in run("status").out
+    keeper.stage_policies(PolicySet(), ("policies.toml:3: policy[0].mode: unknown",))
+    assert run("policy", "reload").code == 6
+    said = run("status").out
+    assert "needs a person" in said
+    assert "policies.toml:3" in said
+    assert run("status", "--json").json["degraded"] == ["policies.toml:3: policy[0].mode: unknown"]
+
+
+def test_hosts_that_lag_or_fail_are_told(run: Run, keeper: FakeKeeper) -> None:
+    keeper.receipts(AGENT, "cmp7", 0, (), "the switch does not answer")
+    keeper.impose(BOB, WEB, (SMTP,), "x", 600, "")
+    said = run("hosts").out
+    assert "behind" in said
+    assert "the switch does not answer" in said
+    keeper.receipts(AGENT, "cmp7", 99, (), "")
+    keeper.advance(300)
+    assert "silent" in run("hosts").out
+
+
+def test_top_sorts_by_the_rate_that_is_asked_for(run: Run) -> None:
+    assert [t["subject"] for t in run("top", "--json").json["items"]] == [WEB, MAIL]
+    by = ("top", "--by", "ingress_bps", "--limit", "1", "--json")
+    assert [t["subject"] for t in run(*by).json["items"]] == [MAIL]
+    assert run("top", "--by", "nonsense").code == 2
+    assert "3 Mbit/s" in run("top").out
+
+
+def test_subjects_are_chosen_and_shown(run: Run) -> None:
+    assert [s["id"] for s in run("subjects", "list", "--text", "mail", "--json").json["items"]] == [MAIL]
+    assert run("subjects", "list", "--host", "other").out == "No subject matches.\n"
+    assert "fa:16:3e:00:00:01" in run("subjects", "show", WEB).out
+    assert run("subjects", "show", "nobody").code == 3
+
+
+def test_the_journal_is_chosen_by_subject(run: Run, keeper: FakeKeeper) -> None:
+    keeper.impose(BOB, WEB, (SMTP,), "ticket 1", 600, "")
+    keeper.impose(BOB, MAIL, (SMTP,), "ticket 2", 600, "")
+    said = run("journal", "--subject", MAIL).out
+    assert "ticket 2" in said
+    assert "ticket 1" not in said
+
+
+def test_long_lines_go_whole_into_a_pipe(run: Run, keeper: FakeKeeper) -> None:
+    keeper.impose(BOB, WEB, (SMTP,), "word " * 200, 600, "")
+    said = run("restrictions", "list").out
+    assert ("word " * 200).strip() in said
+    assert not any(line.endswith(" ") for line in said.splitlines())
+
+
+def test_policies_and_baselines_are_shown(run: Run) -> None:
+    listed = run("policy", "list").out
+    assert "smtp-connections over 100/h" in listed
+    assert "drop tcp/25 egress for 1 d" in listed
+    assert "Sold so." in run("baseline", "list").out
+    assert "offence 1" in run("policy", "show", "smtp-spam").out
+    assert run("policy", "show", "no-telnet", "--json").json["name"] == "no-telnet"
+    missing = run("policy", "show", "nothing")
+    assert missing.code == 3
+    assert "smtp-spam" in missing.err
+
+
+def test_the_keeper_checks_a_policy_file_when_asked(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("= nonsense")
+    got = run("policy", "check", "--ask-keeper", str(tmp_path / "bad.toml"), "--json")
+    assert got.code == 6
+    assert len(got.json["problems"]) == 1
+    assert run("policy", "check", str(tmp_path / "missing.toml")).code == 6
+
+
+def test_exemptions_are_made_listed_and_revoked(run: Run, keeper: FakeKeeper) -> None:
+    made = run(
+        "exempt", "add", "--subject", WEB, "--policy", "smtp-spam", "--for", "7d", "--reason", "r", "--json"
+    )
+    assert made.json["until"] == keeper.now + 7 * 86400
+    assert "smtp-spam" in run("exempt", "list").out
+    assert run("exempt", "revoke", made.json["id"], "--reason", "over").code == 0
+    assert run("exempt", "list").out == "Nobody is exempt.\n"
+    assert run("exempt", "revoke", made.json["id"]).code == 3
+
+
+def test_nobody_is_exempted_by_mistake(run: Run) -> None:
+    everybody = run("exempt", "add", "--reason", "r")
+    assert everybody.code == 6
+    assert "enforce off" in everybody.err
+    assert run("exempt", "add", "--subject", "web-3", "--reason", "r").code == 3
+    assert run("exempt", "add", "--project", "acme", "--reason", " ").code == 6
+
+
+def test_the_kill_switch_asks_first_and_keeps_what_people_imposed(run: Run, keeper: FakeKeeper) -> None:
+    keeper.evidence(AGENT, (spam_evidence(WEB),))
+    by_hand = keeper.impose(BOB, MAIL, (SMTP,), "x", 600, "")
+    off = ("enforce", "off", "--reason", "maintenance")
+    assert run(*off, role=Role.ADMIN).code == 2
+    assert run(*off, "--yes", role=Role.OPERATOR).code == 4
+    assert keeper.enforcement().enabled
+    assert run(*off, "--yes", role=Role.ADMIN).code == 0
+    assert "OFF" in run("status").out
+    assert "maintenance" in run("enforce", "show").out
+    assert [r["id"] for r in run("restrictions", "list", "--json").json["items"]] == [by_hand.id]
+    assert run("enforce", "on", "--reason", "over", role=Role.ADMIN).code == 0
+    assert keeper.enforcement().enabled
+
+
+def test_a_token_is_created_used_and_revoked(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "alice.token"
+    create = ("token", "create", "alice", "--role", "operator", "--for", "90d", "--save", str(file), "--json")
+    made = run(*create, role=Role.ADMIN)
+    assert made.code == 0
+    assert "secret" not in made.json
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert run("status", "--token-file", str(file)).code == 0
+    assert "alice" in run("token", "list", role=Role.ADMIN).out
+    assert run(*create, role=Role.ADMIN).code == 6, "the file is there already"
+    assert run("token", "revoke", made.json["token"]["id"], role=Role.ADMIN).code == 0
+    assert run("status", "--token-file", str(file)).code == 4
+
+
+def test_a_secret_is_told_once_where_no_file_is_named(run: Run) -> None:
+    made = run("token", "create", "bob", role=Role.ADMIN)
+    assert "secret-" in made.out
+    assert "not told again" in made.err
+    assert "secret-" not in run("token", "list", "--json", role=Role.ADMIN).out
+
+
+def test_ids_are_completed_where_a_keeper_answers(
+    keeper: FakeKeeper, environment: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SEKISHO_TOKEN", SECRETS[Role.VIEWER])
+    keeper.impose(BOB, WEB, (SMTP,), "x", 600, "")
+    assert complete_subject("cmp7/tap-w") == [(WEB, "web-3, project acme, 10.0.0.5, host cmp7")]
+    assert complete_restriction("r-") == [("r-1", f"{WEB}: drop tcp/25 egress")]
+    monkeypatch.setenv("SEKISHO_URL", "http://127.0.0.1:9")
+    assert complete_subject("cmp7") == []
+    assert complete_restriction("") == []
+
+
+def test_other_commands_can_be_added() -> None:
+    def register(app: typer.Typer) -> None:
+        app.command("up")(lambda: None)
+
+    assert "up" in {command.name for command in build(register).registered_commands}

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+
+from sekisho.cli import build
+from sekisho.cli.door import COMMON
+from sekisho.cli.exits import EXITS, FAULT, USAGE, code, sentences
+from sekisho.model import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sekisho.testing.keeper import FakeKeeper
+    from support_cli import Run
+
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
+
+
+def tree() -> list[type[errors.SekishoError]]:
+    return errors.SekishoError.__subclasses__()
+
+
+def commands(group: Any, path: str) -> Iterator[tuple[str, Any]]:
+    for name, command in sorted(getattr(group, "commands", {}).items()):
+        if getattr(command, "commands", None):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+def sections() -> dict[str, str]:
+    parts = re.split(r"^#{2,3} (.+)$", (REFERENCE / "cli.md").read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+PROGRAM = dict(commands(typer.main.get_command(build()), "sekisho"))
+
+
+def test_every_error_of_the_tree_has_an_exit_code_of_its_own_kind() -> None:
+    assert set(EXITS) == set(tree())
+    assert not {0, FAULT, USAGE} & set(EXITS.values())
+
+
+def test_the_documented_exit_codes_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| (\d+) \| ([\w, ]*)\|", (REFERENCE / "exit-codes.md").read_text(), re.MULTILINE)
+    told = {name: int(number) for number, names in rows for name in re.findall(r"\w+", names)}
+    assert told == {kind.__name__: number for kind, number in EXITS.items()}
+    assert {int(number) for number, _ in rows} == {0, FAULT, USAGE, *EXITS.values()}
+
+
+@pytest.mark.parametrize("path", PROGRAM)
+def test_every_command_and_option_is_documented(path: str) -> None:
+    section = sections().get(path)
+    assert section is not None, f"docs/reference/cli.md has no section '### {path}'"
+    for option in own_options(PROGRAM[path]):
+        assert re.search(rf"`{re.escape(option)}\b", section), f"'### {path}' does not name {option}"
+
+
+def own_options(command: Any) -> list[str]:
+    own = [p for p in command.params if p.name not in COMMON and p.param_type_name == "option"]
+    return [text for p in own for text in p.opts if p.name != "help"]
+
+
+@pytest.mark.parametrize("path", PROGRAM)
+def test_every_command_takes_the_common_options_and_explains_itself(path: str) -> None:
+    command = PROGRAM[path]
+    told = {text for p in command.params for text in p.opts}
+    assert {"--url", "--token-file", "--json"} <= told
+    assert command.help
+    assert all(p.help for p in command.params)
+
+
+def test_nothing_is_documented_that_is_not_there() -> None:
+    ours = {name for name in sections() if name.startswith("sekisho ")}
+    assert set(PROGRAM) <= ours
+    groups = {path.split()[1] for path in PROGRAM}
+    assert {name for name in ours if name.split()[1] in groups} == set(PROGRAM)
+
+
+@pytest.mark.parametrize("kind", tree())
+def test_an_error_ends_the_program_with_its_code_and_its_sentences(
+    kind: type[errors.SekishoError], run: Run, keeper: FakeKeeper
+) -> None:
+    keeper.failure = kind("This is for the asker.", "This is for the fixer.")
+    got = run("enforce", "show")
+    assert got.code == EXITS[kind]
+    assert "This is for the asker." in got.err
+    assert got.out == ""
+    assert len(got.err.splitlines()) == 2, "the sentence, and what to do next"
+
+
+def test_a_subclass_of_an_error_takes_its_parents_code() -> None:
+    class Narrower(errors.Conflict):
+        pass
+
+    assert code(Narrower("x")) == EXITS[errors.Conflict]
+
+
+def test_every_problem_is_listed_and_a_pause_is_named() -> None:
+    said = sentences(errors.Malformed("Two mistakes.", problems=("a.toml:1: x", "a.toml:2: y")))
+    assert said[1:3] == ["  a.toml:1: x", "  a.toml:2: y"]
+    assert "Ask again in 1 min 30 s." in sentences(errors.Unavailable("Busy.", retry_after=90))[-1]
+
+
+def test_a_keeper_that_is_away_is_said_with_its_address(run: Run) -> None:
+    got = run("status", "--url", "http://127.0.0.1:9")
+    assert got.code == EXITS[errors.Unavailable]
+    assert "http://127.0.0.1:9" in got.err
+    assert run("status", "--url", "nonsense").code == EXITS[errors.Malformed]
