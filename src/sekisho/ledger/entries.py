@@ -66,6 +66,42 @@ def propose(connection: Connection, draft: Restriction, now: float) -> Restricti
     return _insert(connection, draft, "propose", now)
 
 
+def propose_all(connection: Connection, drafts: Sequence[Restriction], now: float) -> list[Restriction]:
+    """Write many proposals under one revision; what stands or waits already is answered as by `propose`."""
+    known = _known(connection, {d.policy for d in drafts}, now)
+    fresh: dict[tuple[str, str], Restriction] = {}
+    for draft in drafts:
+        key = (draft.subject, draft.policy)
+        if key not in known and key not in fresh:
+            fresh[key] = draft
+    if fresh:
+        revision = next_revision(connection)
+        made = [replace(d, revision=revision) for d in fresh.values()]
+        written = table.insert().returning(table.c.number, sort_by_parameter_order=True)
+        numbers = connection.execute(written, [restriction_row(d) for d in made]).scalars()
+        made = [replace(d, id=restriction_id(n)) for d, n in zip(made, numbers, strict=True)]
+        endings = [Ending("propose", d.author, d.reason, now) for d in made]
+        lines = [_line(e, d, dump(_told(d))) for e, d in zip(endings, made, strict=True)]
+        write(connection, lines, revision)
+        fresh = dict(zip(fresh, made, strict=True))
+    return [
+        fresh[d.subject, d.policy]
+        if (d.subject, d.policy) in fresh
+        else find(connection, restriction_id(known[d.subject, d.policy]))
+        for d in drafts
+    ]
+
+
+def _known(connection: Connection, policies: set[str], now: float) -> dict[tuple[str, str], int]:
+    """Find the number of what each subject is bound by or proposed for under some policies."""
+    binds = (table.c.state == State.ACTIVE.value) & (table.c.until > now)
+    stands = binds | (table.c.state == State.PROPOSED.value)
+    query = select(table.c.subject, table.c.policy, table.c.number).where(
+        stands, table.c.policy.in_(sorted(policies))
+    )
+    return {(subject, policy): number for subject, policy, number in connection.execute(query)}
+
+
 def extend(
     connection: Connection, entry: Restriction, until: float, ending: Ending, detail: str = ""
 ) -> Restriction:

@@ -206,12 +206,14 @@ class Ledger:
             binding = any(d.state is State.ACTIVE for d in drafts)
             if binding and not memory.enforcement(connection).enabled:
                 raise Forbidden("Enforcement is switched off: nothing automatic is imposed.")
-            return tuple(self._record(connection, draft, now) for draft in drafts)
-
-    def _record(self, connection: Connection, draft: Restriction, now: float) -> Restriction:
-        if draft.state is State.PROPOSED:
-            return entries.propose(connection, draft, now)
-        return entries.impose(connection, draft, now, self._grain(draft.duration))
+            proposals = [d for d in drafts if d.state is State.PROPOSED]
+            proposed = iter(entries.propose_all(connection, proposals, now))
+            return tuple(
+                next(proposed)
+                if d.state is State.PROPOSED
+                else entries.impose(connection, d, now, self._grain(d.duration))
+                for d in drafts
+            )
 
     def _grain(self, duration: float) -> float:
         return min(self.settings.grain * duration, self.settings.grain_max)
