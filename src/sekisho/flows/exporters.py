@@ -131,6 +131,10 @@ class Exporters:
         if len(order):
             self._sequence(rows[order], seq[order].astype(np.int64), step[order].astype(np.int64))
 
+    def resume(self, rows: I32) -> None:
+        """Judge nothing by the next datagram of these rows: how far the last one moved is not known."""
+        self._in_step[rows[rows >= 0]] = False
+
     def report(self) -> tuple[ExporterReport, ...]:
         """Live exporters as a collector reports them, by row."""
         return tuple(self._report(int(row)) for row in np.sort(self._rows))

@@ -1,0 +1,285 @@
+"""Datagrams from UDP sockets, in bursts: one system call and no Python object per datagram."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+
+from sekisho.flows.wire.gather import field64
+from sekisho.model.errors import Unavailable
+from sekisho.tables import Burst, map_v4
+
+if TYPE_CHECKING:
+    from sekisho.tables import U8, U64
+
+# <asm-generic/socket.h>; Python's socket module names neither.
+SO_RCVBUFFORCE: Final = 33
+SO_RXQ_OVFL: Final = 40
+NAME_ROOM: Final = 28  # struct sockaddr_in6
+CONTROL_ROOM: Final = 24  # one control message of four octets
+# struct mmsghdr of a 64-bit Linux: a msghdr and the length received, padded to 64 octets.
+MMSGHDR: Final = np.dtype(
+    {
+        "names": ["name", "namelen", "iov", "iovlen", "control", "controllen", "flags", "length"],
+        "formats": ["u8", "u4", "u8", "u8", "u8", "u8", "u4", "u4"],
+        "offsets": [0, 8, 16, 24, 32, 40, 48, 56],
+        "itemsize": 64,
+    }
+)
+IOVEC: Final = np.dtype([("base", "u8"), ("length", "u8")])
+CMSG: Final = np.dtype([("length", "u8"), ("level", "u4"), ("kind", "u4"), ("drops", "u4"), ("pad", "u4")])
+
+Address: TypeAlias = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveSettings:
+    """Where to listen and how much to take at once.
+
+    One socket for each port. `burst` datagrams of at most `slot` octets stand in memory; longer ones
+    are counted and cut. `buffer` octets are asked of the kernel for each socket. `method` is
+    "recvmmsg", "recv_into" (one system call per datagram) or "auto". With `reuse_port` several
+    processes share the ports, and the kernel spreads exporters over them.
+    """
+
+    host: str = "127.0.0.1"
+    ports: tuple[int, ...] = (6343,)
+    burst: int = 1024
+    slot: int = 2048
+    buffer: int = 32 << 20
+    method: str = "auto"
+    reuse_port: bool = False
+
+
+class Receiver:
+    """Sockets and the slab their datagrams land in. Raises Unavailable where a port cannot be had.
+
+    Totals: `datagrams`, `octets`, `truncated` (longer than the slot), `errors` (calls the kernel
+    refused) and `dropped` (by the kernel for want of buffer, SO_RXQ_OVFL).
+    """
+
+    def __init__(self, settings: ReceiveSettings | None = None) -> None:
+        self.settings = settings or ReceiveSettings()
+        self.datagrams = self.octets = self.truncated = self.errors = self.dropped = 0
+        n, slot = self.settings.burst, self.settings.slot
+        self._burst = Burst(
+            data=np.zeros((n, slot), np.uint8),
+            length=np.zeros(n, np.int32),
+            address_hi=np.zeros(n, np.uint64),
+            address_lo=np.zeros(n, np.uint64),
+            port=np.zeros(n, np.uint16),
+            count=0,
+            time=0.0,
+        )
+        self._sockets = _open_all(self.settings)
+        self._drops = [0] * len(self._sockets)
+        self._turn = 0
+        self._poll = select.poll()
+        for sock in self._sockets:
+            self._poll.register(sock, select.POLLIN)
+        self._messages = _messages(self._burst.data) if _wants_recvmmsg(self.settings.method) else None
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Host and port of each socket, as bound."""
+        return tuple(sock.getsockname()[:2] for sock in self._sockets)
+
+    @property
+    def buffer(self) -> int:
+        """Octets the kernel keeps for the first socket; Linux books twice what was asked for."""
+        return self._sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until something can be received, at most `timeout` seconds."""
+        return bool(self._poll.poll(max(timeout, 0.0) * 1000))
+
+    def receive(self, now: float) -> Burst | None:
+        """Take what has arrived on the next socket that has something; None when none has.
+
+        The arrays of the burst are those of the next one too: decode before receiving again.
+        """
+        for _ in self._sockets:
+            which = self._turn
+            self._turn = (which + 1) % len(self._sockets)
+            taken = (
+                self._recv_into(which) if self._messages is None else self._recvmmsg(which, self._messages)
+            )
+            if taken:
+                self._burst.count, self._burst.time = taken, now
+                self.datagrams += taken
+                self.octets += int(self._burst.length[:taken].sum())
+                return self._burst
+        return None
+
+    def close(self) -> None:
+        """Close the sockets; what the kernel still holds is gone."""
+        for sock in self._sockets:
+            sock.close()
+
+    def _recvmmsg(self, which: int, messages: _Messages) -> int:
+        taken = messages.receive(self._sockets[which].fileno())
+        if taken < 0:
+            self.errors += 1
+            return 0
+        headers = messages.headers[:taken]
+        self._burst.length[:taken] = headers["length"]
+        self.truncated += int(np.count_nonzero(headers["flags"] & socket.MSG_TRUNC))
+        self._read_addresses(messages.names[:taken])
+        self._count_drops(which, messages, taken)
+        return taken
+
+    def _read_addresses(self, names: U8) -> None:
+        n = len(names)
+        self._burst.port[:n] = names[:, 2:4].view(">u2")[:, 0]
+        family = names[:, 0:2].view(np.uint16)[:, 0]
+        four = family == socket.AF_INET
+        if four.all():
+            self._burst.address_hi[:n] = 0
+            self._burst.address_lo[:n] = map_v4(names[:, 4:8].view(">u4")[:, 0])
+            return
+        self._burst.address_hi[:n] = np.where(four, np.uint64(0), field64(names, 8))
+        mapped: U64 = map_v4(names[:, 4:8].view(">u4")[:, 0])
+        self._burst.address_lo[:n] = np.where(four, mapped, field64(names, 16))
+
+    def _count_drops(self, which: int, messages: _Messages, taken: int) -> None:
+        told = messages.headers["controllen"][:taken] >= CMSG.itemsize - 4
+        if told.any():
+            # The counter only grows: the last one told is the newest.
+            self._drops_now(which, int(messages.controls["drops"][np.nonzero(told)[0][-1]]))
+
+    def _drops_now(self, which: int, total: int) -> None:
+        self.dropped += (total - self._drops[which]) % (1 << 32)
+        self._drops[which] = total
+
+    def _recv_into(self, which: int) -> int:
+        sock, burst = self._sockets[which], self._burst
+        for i in range(len(burst.length)):
+            try:
+                length, control, flags, address = sock.recvmsg_into(
+                    [memoryview(burst.data[i])], socket.CMSG_SPACE(4), socket.MSG_DONTWAIT
+                )
+            except BlockingIOError:
+                return i
+            except OSError:
+                self.errors += 1
+                return i
+            burst.length[i], burst.port[i] = length, address[1]
+            burst.address_hi[i], burst.address_lo[i] = _number(address[0])
+            self.truncated += bool(flags & socket.MSG_TRUNC)
+            for _, kind, value in control:
+                if kind == SO_RXQ_OVFL:
+                    self._drops_now(which, struct.unpack("=I", value)[0])
+        return len(burst.length)
+
+
+class _Messages:
+    """The kernel's view of a slab: one message header, address and control message per slot."""
+
+    __slots__ = ("_call", "_vectors", "controls", "headers", "names")
+
+    def __init__(self, slab: U8, call: Any) -> None:
+        n, slot = slab.shape
+        rows = np.arange(n, dtype=np.uint64)
+        self._call = call
+        self.names = np.zeros((n, NAME_ROOM), np.uint8)
+        self.controls = np.zeros(n, CMSG)
+        self.headers = np.zeros(n, MMSGHDR)
+        self._vectors = np.zeros(n, IOVEC)
+        self._vectors["base"] = slab.ctypes.data + rows * np.uint64(slot)
+        self._vectors["length"] = slot
+        self.headers["iov"] = self._vectors.ctypes.data + rows * np.uint64(IOVEC.itemsize)
+        self.headers["iovlen"] = 1
+        self.headers["name"] = self.names.ctypes.data + rows * np.uint64(NAME_ROOM)
+        self.headers["control"] = self.controls.ctypes.data + rows * np.uint64(CMSG.itemsize)
+
+    def receive(self, descriptor: int) -> int:
+        """Receive what is there: how many datagrams, 0 for none yet, -1 for a refusal."""
+        # The kernel writes back what it used of each room.
+        self.headers["namelen"] = NAME_ROOM
+        self.headers["controllen"] = CONTROL_ROOM
+        taken: int = self._call(
+            descriptor, self.headers.ctypes.data, len(self.headers), socket.MSG_DONTWAIT, None
+        )
+        if taken < 0:
+            return 0 if ctypes.get_errno() in _NOTHING_YET else -1
+        return taken
+
+
+_NOTHING_YET: Final = (11, 4)  # EAGAIN, EINTR on Linux
+
+
+def has_recvmmsg() -> bool:
+    """Whether this system has the call, in the layout we know."""
+    known = sys.platform == "linux" and ctypes.sizeof(ctypes.c_void_p) == 8
+    return known and hasattr(ctypes.CDLL(None), "recvmmsg")
+
+
+def _wants_recvmmsg(method: str) -> bool:
+    return method == "recvmmsg" or (method == "auto" and has_recvmmsg())
+
+
+def _messages(slab: U8) -> _Messages:
+    call = ctypes.CDLL(None, use_errno=True).recvmmsg
+    call.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
+    call.restype = ctypes.c_int
+    return _Messages(slab, call)
+
+
+def _number(text: str) -> tuple[int, int]:
+    """Address as text to (hi, lo)."""
+    if ":" not in text:
+        return 0, 0xFFFF_0000_0000 | int.from_bytes(socket.inet_pton(socket.AF_INET, text))
+    whole = int.from_bytes(socket.inet_pton(socket.AF_INET6, text.split("%", maxsplit=1)[0]))
+    return whole >> 64, whole & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def _open_all(settings: ReceiveSettings) -> list[socket.socket]:
+    opened: list[socket.socket] = []
+    try:
+        for port in settings.ports:
+            opened.append(_open(settings, port))  # noqa: PERF401 - those opened are closed when one fails
+    except OSError as error:
+        for sock in opened:
+            sock.close()
+        where = f"{settings.host}, ports {', '.join(map(str, settings.ports))}"
+        raise Unavailable(
+            "The collector cannot listen for flows.",
+            f"Cannot bind UDP on {where}: {os.strerror(error.errno or 0)}.",
+        ) from error
+    return opened
+
+
+def _open(settings: ReceiveSettings, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        settings.host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
+    )[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        _prepare(sock, settings)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _prepare(sock: socket.socket, settings: ReceiveSettings) -> None:
+    sock.setblocking(False)
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    if settings.reuse_port:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, settings.buffer)
+    except OSError:  # not privileged: the kernel grants at most net.core.rmem_max
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, settings.buffer)
+    if sys.platform == "linux":
+        sock.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
