@@ -11,14 +11,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sekisho.model.errors import Malformed
-from sekisho.model.policy import Step
-from sekisho.model.restriction import Imposed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sekisho.model.inventory import Subject
-    from sekisho.model.policy import Exemption, Policy
+    from sekisho.model.policy import Exemption, Policy, Step
+    from sekisho.model.restriction import Imposed
 
 HOUR: Final = 3600.0
 
@@ -172,17 +171,15 @@ class _Tally:
     seen: set[tuple[str, str]] = field(default_factory=set)
 
     def full(self, subject: Subject) -> str:
-        """Tell which limit leaves no room for one more."""
+        """Tell which limit leaves no room for one more; a bare switch knows no projects to count by."""
         project, host = subject.project, subject.host
-        limits = self.settings
-        if self.imposed.cloud + self.cloud >= limits.per_hour_cloud:
-            return f"{limits.per_hour_cloud} new restrictions in an hour are reached in the cloud."
-        if self.imposed.projects.get(project, 0) + self.projects.get(project, 0) >= limits.per_hour_project:
-            return (
-                f"{limits.per_hour_project} new restrictions in an hour are reached in project {project!r}."
-            )
-        if self.imposed.hosts.get(host, 0) + self.hosts.get(host, 0) >= limits.per_hour_host:
-            return f"{limits.per_hour_host} new restrictions in an hour are reached on host {host!r}."
+        done, limits = self.imposed, self.settings
+        if done.cloud + self.cloud >= limits.per_hour_cloud:
+            return _reached(limits.per_hour_cloud, "the cloud")
+        if project and _sum(done.projects, self.projects, project) >= limits.per_hour_project:
+            return _reached(limits.per_hour_project, f"project {project}")
+        if host and _sum(done.hosts, self.hosts, host) >= limits.per_hour_host:
+            return _reached(limits.per_hour_host, f"host {host}")
         return ""
 
     def add(self, subject: Subject) -> None:
@@ -249,10 +246,18 @@ def _judge(settings: GuardSettings, candidate: Candidate, exempt: _Exempt, tally
     return Allow()
 
 
+def _sum(before: Mapping[str, int], now: Mapping[str, int], name: str) -> int:
+    return before.get(name, 0) + now.get(name, 0)
+
+
+def _reached(limit: int, where: str) -> str:
+    return f"The limit of {limit} new restrictions in an hour is reached for {where}."
+
+
 def _notice(held: int, reason: str) -> str:
     return (
-        f"The guard holds back {held} new restriction{'s' * (held != 1)}: {reason} They are proposed: look at "
-        "the policies and at what happens, then approve or reject them."
+        f"The guard holds back {held} new restriction{'s' * (held != 1)}. {reason} "
+        "They are proposed: look at the policies and at what happens, then approve or reject them."
     )
 
 
@@ -282,9 +287,7 @@ def _never(settings: GuardSettings) -> _Never:
         try:
             networks.append(ip_network(prefix, strict=False))
         except ValueError:
-            problems.append(
-                f"guard.prefixes: {prefix!r} is no address and no prefix; write for example 192.0.2.0/24."
-            )
+            problems.append(f'guard.prefixes: {prefix!r} is no prefix; write for example "192.0.2.0/24".')
     if problems:
         raise Malformed("The guard's settings name prefixes that are none.", problems=tuple(problems))
     return _Never(
