@@ -1,0 +1,147 @@
+"""Lanes and streams: which rows are counted over which windows, and what they say of whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from sekisho.detect.detector import Observations
+from sekisho.detect.distinct import Distinct
+from sekisho.detect.recent import Recent
+from sekisho.detect.sums import Sums, planes, pour
+
+if TYPE_CHECKING:
+    from sekisho.detect.detector import Detector, Rows, Take
+    from sekisho.detect.settings import DetectSettings
+    from sekisho.tables import F64, I64
+
+Key: TypeAlias = tuple[str, bool]  # detector, internet only
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A detector's number for n subjects: float64[n] each."""
+
+    estimate: F64
+    lower: F64
+    upper: F64
+    samples: F64
+
+
+class Lane:
+    """One detector over one window: asked by slot, 0 where nothing was seen."""
+
+    def __init__(self, stream: Stream, window: float, now: float) -> None:
+        settings, slots, detector = stream.settings, stream.slots, stream.detector
+        self.stream = stream
+        self.detector = detector
+        self.window = window
+        self.counter: Sums | Distinct = (
+            Distinct(settings.seed, window, settings.tick, slots, now)
+            if detector.distinct
+            else Sums(detector.parts, window, settings.tick, slots, now)
+        )
+
+    def at_least(self, amount: float) -> I64:
+        """List the slots whose estimate reaches the amount."""
+        places = self.counter.places
+        estimate = self.detector.estimate(self.counter.observe(slice(0, places.high)))
+        slots = places.slot_of[: places.high][estimate >= amount]
+        return slots[slots >= 0]
+
+    def _observe(self, slots: I64) -> Observations:
+        rows = self.counter.places.row_of[slots]
+        seen = self.counter.observe(np.maximum(rows, 0))
+        here = rows >= 0
+        return Observations(seen.total * here, seen.variance * here, seen.samples * here)
+
+    def estimate(self, slots: I64) -> F64:
+        """Give the number of each slot."""
+        return self.detector.estimate(self._observe(slots))
+
+    def measure(self, slots: I64, z: float) -> Measure:
+        """Give the number of each slot with its bounds for a normal deviate z."""
+        seen = self._observe(slots)
+        lower, upper = self.detector.bounds(seen, z)
+        return Measure(self.detector.estimate(seen), lower, upper, seen.samples)
+
+    def forget(self, slots: I64) -> None:
+        """Drop what is known of slots."""
+        rows = self.counter.places.row_of[slots]
+        self.counter.empty(rows[rows >= 0])
+
+
+class Stream:
+    """One detector's choice of rows, taken once and counted in each of its lanes.
+
+    Sums gather in `fresh`, float64[planes, slots], and go to the lanes once a tick; distinct items
+    go at once.
+    """
+
+    def __init__(self, detector: Detector, slots: int, settings: DetectSettings, *, internet: bool) -> None:
+        self.detector = detector
+        self.internet = internet
+        self.settings = settings
+        self.slots = slots
+        self.lanes: dict[float, Lane] = {}
+        self.recent = Recent(settings.recent, slots)
+        self.fresh: F64 = np.zeros((0 if detector.distinct else planes(detector.parts), slots))
+
+    def lane(self, window: float, now: float) -> Lane:
+        """Give the lane of a window, a new one if there is none."""
+        if window not in self.lanes:
+            self.lanes[window] = Lane(self, window, now)
+        return self.lanes[window]
+
+    def add(self, rows: Rows, now: float) -> None:
+        """Count the detector's rows."""
+        takes = self.detector.take(rows, internet=self.internet)
+        if not any(len(take.index) for take in takes):
+            return
+        if self.detector.distinct:
+            self._see(takes[0])
+        else:
+            pour(takes, self.fresh)
+        self.recent.add(rows, takes[0], self.detector, now)
+
+    def _see(self, take: Take) -> None:
+        if take.item is None:
+            return
+        for lane in self.lanes.values():
+            if isinstance(lane.counter, Distinct):
+                lane.counter.see(take.slot, take.item)
+
+    def flush(self) -> None:
+        """Hand what gathered since the last flush to the lanes."""
+        if self.detector.distinct:
+            return
+        slots = np.flatnonzero(self.fresh[-1])
+        if not len(slots):
+            return
+        amounts = self.fresh[:, slots]
+        self.fresh[:, slots] = 0.0
+        for lane in self.lanes.values():
+            if isinstance(lane.counter, Sums):
+                lane.counter.pour(slots, amounts)
+
+    def widen(self, slots: int) -> None:
+        """Make room for more slots."""
+        fresh = np.zeros((len(self.fresh), slots))
+        fresh[:, : self.slots] = self.fresh
+        self.fresh, self.slots = fresh, slots
+        self.recent.widen(slots)
+        for lane in self.lanes.values():
+            lane.counter.places.widen(slots)
+
+    def forget(self, slots: I64) -> None:
+        """Drop what is known of slots."""
+        self.fresh[:, slots] = 0.0
+        self.recent.forget(slots)
+        for lane in self.lanes.values():
+            lane.forget(slots)
+
+    def suspect(self, slots: I64) -> None:
+        """Keep more of the recent rows of these slots than of others."""
+        self.recent.suspects[slots] = True

@@ -1,0 +1,128 @@
+"""The last rows of a stream, so that evidence can name destinations, ports and exporters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sekisho.model.policy import Direction
+from sekisho.model.restriction import Count
+from sekisho.tables import address_text
+
+if TYPE_CHECKING:
+    from sekisho.detect.detector import Detector, Rows, Take
+    from sekisho.tables import F64, I64, U64, Bool
+
+_SHARE = 16  # one batch fills at most this share of the ring
+
+
+@dataclass(slots=True)
+class Tops:
+    """What stands out in one subject's recent rows."""
+
+    destinations: list[Count] = field(default_factory=list)
+    ports: list[Count] = field(default_factory=list)
+    exporters: list[int] = field(default_factory=list)
+
+
+class Recent:
+    """A ring of `size` rows in columns; of large batches a part, suspects first.
+
+    The far end is the destination for what our subject sent and the source for what it was sent.
+    """
+
+    def __init__(self, size: int, slots: int) -> None:
+        self.size = size
+        self.slot: I64 = np.full(size, -1, np.int64)
+        self.time: F64 = np.zeros(size)
+        self.far_hi: U64 = np.zeros(size, np.uint64)
+        self.far_lo: U64 = np.zeros(size, np.uint64)
+        self.port: I64 = np.zeros(size, np.int64)
+        self.exporter: I64 = np.zeros(size, np.int64)
+        self.amount: F64 = np.zeros(size)
+        self.suspects: Bool = np.zeros(slots, np.bool_)
+        self._next = 0
+
+    def widen(self, slots: int) -> None:
+        """Make room for more slots."""
+        self.suspects = np.concatenate([self.suspects, np.zeros(slots - len(self.suspects), np.bool_)])
+
+    def forget(self, slots: I64) -> None:
+        """Drop the rows of slots."""
+        self.slot[np.isin(self.slot, slots)] = -1
+        self.suspects[slots] = False
+
+    def add(self, rows: Rows, take: Take, detector: Detector, now: float) -> None:
+        """Keep the rows taken, or a part of them."""
+        keep = self._choose(take.slot)
+        index, batch = take.index[keep], rows.batch
+        places = (self._next + np.arange(len(index))) % self.size
+        self._next = (self._next + len(index)) % self.size
+        outward = detector.direction is Direction.EGRESS
+        self.slot[places] = take.slot[keep]
+        self.time[places] = now
+        self.far_hi[places] = (batch.dst_hi if outward else batch.src_hi)[index]
+        self.far_lo[places] = (batch.dst_lo if outward else batch.src_lo)[index]
+        self.port[places] = (batch.src_port if detector.source_port else batch.dst_port)[index]
+        self.exporter[places] = batch.exporter[index]
+        self.amount[places] = take.amount[keep]
+
+    def _choose(self, slots: I64) -> I64:
+        most = max(1, self.size // _SHARE)
+        if len(slots) <= most:
+            return np.arange(len(slots))
+        suspected = self.suspects[slots]
+        first = _spread(np.flatnonzero(suspected), most)
+        rest = _spread(np.flatnonzero(~suspected), most - len(first))
+        return np.concatenate([first, rest])
+
+    def tops(self, slots: I64, since: float, count: int) -> dict[int, Tops]:
+        """Sum up what each of these slots did since then: `count` destinations and ports each."""
+        wanted = np.zeros(len(self.suspects) + 1, np.bool_)
+        wanted[slots] = True
+        rows = np.flatnonzero(wanted[self.slot] & (self.time >= since))
+        tops = {int(slot): Tops() for slot in slots}
+        slot, amount = self.slot[rows], self.amount[rows]
+        self._name_far_ends(tops, rows, count)
+        for at, total in _greatest(slot, (self.port[rows],), amount, count):
+            tops[int(slot[at])].ports.append(Count(str(self.port[rows[at]]), total))
+        for at, _ in _greatest(slot, (self.exporter[rows],), amount, count):
+            tops[int(slot[at])].exporters.append(int(self.exporter[rows[at]]))
+        return tops
+
+    def _name_far_ends(self, tops: dict[int, Tops], rows: I64, count: int) -> None:
+        slot, hi, lo = self.slot[rows], self.far_hi[rows], self.far_lo[rows]
+        names: dict[tuple[int, int], str] = {}
+        for at, total in _greatest(slot, (lo, hi), self.amount[rows], count):
+            address = int(hi[at]), int(lo[at])
+            if address not in names:
+                names[address] = address_text(*address)
+            tops[int(slot[at])].destinations.append(Count(names[address], total))
+
+
+def _spread(rows: I64, most: int) -> I64:
+    """Pick at most so many rows, evenly."""
+    if len(rows) <= most:
+        return rows
+    return rows[(np.arange(most) * len(rows)) // max(most, 1)]
+
+
+def _greatest(slot: I64, keys: tuple[I64 | U64, ...], amount: F64, count: int) -> list[tuple[int, float]]:
+    """Group by slot and keys; the `count` greatest groups of each slot, greatest first.
+
+    Each is a row that belongs to the group and the group's total.
+    """
+    if not len(slot):
+        return []
+    order = np.lexsort((*keys, slot))
+    columns = [column[order] for column in (slot, *keys)]
+    starts = np.flatnonzero(np.r_[True, np.any([c[1:] != c[:-1] for c in columns], axis=0)])
+    total = np.add.reduceat(amount[order], starts)
+    rank = np.lexsort((-total, columns[0][starts]))
+    ranked = columns[0][starts][rank]
+    first = np.r_[True, ranked[1:] != ranked[:-1]]
+    place = np.arange(len(rank)) - np.maximum.accumulate(np.where(first, np.arange(len(rank)), 0))
+    best = rank[place < count]
+    return list(zip(order[starts[best]].tolist(), total[best].tolist(), strict=True))

@@ -1,0 +1,244 @@
+"""Detection: batches in, and each second the evidence of who crossed which policy's line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sekisho.detect.buckets import Steady
+from sekisho.detect.detector import Rows
+from sekisho.detect.detectors import registered
+from sekisho.detect.evidence import compose
+from sekisho.detect.judge import Judge, Line, Standing
+from sekisho.detect.lanes import Key, Lane, Stream
+from sekisho.detect.roster import Roster
+from sekisho.detect.talkers import RATES, Present
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sekisho.detect.detector import Detector
+    from sekisho.detect.settings import DetectSettings
+    from sekisho.model.inventory import Inventory
+    from sekisho.model.policy import Policy, PolicySet
+    from sekisho.model.report import Talker
+    from sekisho.model.restriction import Evidence
+    from sekisho.tables import I64, FlowBatch
+
+_SLOTS = 256  # to begin with; doubles as needed
+
+
+class Detection:
+    """What every subject did lately, judged by the policies in force.
+
+    `add` for every resolved batch, `close` each second, from one thread. `detectors` defaults to the
+    registered ones; `exporter_name` tells an exporter row's address, for the evidence. Nothing here
+    raises on traffic or on a clock that jumps: a step back is no time at all, a step forward ages
+    the windows. What a policy asks of an unknown detector is counted and left out.
+    """
+
+    def __init__(
+        self,
+        settings: DetectSettings,
+        policies: PolicySet,
+        detectors: Mapping[str, Detector] | None = None,
+        exporter_name: Callable[[int], str] = lambda _row: "",
+    ) -> None:
+        self._settings = settings
+        self._detectors = registered() if detectors is None else detectors
+        self._exporter_name = exporter_name
+        self._steady = Steady()
+        self._slots = _SLOTS
+        self._roster = Roster()
+        self._streams: dict[Key, Stream] = {}
+        self._judges: list[Judge] = []
+        self._counters = dict.fromkeys(("rows", "rows_ours", "closes", "evidence", "policies_unjudged"), 0)
+        self._present: Present | None = None
+        self.replace_policies(policies)
+
+    def replace_policies(self, policies: PolicySet) -> None:
+        """Judge by these from now on; windows still needed stay filled, standings go by policy name."""
+        before = {judge.policy.name: judge.standing for judge in self._judges}
+        streams, self._streams = self._streams, {}
+        self._judges = []
+        self._counters["policies_unjudged"] = 0
+        self._present = self._talking(streams)
+        for policy in policies.policies:
+            if not policy.conditions or any(c.detector not in self._detectors for c in policy.conditions):
+                self._counters["policies_unjudged"] += 1
+                continue
+            self._judges.append(self._judge(policy, streams, before))
+        self._drop_lanes()
+        self._rescope()
+
+    def _judge(self, policy: Policy, streams: dict[Key, Stream], before: dict[str, Standing]) -> Judge:
+        internet = policy.destinations == "internet"
+        lines = tuple(
+            Line(
+                self._lane(streams, c.detector, c.threshold.window, internet=internet),
+                c.threshold.amount,
+                c.clear or c.threshold.amount,
+            )
+            for c in policy.conditions
+        )
+        return Judge(policy, lines, before.get(policy.name) or Standing.make(self._slots))
+
+    def _lane(self, streams: dict[Key, Stream], name: str, window: float, *, internet: bool) -> Lane:
+        key = (name, internet)
+        if key not in self._streams:
+            detector = self._detectors[name]
+            kept = streams.get(key)
+            self._streams[key] = kept or Stream(detector, self._slots, self._settings, internet=internet)
+        return self._streams[key].lane(window, self._steady.now)
+
+    def _talking(self, streams: dict[Key, Stream]) -> Present | None:
+        window = self._settings.talker_window
+        if window <= 0 or not RATES.keys() <= self._detectors.keys():
+            return None
+        return Present(lambda name, span: self._lane(streams, name, span, internet=False), window)
+
+    def _drop_lanes(self) -> None:
+        """Let go of windows nobody asks about any more."""
+        needed = {id(line.lane) for judge in self._judges for line in judge.lines}
+        if self._present:
+            needed |= {id(lane) for lane in self._present.lanes}
+        for stream in self._streams.values():
+            stream.lanes = {w: lane for w, lane in stream.lanes.items() if id(lane) in needed}
+
+    def replace_inventory(self, inventory: Inventory) -> None:
+        """Take new rows from the next batch on; subjects are known by id and keep what they did."""
+        self._roster.replace(inventory, self._steady.now)
+        self._widen(len(self._roster))
+        self._rescope()
+
+    def _widen(self, slots: int) -> None:
+        if slots <= self._slots:
+            return
+        while self._slots < slots:
+            self._slots *= 2
+        for stream in self._streams.values():
+            stream.widen(self._slots)
+        for judge in self._judges:
+            judge.standing = judge.standing.widen(self._slots)
+
+    def _rescope(self) -> None:
+        spare = self._slots - len(self._roster)
+        subjects = [*self._roster.subjects, *([None] * spare)]
+        present = np.concatenate([self._roster.present, np.zeros(spare, np.bool_)])
+        for judge in self._judges:
+            judge.rescope(subjects, present)
+
+    def add(self, batch: FlowBatch) -> None:
+        """Count a resolved batch; rows of nobody's are left out."""
+        self._counters["rows"] += len(batch)
+        ours = (batch.sender >= 0) | (batch.receiver >= 0)
+        if not ours.any():
+            return
+        known = int(ours.sum())
+        self._counters["rows_ours"] += known
+        if known < len(batch) // 2:
+            batch = batch.take(ours)
+        for piece in _by_second(batch, self._settings.tick):
+            self._add(piece)
+
+    def _add(self, batch: FlowBatch) -> None:
+        self._advance(float(batch.time[-1]))
+        roster = self._roster
+        rows = Rows(
+            batch,
+            roster.slots(batch.sender),
+            roster.slots(batch.receiver),
+            roster.tells(batch.sender),
+            roster.tells(batch.receiver),
+            self._settings,
+        )
+        with np.errstate(all="ignore"):
+            for stream in self._streams.values():
+                stream.add(rows, self._steady.now)
+
+    def _advance(self, arrival: float) -> None:
+        """Turn the buckets where rows arrive long after the last close, so that none grows too long."""
+        steady = self._steady
+        if steady.last is None or arrival - steady.last <= self._settings.tick:
+            return
+        now = steady.read(arrival)
+        self._leave(now)
+        self._turn(now)
+
+    def _counting(self) -> Iterator[Lane]:
+        for stream in self._streams.values():
+            yield from stream.lanes.values()
+
+    def _leave(self, now: float) -> None:
+        for stream in self._streams.values():
+            stream.flush()
+        for lane in self._counting():
+            lane.counter.leave(now)
+
+    def _turn(self, now: float) -> None:
+        for lane in self._counting():
+            lane.counter.turn(now)
+
+    def close(self, now: float) -> list[Evidence]:
+        """End a second at wall time `now`: measure, judge, and tell what is due."""
+        steady = self._steady.read(now)
+        self._counters["closes"] += 1
+        self._leave(steady)
+        evidence: list[Evidence] = []
+        with np.errstate(all="ignore"):
+            for stream in self._streams.values():
+                stream.recent.suspects.fill(False)
+            for judge in self._judges:
+                due = judge.close(now, steady, self._settings.repeat)
+                evidence += compose(
+                    judge, due, self._roster.ids, now, steady, self._settings, self._exporter_name
+                )
+        self._turn(steady)
+        self._forget(self._roster.expire(steady - self._settings.retain))
+        self._counters["evidence"] += len(evidence)
+        return evidence
+
+    def _forget(self, slots: I64) -> None:
+        if not len(slots):
+            return
+        for stream in self._streams.values():
+            stream.forget(slots)
+        for judge in self._judges:
+            judge.standing.forget(slots)
+
+    def talkers(self, limit: int) -> tuple[Talker, ...]:
+        """Give the present rates of those who stand out in any of them, at most `limit`."""
+        if self._present is None:
+            return ()
+        for stream in self._streams.values():
+            stream.flush()
+        return self._present.top(limit, self._roster, self._slots)
+
+    @property
+    def exact_ports(self) -> tuple[int, ...]:
+        """TCP ports whose new connections the agents should tell exactly."""
+        streams = self._streams.values()
+        return tuple(sorted({port for stream in streams for port in stream.detector.exact_ports}))
+
+    def counters(self) -> dict[str, float]:
+        """Totals and gauges by name."""
+        lanes = list(self._counting())
+        return {
+            **{name: float(value) for name, value in self._counters.items()},
+            "subjects": float(self._roster.present.sum()),
+            "lanes": float(len(lanes)),
+            "crossed": float(sum(int(judge.standing.crossed.sum()) for judge in self._judges)),
+            "window_bytes": float(sum(lane.counter.nbytes for lane in lanes)),
+        }
+
+
+def _by_second(batch: FlowBatch, tick: float) -> Iterator[FlowBatch]:
+    """Split what arrived over more than one tick; a burst arrives at once."""
+    first, last = float(batch.time.min()), float(batch.time.max())
+    if not last - first > tick:
+        yield batch
+        return
+    second = np.floor((batch.time - first) / tick)
+    for value in np.unique(second):
+        yield batch.take(second == value)
