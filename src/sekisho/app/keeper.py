@@ -10,8 +10,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import sekisho
+from sekisho.app import rules
 from sekisho.app.fleet import Fleet
-from sekisho.app.rules import Rules
+from sekisho.app.rules import Rules, Source
 from sekisho.app.verdicts import Verdicts
 from sekisho.model.errors import Unavailable
 from sekisho.model.report import (
@@ -47,13 +48,13 @@ DENIED_EVERY = 60.0
 class Keeper:
     """Implements `api.keeper.Keeper`; thread-safe."""
 
-    def __init__(self, settings: KeeperSettings, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, settings: KeeperSettings, ledger: Ledger, clock: Clock, source: Source) -> None:
         self._settings = settings
         self._ledger = ledger
         self._clock = clock
         self._listeners: list[Callable[[str], None]] = []
         self._fleet = Fleet(clock.now(), self._notify)
-        self._rules = Rules(settings.policies, clock.now())
+        self._rules = Rules(source, clock.now())
         self._verdicts = Verdicts(settings, ledger, self._fleet)
         self._denied: dict[tuple[str, str], tuple[float, int]] = {}
         self._denied_lock = threading.Lock()
@@ -214,7 +215,7 @@ class Keeper:
         return self._rules.view()
 
     def check_policies(self, text: str) -> tuple[str, ...]:
-        return self._rules.check(text)
+        return rules.check(text)
 
     def reload_policies(self, who: Principal) -> PolicyView:
         now = self._clock.now()
@@ -323,7 +324,7 @@ class Keeper:
         return ()
 
     def status(self) -> Status:
-        now, rules, counts = self._clock.now(), self._rules.policies, self._ledger.counts()
+        now, policies, counts = self._clock.now(), self._rules.policies, self._ledger.counts()
         return Status(
             version=sekisho.__version__,
             now=now,
@@ -332,8 +333,8 @@ class Keeper:
             subjects=len(self._fleet.inventory.subjects),
             active=counts.get(State.ACTIVE, 0),
             proposed=counts.get(State.PROPOSED, 0),
-            policies=len(rules.policies),
-            baselines=len(rules.baselines),
+            policies=len(policies.policies),
+            baselines=len(policies.baselines),
             hosts=self._fleet.host_status(),
             collectors=self._fleet.collectors,
             degraded=self._degraded(now),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sekisho.api import create_app, serve
+from sekisho.app import rules
 from sekisho.app.all_in_one import ledger_url
 from sekisho.app.clock import Clock, Mark
 from sekisho.app.keeper import Keeper
@@ -38,7 +39,7 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     clock = Clock()
     clock.resume(_last_mark(ledger))
     remember(ledger, clock)
-    keeper = Keeper(settings, ledger, clock)
+    keeper = Keeper(settings, ledger, clock, rules.folder(settings.policies))
     stop = threading.Event()
     troubles = Troubles(log)
     keeper.troubles = troubles

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from sekisho.detect.detectors.catalogue import CATALOGUE
 from sekisho.model import policy_file
 from sekisho.model.errors import Malformed
-from sekisho.model.policy import PolicySet
+from sekisho.model.policy import Baseline, Policy, PolicySet
 from sekisho.model.report import PolicyView
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 log = logging.getLogger("sekisho.keeper")
 
+Source: TypeAlias = Callable[[], tuple[tuple[Policy, ...], tuple[Baseline, ...]]]
+
 
 class Rules:
-    """Reads ``*.toml`` of a folder; a bad file leaves what was in force and says so."""
+    """Reads policies from a source; a bad one leaves what was in force and says so."""
 
-    def __init__(self, folder: str, now: float) -> None:
-        self._folder = folder
+    def __init__(self, source: Source, now: float) -> None:
+        self._source = source
         self.policies = PolicySet(version=int(now * 1000))
         self._problems: tuple[str, ...] = ()
         self.reload(now)
 
     def reload(self, now: float) -> bool:
-        """Read the folder anew; True when other policies are in force than before."""
+        """Read the source anew; True when other policies are in force than before."""
         before = self.policies
         try:
-            policies, baselines = policy_file.load(self._read(), CATALOGUE)
+            policies, baselines = self._source()
         except Malformed as error:
             self._problems = error.problems or (error.fixer,)
             log.warning("policies: what was in force stays: %s", "; ".join(self._problems))
@@ -41,26 +40,33 @@ class Rules:
         if (policies, baselines) == (before.policies, before.baselines):
             return False
         version = max(int(now * 1000), before.version + 1)
-        self.policies = replace(before, version=version, policies=policies, baselines=baselines)
+        self.policies = PolicySet(version, policies, baselines)
         return True
 
     def view(self) -> PolicyView:
         """Tell what is in force and what is wrong with the files, if anything."""
         return PolicyView(self.policies, self._problems)
 
-    def check(self, text: str) -> tuple[str, ...]:
-        """List every problem of one file's text."""
-        try:
-            policy_file.parse(text, CATALOGUE, "policy")
-        except Malformed as error:
-            return error.problems or (error.asker,)
-        return ()
 
-    def _read(self) -> Mapping[str, str]:
-        if not self._folder:
-            return {}
-        folder = Path(self._folder)
+def folder(path: str) -> Source:
+    """Read every ``*.toml`` of a folder, all or none; an empty path is no policies."""
+
+    def read() -> tuple[tuple[Policy, ...], tuple[Baseline, ...]]:
+        if not path:
+            return (), ()
         try:
-            return {str(p): p.read_text() for p in sorted(folder.glob("*.toml"))}
+            texts = {str(p): p.read_text() for p in sorted(Path(path).glob("*.toml"))}
         except (OSError, UnicodeDecodeError) as error:
-            raise Malformed(f"{folder}: cannot be read: {error}.") from error
+            raise Malformed(f"{path}: cannot be read: {error}.") from error
+        return policy_file.load(texts, CATALOGUE)
+
+    return read
+
+
+def check(text: str) -> tuple[str, ...]:
+    """List every problem of one file's text."""
+    try:
+        policy_file.parse(text, CATALOGUE, "policy")
+    except Malformed as error:
+        return error.problems or (error.asker,)
+    return ()
