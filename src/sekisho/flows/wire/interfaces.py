@@ -97,18 +97,21 @@ def _keys(rows: Interfaces) -> U64:
     return keys
 
 
-def read_counters(octets: Octets, owner: I64, kind: U32, body: I64, end: I64, samples: int) -> Interfaces:
+def read_counters(
+    octets: Octets, owner: I64, kind: U32, body: I64, end: I64, samples: int
+) -> tuple[Interfaces, Bool]:
     """Read the counter records (body to end) of `samples` counter samples; `owner` is each one's sample.
 
-    Returns one INTERFACE row per sample, without exporter, time, and ifindex but of generic records.
-    Records too short for their kind are passed over.
+    Returns one INTERFACE row per sample, without exporter, time, and ifindex but of generic records; and
+    which samples told anything we know. Records too short for their kind are passed over.
     """
-    rows = np.zeros(samples, INTERFACE)
+    rows, told = np.zeros(samples, INTERFACE), np.zeros(samples, np.bool_)
     for wanted, size in SIZES:
         mine = np.nonzero((kind == wanted) & (end - body >= size))[0]
         if len(mine):
             _READ[wanted](rows, owner[mine], octets, body[mine], end[mine])
-    return rows
+            told[owner[mine]] = True
+    return rows, told
 
 
 def _generic(rows: Interfaces, owner: I64, octets: Octets, body: I64, _end: I64) -> None:

@@ -36,8 +36,8 @@ AGENT_SIZES: Final = np.array([0, 4, 16], np.int64)
 class Items:
     """Length-prefixed structures found in a row of them: all arrays have one element per item.
 
-    `owner` is the index of the sequence it stands in, ascending; `kind` its type; `body` and `end`
-    where its contents begin and end in the slab.
+    `owner` is the index of the sequence it stands in; `kind` its type; `body` and `end` where its
+    contents begin and end in the slab.
     """
 
     owner: I64
@@ -45,16 +45,17 @@ class Items:
     body: I64
     end: I64
 
-    def of(self, *kinds: int) -> Items:
-        """Pick the items of some kinds."""
-        mine = np.zeros(len(self.owner), np.bool_)
-        for kind in kinds:
-            mine |= self.kind == kind
-        return self.where(mine)
+    def of(self, kind: int) -> Items:
+        """Pick the items of one kind."""
+        return self.at(np.nonzero(self.kind == kind)[0])
 
-    def where(self, mine: Bool) -> Items:
-        """Pick items by a mask."""
-        return Items(self.owner[mine], self.kind[mine], self.body[mine], self.end[mine])
+    def at(self, chosen: I64) -> Items:
+        """Pick items by index."""
+        return Items(self.owner[chosen], self.kind[chosen], self.body[chosen], self.end[chosen])
+
+    def in_order(self) -> Items:
+        """Sort by place in the slab: by sequence, and as they stand in it."""
+        return self.at(np.argsort(self.body))
 
     def long_enough(self, least: int, counters: Counters, complaint: str) -> Items:
         """Pick the items of at least so many octets; count the others."""
@@ -62,7 +63,7 @@ class Items:
         if right.all():
             return self
         counters.count(complaint, int(np.count_nonzero(~right)))
-        return self.where(right)
+        return self.at(np.nonzero(right)[0])
 
 
 @dataclass(slots=True)
@@ -97,12 +98,12 @@ class Sflow:
         start = starts(burst, rows)
         self.counters.count("datagrams", len(rows))
         exporter, body, end, count = self._open(octets, burst, rows, start, now)
-        samples = walk(octets, body, end, count, self._settings.samples, self.counters, "samples")
+        samples = walk(octets, body, end, count, self._settings.samples, self.counters, "samples").in_order()
         self._count_interfaces(octets, samples, exporter, burst.time)
         flows = self._flow_samples(octets, samples)
         batch = self._packets(octets, flows, exporter, burst.time)
-        known = samples.of(FLOW, COUNTERS, EXPANDED_FLOW, EXPANDED_COUNTERS)
-        self.counters.count("samples_unknown", len(samples.owner) - len(known.owner))
+        unknown = (samples.kind < FLOW) | (samples.kind > EXPANDED_COUNTERS)
+        self.counters.count("samples_unknown", int(np.count_nonzero(unknown)))
         self.counters.count("records", len(batch))
         return batch
 
@@ -210,20 +211,21 @@ class Sflow:
             count = told[:, -1].astype(np.int64)
             cap = self._settings.records
             records = walk(octets, mine.body + least, mine.end, count, cap, self.counters, "records")
-            rows = read_counters(
+            rows, held = read_counters(
                 octets, records.owner, records.kind, records.body, records.end, len(mine.owner)
             )
             source = told[:, 1] & np.uint32(0xFF_FFFF) if kind == COUNTERS else told[:, 2]
             rows["ifindex"] = np.where(rows["ifindex"] > 0, rows["ifindex"], source)
             self.counters.count("counter_samples", len(rows))
-            refused = self.interface_counters.update(
-                told_by(rows, self._exporters, exporter[mine.owner], time)
-            )
+            rows = told_by(rows, self._exporters, exporter[mine.owner], time)
+            refused = self.interface_counters.update(rows[held])
             self.counters.count("interfaces_refused", refused)
 
 
 def walk(octets: Octets, body: I64, end: I64, count: I64, cap: int, counters: Counters, what: str) -> Items:
     """Walk sequences of (type, length, contents) in lockstep: the nth item of all sequences at once.
+
+    The items come in that order: all first ones, all second ones, and so on.
 
     Sequence i has `count[i]` items, of which at most `cap` are read, between body[i] and end[i].
     A sequence is left at its first item that does not fit; what is wrong is counted.
@@ -254,19 +256,14 @@ def walk(octets: Octets, body: I64, end: I64, count: I64, cap: int, counters: Co
         more = left > 0
         if not more.all():
             owner, at, end, left = owner[more], at[more], end[more], left[more]
-    return _in_order(found)
+    return _joined(found)
 
 
-def _in_order(found: list[tuple[I64, U32, I64, I64]]) -> Items:
-    """Join what each step of a walk found, by sequence, in the order it stands there."""
+def _joined(found: list[tuple[I64, U32, I64, I64]]) -> Items:
     if not found:
         none = np.zeros(0, np.int64)
         return Items(none, none.astype(np.uint32), none, none)
-    if len(found) == 1:
-        return Items(*found[0])
-    owner, kind, body, end = (np.concatenate(column) for column in zip(*found, strict=True))
-    order = np.argsort(body)  # offsets ascend with the datagram and within it
-    return Items(owner[order], kind[order], body[order], end[order])
+    return Items(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
 def _compact(octets: Octets, items: Items) -> Samples:
