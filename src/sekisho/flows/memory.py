@@ -23,4 +23,4 @@ def keep_freed(octets: int = 64 << 20) -> bool:
     if sys.platform != "linux" or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
         return False
     wanted = ((M_MMAP_THRESHOLD, LARGEST), (M_TRIM_THRESHOLD, octets), (M_TOP_PAD, octets // 4))
-    return all([libc.mallopt(name, value) == 1 for name, value in wanted])
+    return all(libc.mallopt(name, value) == 1 for name, value in wanted)
