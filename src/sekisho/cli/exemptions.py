@@ -10,6 +10,7 @@ from sekisho.cli.find import complete_subject, suggesting
 from sekisho.model.errors import Malformed
 from sekisho.model.policy import Exemption, Scope
 from sekisho.model.report import Enforcement
+from sekisho.model.units import duration as seconds_of
 
 Reason = Annotated[str, typer.Option(help="Why; it stands in the journal.")]
 
@@ -65,7 +66,7 @@ def add(
     for name in whom.subjects:
         with suggesting(door.client, name):
             door.client.subject(name)
-    seconds = words.read_duration(duration) if duration else 0.0
+    seconds = seconds_of(duration) if duration else 0.0
     made = door.client.exempt(whom, reason, seconds, tuple(policy or ()))
     until = f"until {words.moment(made.until)}" if made.until else "without end"
     door.tell(made, f"Exemption {made.id}: {words.scope(made.scope)}, {until}.")

@@ -170,7 +170,7 @@ def _next(r: Restriction) -> list[tuple[str, str | Text]]:
     rows: list[tuple[str, str | Text]] = [("to lift", f'sekisho restrictions lift {r.id} --reason "..."')]
     if r.automatic:
         exempt = f'sekisho exempt add --subject {quote(r.subject)} --for 24h --reason "..."'
-        rows.append(("and keep free", f"{exempt} (first, or it is bound again while it goes on)"))
+        rows.append(("and keep free", f"{exempt} (else it is bound again if this goes on)"))
     return rows
 
 

@@ -1,6 +1,7 @@
 """Commands about policies and baselines: list, show, check, reload."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,10 @@ from rich.text import Text
 from sekisho.cli import words
 from sekisho.cli.door import Door, command, facts, note, table
 from sekisho.cli.exits import EXITS
-from sekisho.detect.detectors.catalogue import CATALOGUE
+from sekisho.detect.detectors.catalogue import CATALOGUE, LARGEST
 from sekisho.model.errors import Malformed, NotFound
 from sekisho.model.policy import Baseline, Condition, Policy, Step
+from sekisho.model.policy_file import load
 from sekisho.model.report import PolicyView
 
 
@@ -114,8 +116,7 @@ def reload(door: Door) -> None:
     """Let the keeper read its policy files anew; a bad file leaves the old policies in force."""
     view = door.client.reload_policies()
     held = view.policies
-    counted = f"{len(held.policies)} policies and {len(held.baselines)} baselines"
-    door.tell(view, f"In force: {counted}, version {held.version}.")
+    door.tell(view, f"In force: {_counted(held.policies, held.baselines)}, version {held.version}.")
     _complain(view)
     if view.problems:
         raise typer.Exit(EXITS[Malformed])
@@ -130,32 +131,20 @@ def check(
     ] = False,
 ) -> None:
     """Check policy files, without a keeper; every mistake is shown with its line and path."""
-    problems: list[str] = []
-    names: dict[tuple[str, str], str] = {}
-    counts = {Policy: 0, Baseline: 0}
-    for path in _expanded(files):
-        text = _read(path)
-        if ask:
-            problems += door.client.check_policies(text)
-            continue
-        for noun in _parsed(text, str(path), problems):
-            counts[type(noun)] += 1
-            key = (type(noun).__name__, noun.name)
-            if key in names:
-                problems.append(f"{path}: {noun.name} is in {names[key]} already; give it another name.")
-            names[key] = str(path)
-    _verdict(door, problems, counts[Policy], counts[Baseline])
-
-
-def _parsed(text: str, source: str, problems: list[str]) -> tuple[Policy | Baseline, ...]:
-    from sekisho.model.policy_file import parse
-
+    texts = {str(path): _read(path) for path in _expanded(files)}
+    if ask:
+        _verdict(door, [p for text in texts.values() for p in door.client.check_policies(text)])
+        return
     try:
-        policies, standing = parse(text, CATALOGUE, source)
+        policies, standing = load(texts, CATALOGUE, LARGEST)
     except Malformed as error:
-        problems += error.problems or (error.asker,)
-        return ()
-    return (*policies, *standing)
+        _verdict(door, list(error.problems) or [error.asker])
+        return
+    _verdict(door, [], f"Good: {_counted(policies, standing)}.")
+
+
+def _counted(policies: Sequence[Policy], standing: Sequence[Baseline]) -> str:
+    return f"{words.count(len(policies), 'policy', 'policies')}, {words.count(len(standing), 'baseline')}"
 
 
 def _expanded(files: list[Path]) -> list[Path]:
@@ -171,10 +160,8 @@ def _read(path: Path) -> str:
         raise Malformed(f"{path} cannot be read: {error}.") from error
 
 
-def _verdict(door: Door, problems: list[str], policies: int, standing: int) -> None:
-    found: dict[str, object] = {"problems": problems, "policies": policies, "baselines": standing}
-    good = f"Good: {policies} policies, {standing} baselines." if policies or standing else "Good."
-    door.tell(found, "\n".join(problems) or good)
+def _verdict(door: Door, problems: list[str], good: str = "Good.") -> None:
+    door.tell({"problems": problems}, "\n".join(problems) or good)
     if problems:
-        note(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}; nothing was changed.")
+        note(f"{words.count(len(problems), 'problem')}; nothing was changed.")
         raise typer.Exit(EXITS[Malformed])

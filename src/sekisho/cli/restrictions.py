@@ -13,6 +13,7 @@ from sekisho.cli.find import complete_restriction, complete_subject, suggesting
 from sekisho.model.errors import Malformed
 from sekisho.model.policy import Action
 from sekisho.model.restriction import Restriction, State
+from sekisho.model.units import duration as seconds_of
 
 OPEN = (State.ACTIVE, State.PROPOSED)
 
@@ -113,7 +114,7 @@ def add(  # noqa: PLR0913 - each is an option of the command
 ) -> None:
     """Bind a subject by hand, for a time and with a reason."""
     actions = _actions(drop or [], limit or [], direction, warn=warn)
-    seconds = words.read_duration(duration)
+    seconds = seconds_of(duration)
     _need_reason(reason)
     said = f"{words.actions(actions)} for {words.duration(seconds)}: {reason}"
     if dry_run:
@@ -168,7 +169,7 @@ def extend(
 ) -> None:
     """Set a new end for a restriction: so long from now."""
     _need_reason(reason)
-    seconds = words.read_duration(duration)
+    seconds = seconds_of(duration)
     _tell(door, door.client.extend(restriction, seconds, reason, revision))
 
 

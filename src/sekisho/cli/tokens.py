@@ -10,6 +10,7 @@ from sekisho.cli import words
 from sekisho.cli.door import Door, command, facts, note, table
 from sekisho.model.access import Role
 from sekisho.model.errors import Malformed
+from sekisho.model.units import duration as seconds_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,7 +53,7 @@ def create(
     """Create a token; its secret is told this once."""
     if save is not None and save.exists():
         raise Malformed(f"{save} exists already; name a new file.")
-    seconds = words.read_duration(duration) if duration else 0.0
+    seconds = seconds_of(duration) if duration else 0.0
     token, secret = door.client.create_token(name, role, host, seconds)
     if save is not None:
         _save(save, secret)

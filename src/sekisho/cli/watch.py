@@ -55,9 +55,9 @@ def _summary(found: Status) -> list[tuple[str, str | Text]]:
     rows: list[tuple[str, str | Text]] = [
         ("keeper", f"Sekisho {found.version} at {words.moment(found.now)}, revision {found.revision}"),
         ("enforcement", enforcing),
-        ("subjects", f"{found.subjects:,} on {len(found.hosts):,} hosts"),
+        ("subjects", f"{found.subjects:,} on {words.count(len(found.hosts), 'host')}"),
         ("restrictions", f"{found.active:,} active, {found.proposed:,} proposed"),
-        ("policies", f"{found.policies:,}, and {found.baselines:,} baselines"),
+        ("policies", f"{found.policies:,}, and {words.count(found.baselines, 'baseline')}"),
     ]
     needs = [Text(words.clean(problem), "yellow") for problem in found.degraded]
     rows += [("needs a person" if i == 0 else "", problem) for i, problem in enumerate(needs)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sekisho.model.errors import Malformed
 from sekisho.model.policy import Direction, Drop, Police, Protocol
+from sekisho.model.units import bit_rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,12 +16,8 @@ if TYPE_CHECKING:
     from sekisho.model.policy import Action, Scope
     from sekisho.model.restriction import Finding
 
-SECONDS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-BITS: Final = {"bit/s": 1, "kbit/s": 10**3, "mbit/s": 10**6, "gbit/s": 10**9}
 PORTS: Final = 65535
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(min|[smhdw])\s*")
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?bit/s)")
 _DROP = re.compile(r"(any|tcp|udp|sctp|icmp)(?:/(\d+)(?:-(\d+))?)?")
 
 
@@ -29,23 +26,11 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def read_duration(text: str) -> float:
-    """Read ``24h``, ``30m``, ``1h30m``, ``90 s`` as seconds; raises Malformed."""
-    found = _DURATION.findall(text.lower())
-    if not found or _DURATION.sub("", text.lower()).strip():
-        raise Malformed(f"{text!r} is not a duration; write it like 30m, 24h or 7d.")
-    seconds = sum(float(amount) * SECONDS[unit] for amount, unit in found)
-    if not seconds:
-        raise Malformed(f"{text!r} is no time at all; write a duration like 30m, 24h or 7d.")
-    return seconds
-
-
 def read_rate(text: str) -> int:
     """Read ``10Mbit/s``, ``500 kbit/s`` as bit/s; raises Malformed."""
-    found = _RATE.fullmatch(text.strip().lower())
-    rate = round(float(found[1]) * BITS[found[2]]) if found else 0
+    rate = bit_rate(text)
     if not rate:
-        raise Malformed(f"{text!r} is not a rate; write it like 10Mbit/s, 500kbit/s or 1Gbit/s.")
+        raise Malformed(f"{text!r} lets nothing through; drop it instead: --drop any.")
     return rate
 
 
@@ -84,7 +69,7 @@ def _ports(text: str, first: str | None, last: str | None) -> tuple[int, int]:
 
 def read_limits(text: str, direction: str) -> tuple[Police, ...]:
     """Read ``10Mbit/s`` or ``10Mbit/s ingress``, with its own direction or else the one given."""
-    found = re.fullmatch(r"(.*?)\s+(egress|ingress|both)", text.strip().lower())
+    found = re.fullmatch(r"(.*?)\s+(egress|ingress|both)", text.strip())
     bits, own = (found[1], found[2]) if found else (text, direction)
     return tuple(Police(read_rate(bits), d) for d in read_directions(own))
 
@@ -104,6 +89,11 @@ def number(value: float) -> str:
     if value == round(value) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}" if abs(value) >= 0.001 else "<0.001"
+
+
+def count(n: int, one: str, many: str = "") -> str:
+    """Write how many there are of something."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def rate(bps: float) -> str:

