@@ -20,7 +20,7 @@ from sekisho.cli.exits import EXITS, spoken
 from sekisho.model.errors import Malformed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sekisho.app.settings import ClientSettings
     from sekisho.client import Client
@@ -49,7 +49,14 @@ def said(command: Callable[P, None]) -> Callable[P, None]:
 
 
 @said
-def keeper(config: Config = None, log_level: LogLevel = "INFO") -> None:
+def keeper(
+    config: Config = None,
+    log_level: LogLevel = "INFO",
+    listen_fd: Annotated[
+        list[int] | None,
+        typer.Option("--listen-fd", help="A listening socket inherited from who started us."),
+    ] = None,
+) -> None:
     """Run the keeper: API, ledger, policies, expiry.
 
     Takes listening sockets from systemd (LISTEN_FDS) where there are any.
@@ -57,7 +64,7 @@ def keeper(config: Config = None, log_level: LogLevel = "INFO") -> None:
     from sekisho.app import keeper_process, settings
 
     start_log(log_level)
-    keeper_process.run(settings.keeper(settings.load(config)), inherited_sockets())
+    keeper_process.run(settings.keeper(settings.load(config)), inherited_sockets(listen_fd or ()))
 
 
 @said
@@ -167,12 +174,11 @@ def _show(path: str, section: dict[str, Any]) -> None:
         _show(f"{path}.{key}", value)
 
 
-def inherited_sockets() -> list[socket.socket]:
-    """Take the listening sockets that systemd, or who started us, passed (sd_listen_fds(3))."""
-    if os.environ.get("LISTEN_PID") not in (None, str(os.getpid())):
-        return []
-    count = int(os.environ.get("LISTEN_FDS", "0"))
-    return [socket.socket(fileno=fd) for fd in range(3, 3 + count)]
+def inherited_sockets(numbers: Sequence[int] = ()) -> list[socket.socket]:
+    """Take the listening sockets that systemd (sd_listen_fds(3)) or who started us passed."""
+    if os.environ.get("LISTEN_PID") == str(os.getpid()):
+        numbers = (*numbers, *range(3, 3 + int(os.environ.get("LISTEN_FDS", "0"))))
+    return [socket.socket(fileno=fd) for fd in numbers]
 
 
 def _client(settings: ClientSettings, token_file: Path | None) -> Client:

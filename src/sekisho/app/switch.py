@@ -59,7 +59,7 @@ class VSwitch:
         settings = self._telemetry
         converge_telemetry(self._database, self.bridge, settings)
         if templates != self._templates:
-            refresh_templates(self._database, self.bridge)
+            refresh_templates(self._database, self.bridge, settings)
             self._templates = templates
         domain = 0 if settings.protocol == "sflow" else settings.domain
         return Telemetry(self.bridge, settings.protocol, settings.sampling, domain, settings.exact_domain)
