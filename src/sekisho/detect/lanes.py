@@ -117,11 +117,11 @@ class Stream:
         """Hand what gathered since the last flush to the lanes."""
         if self.detector.distinct:
             return
-        slots = np.flatnonzero(self.fresh[-1])
+        slots = np.flatnonzero(self.fresh[-1] != 0)
         if not len(slots):
             return
-        amounts = self.fresh[:, slots]
-        self.fresh[:, slots] = 0.0
+        amounts = self.fresh.take(slots, axis=1)
+        self.fresh.fill(0.0)
         for lane in self.lanes.values():
             if isinstance(lane.counter, Sums):
                 lane.counter.pour(slots, amounts)
