@@ -6,23 +6,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sekisho.devices.converge import converge
-from sekisho.devices.vswitch.compile import CompileSettings, compile
-from sekisho.devices.vswitch.openflow import (
-    BridgeDriver,
-    Laid,
-    MeterBook,
-    Ofctl,
-    OfctlSettings,
-    counters,
-)
+from sekisho.devices.vswitch import compile as compiler
+from sekisho.devices.vswitch.book import MeterBook
+from sekisho.devices.vswitch.compile import CompileSettings
+from sekisho.devices.vswitch.openflow import BridgeDriver, Laid, Ofctl, OfctlSettings, Tally
 from sekisho.devices.vswitch.program import Program
+from sekisho.model.errors import Conflict
 from sekisho.model.restriction import Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from sekisho.devices.vswitch.openflow import Actual, Desired
-    from sekisho.devices.vswitch.ovsdb import Database
+    from sekisho.devices.converge import Converged
+    from sekisho.devices.vswitch.book import Writes
+    from sekisho.devices.vswitch.openflow import Actual, Asks, Desired
     from sekisho.devices.vswitch.program import Bound
     from sekisho.model.inventory import Subject
     from sekisho.model.policy import Baseline
@@ -39,20 +36,21 @@ class Carried:
 
 @dataclass(slots=True)
 class Bridge:
-    """A bridge of one host; not thread-safe."""
+    """A bridge of one host; not thread-safe. `ofctl` stands in for ovs-ofctl in tests."""
 
     name: str
     host: str
-    database: Database
+    database: Writes
     settings: CompileSettings = field(default_factory=CompileSettings)
     ofctl_settings: OfctlSettings = field(default_factory=OfctlSettings)
-    _book: MeterBook = field(init=False)
-    _ofctl: Ofctl = field(init=False)
-    _known: dict[str, tuple[str, str]] = field(init=False, default_factory=dict)
+    ofctl: Asks | None = None
+    _driver: BridgeDriver = field(init=False)
+    _tally: Tally = field(init=False, default_factory=Tally)
 
     def __post_init__(self) -> None:
-        self._book = MeterBook(self.database, self.name, self.ofctl_settings.first_meter)
-        self._ofctl = Ofctl(self.name, self.ofctl_settings)
+        book = MeterBook(self.database, self.name, self.ofctl_settings.first_meter)
+        ofctl = self.ofctl or Ofctl(self.name, self.ofctl_settings)
+        self._driver = BridgeDriver(ofctl, book, self.settings.layout)
 
     def carry(
         self,
@@ -63,46 +61,51 @@ class Bridge:
         now: float,
     ) -> Carried:
         """Make the bridge carry these and nothing else of ours; raises Refused or Unavailable."""
-        program = compile(subjects, bounds, baselines, exact_ports, self.settings, now)
+        program = compiler.compile(subjects, bounds, baselines, exact_ports, self.settings, now)
         result, items = self._converge(program, now)
         here = {s.id for s in subjects}
         mine = [b for b in bounds if b.subject in here and b.until > now]
-        return Carried(
-            self._receipts(program, mine, items, result.actual, now), len(result.changes), len(result.left)
-        )
+        receipts = self._receipts(program, mine, items, result, now)
+        return Carried(receipts, len(result.changes), len(result.left))
 
     def clear(self, now: float) -> int:
         """Remove everything of ours; give how much there was."""
         return len(self._converge(Program(), now)[0].changes)
 
-    def _converge(self, program: Program, now: float):  # type: ignore[no-untyped-def]  # noqa: ANN202
-        driver = BridgeDriver(self._ofctl, self._book, self.settings.layout, now)
-        if len(self._known) > 100_000:
-            self._known.clear()
-        items = driver.desired(program, self._known)
-        return converge(driver, items), items
+    def _converge(
+        self, program: Program, now: float
+    ) -> tuple[Converged[str, Desired, Actual, int], dict[str, Desired]]:
+        self._driver.now = now
+        items = self._driver.desired(program)
+        try:
+            return converge(self._driver, items), items
+        except Conflict:
+            # A stranger took a number we meant to use: choose again, once.
+            items = self._driver.desired(program)
+            return converge(self._driver, items), items
 
     def _receipts(
         self,
         program: Program,
         mine: Sequence[Bound],
-        items: Mapping[str, Desired],
-        actual: Mapping[str, Actual],
+        items: dict[str, Desired],
+        result: Converged[str, Desired, Actual, int],
         now: float,
     ) -> tuple[Receipt, ...]:
+        wrong = [*result.left.add, *(d for d, _ in result.left.alter)]
         missing = {
-            owner
-            for place, item in items.items()
-            if isinstance(item, Laid) and place not in actual
-            for owner in item.rule.owners
+            owner for item in wrong for owner in (item.rule if isinstance(item, Laid) else item.meter).owners
         }
-        dropped = counters(items, actual)
-        receipts = []
-        for b in mine:
-            problem = program.problems.get(b.restriction, "")
-            packets, octets = dropped.get(b.restriction, (0, 0))
-            in_force = not problem and b.restriction not in missing
-            receipts.append(
-                Receipt(b.restriction, b.subject, self.host, in_force, now, packets, octets, problem)
+        dropped = self._tally.count(items, result.actual)
+        return tuple(
+            Receipt(
+                b.restriction,
+                b.subject,
+                self.host,
+                not program.problems.get(b.restriction) and b.restriction not in missing,
+                now,
+                *dropped.get(b.restriction, (0, 0)),
+                program.problems.get(b.restriction, ""),
             )
-        return tuple(receipts)
+            for b in mine
+        )

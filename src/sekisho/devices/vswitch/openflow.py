@@ -1,36 +1,43 @@
 """One bridge's rules and meters through ovs-ofctl: read, compare, change in bundles; only ours, ever.
 
-Flows are ours by the upper half of their cookie. Meters carry none, so the numbers of ours are kept
-in the Bridge row (``external_ids:sekisho-meters``), written before a meter is made.
+Flows are ours by the upper half of their cookie. Meters carry none, so the numbers of ours stand in a
+book (`book.py`).
 """
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
+from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from sekisho.devices.vswitch import words
-from sekisho.devices.vswitch.program import Limit, Meter, Program, Rule
 from sekisho.devices.vswitch.words import FlowSeen, MeterSeen
-from sekisho.model.errors import Conflict, NotFound, Refused, Unavailable
+from sekisho.model.errors import Conflict, Refused, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sekisho.devices.converge import Changes
-    from sekisho.devices.vswitch.ovsdb import Database
+    from sekisho.devices.vswitch.book import MeterBook
     from sekisho.devices.vswitch.pipeline import Layout
+    from sekisho.devices.vswitch.program import Meter, Program, Rule
 
-_METERS: Final = "sekisho-meters"
 # OpenFlow's hard timeout has 16 bits (OpenFlow 1.5.1 section 7.3.4.2): 18.2 h.
-_LONGEST: Final = 65535
-# A rule that ends later than it may say is renewed once it has less than this left.
+LONGEST: Final = 65535
+# A rule that ends later than it can say is renewed once it has less than this left.
 _RENEW: Final = 12 * 3600.0
-# Timeouts are whole seconds, rounded up, and dumps are as old as they took.
-_TOLERANCE: Final = 1.6
+# Timeouts are whole seconds, rounded up, and commands take their time: how much later, and how much
+# earlier than it should a rule may end by the switch's account when we do not know who laid it.
+_LATER: Final = 2.0
+_EARLIER: Final = 0.3
+# By how much a rule we laid for just this end may seem to be off while commands are slow.
+_STRANGE: Final = 10.0
+_MOST_KNOWN: Final = 100_000
+_OURS: Final = 0xFFFFFFFF_00000000
+_STALE: Final = ("METER_EXISTS", "UNKNOWN_METER", "INVALID_METER")
 _GONE: Final = ("No such file", "Connection refused", "connection dropped", "Connection reset", "Broken pipe")
 
 
@@ -38,12 +45,14 @@ _GONE: Final = ("No such file", "Connection refused", "connection dropped", "Con
 class OfctlSettings:
     """Where the bridge's management socket is, how long a command may take, where our meters begin.
 
-    Neutron QoS takes the lowest free meter numbers; ours begin far above.
+    Neutron QoS takes the lowest free meter numbers; ours begin far above. `protocol` must be among
+    those the bridge speaks and have bundles: OpenFlow14 or OpenFlow15.
     """
 
     run_dir: str = "/var/run/openvswitch"
     timeout: float = 5.0
     first_meter: int = 20_000
+    protocol: str = "OpenFlow15"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,14 @@ Desired: TypeAlias = Laid | Metered
 Actual: TypeAlias = FlowSeen | MeterSeen
 
 
+class Asks(Protocol):
+    """One bridge's ovs-ofctl, or what stands in for it."""
+
+    def __call__(self, command: str, *arguments: str, stdin: str = "", bundle: bool = False) -> str:
+        """Run one command; raises Unavailable when nobody answers, Refused when the switch says no."""
+        ...
+
+
 @dataclass(slots=True)
 class Ofctl:
     """Runs ovs-ofctl against one bridge."""
@@ -78,7 +95,7 @@ class Ofctl:
     def __call__(self, command: str, *arguments: str, stdin: str = "", bundle: bool = False) -> str:
         """Run one command; raises Unavailable when nobody answers, Refused when the switch says no."""
         target = () if command == "parse-flows" else (f"unix:{self.settings.run_dir}/{self.bridge}.mgmt",)
-        argv = ["ovs-ofctl", "-OOpenFlow15", "--no-names", *(["--bundle"] if bundle else [])]
+        argv = ["ovs-ofctl", f"-O{self.settings.protocol}", "--no-names", *(["--bundle"] if bundle else [])]
         argv += [command, *target, *arguments]
         try:
             done = subprocess.run(  # noqa: S603 - our own words, no shell
@@ -101,125 +118,82 @@ class Ofctl:
 
 
 @dataclass(slots=True)
-class MeterBook:
-    """Which meter numbers of a bridge are ours, and what each is for; kept in the Bridge row."""
-
-    database: Database
-    bridge: str
-    first: int
-    numbers: dict[str, int] = field(default_factory=dict)
-    read: bool = False
-
-    def load(self) -> dict[str, int]:
-        """Read the book, once."""
-        if not self.read:
-            self.database.write(self._read)
-            self.read = True
-        return self.numbers
-
-    def assign(self, keys: Sequence[str], used: set[int]) -> None:
-        """Give each new key a number that nobody uses, and write the book before any meter is made."""
-        new = [k for k in keys if k not in self.numbers]
-        if not new:
-            return
-        taken, number = used | set(self.numbers.values()), self.first
-        for key in new:
-            while number in taken:
-                number += 1
-            taken.add(number)
-            self.numbers[key] = number
-        self._write()
-
-    def forget(self, numbers: set[int]) -> None:
-        """Take numbers out once their meters are gone."""
-        if numbers & set(self.numbers.values()):
-            self.numbers = {k: n for k, n in self.numbers.items() if n not in numbers}
-            self._write()
-
-    def _row(self, idl: Any) -> Any:
-        for row in idl.tables["Bridge"].rows.values():
-            if row.name == self.bridge:
-                return row
-        raise NotFound(
-            f"There is no bridge {self.bridge}.", f"ovsdb: no Bridge row is named {self.bridge!r}."
-        )
-
-    def _read(self, idl: Any) -> None:
-        kept = self._row(idl).external_ids.get(_METERS, "{}")
-        try:
-            self.numbers = {str(k): int(n) for k, n in json.loads(kept).items()}
-        except (ValueError, AttributeError, TypeError):
-            # Somebody's edit; the meters it named are left standing, which harms nobody.
-            self.numbers = {}
-
-    def _write(self) -> None:
-        text = json.dumps(self.numbers, separators=(",", ":"))
-
-        def change(idl: Any) -> None:
-            self._row(idl).setkey("external_ids", _METERS, text)
-
-        try:
-            self.database.write(change)
-        except BaseException:
-            self.read = False
-            raise
-
-
 class BridgeDriver:
-    """Drives one bridge towards one program at one moment (`now`: the agent's steady clock)."""
+    """Drives one bridge towards one program after the other; not thread-safe.
 
-    def __init__(self, ofctl: Ofctl, book: MeterBook, layout: Layout, now: float) -> None:
-        self._ofctl = ofctl
-        self._book = book
-        self._layout = layout
-        self._now = now
-        self._foreign: set[int] = set()
+    `now` is the agent's steady clock at the moment of each convergence.
+    """
+
+    ofctl: Asks
+    book: MeterBook
+    layout: Layout
+    now: float = 0.0
+    # Normal forms of lines as this ovs-ofctl writes them, and the ends of the rules we laid ourselves.
+    _known: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _promises: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     # --- what should stand -----------------------------------------------------------------------
 
-    def desired(self, program: Program, known: dict[str, tuple[str, str]]) -> dict[str, Desired]:
-        """Put a program into the switch's words; `known` remembers normal forms from call to call."""
-        self.read_meters()
-        self._book.assign([m.key for m in program.meters], self._foreign)
-        numbers = self._book.numbers
+    def desired(self, program: Program) -> dict[str, Desired]:
+        """Put a program into the switch's words; meters get their numbers here."""
+        self.book.load()
+        seen = self._meters()
+        self.book.assign(program.meters, seen.keys() - self._ours(seen))
+        numbers = self.book.numbers
         items: dict[str, Desired] = {
             _meter_place(numbers[m.key]): Metered(m, numbers[m.key]) for m in program.meters
         }
         lines = [self._line(rule) for rule in program.rules]
+        self._normalise(lines)
         for rule, line in zip(program.rules, lines, strict=True):
-            if line not in known:
-                self._normalise([x for x in lines if x not in known], known)
-            place, actions = known[line]
-            items[place] = Laid(rule, place, actions, words.cookie(rule, self._layout))
+            place, actions = self._known[line]
+            items[place] = Laid(rule, place, actions, words.cookie(rule, self.layout))
         return items
 
     def _line(self, rule: Rule) -> str:
-        place = words.match_words(rule, self._layout)
-        return f"{place},actions={words.action_words(rule, self._layout, self._book.numbers)}"
+        place = words.match_words(rule, self.layout)
+        return f"{place},actions={words.action_words(rule, self.layout, self.book.numbers)}"
 
-    def _normalise(self, lines: Sequence[str], known: dict[str, tuple[str, str]]) -> None:
-        forms = list(words.normal_forms(self._ofctl("parse-flows", "-", stdin="\n".join(lines) + "\n")))
-        if len(forms) != len(lines):
-            raise Refused("The switch does not understand a rule.", f"ovs-ofctl parse-flows: {lines}")
-        known.update(zip(lines, forms, strict=True))
+    def _normalise(self, lines: Sequence[str]) -> None:
+        """Learn how ovs-ofctl itself writes these lines, so that dumps can be compared word by word."""
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        new = [x for x in lines if x not in self._known]
+        if not new:
+            return
+        forms = list(words.normal_forms(self.ofctl("parse-flows", "-", stdin="\n".join(new) + "\n")))
+        if len(forms) != len(new):
+            raise Refused("The switch does not understand a rule.", f"ovs-ofctl parse-flows: {new}")
+        self._known.update(zip(new, forms, strict=True))
 
     # --- converge.Driver -------------------------------------------------------------------------
 
     def read(self) -> dict[str, Actual]:
         """Tell what of ours stands on the bridge now."""
-        meters = {_meter_place(m.number): m for m in self.read_meters()}
-        ours = f"cookie={self._layout.cookie << 32:#x}/0xffffffff00000000"
-        return {**meters, **{f.place: f for f in words.flows(self._ofctl("dump-flows", ours))}}
-
-    def read_meters(self) -> list[MeterSeen]:
-        """Read our meters, and take down which numbers are somebody else's."""
-        configured = self._ofctl("dump-meters")
-        ours = set(self._book.load().values())
-        counted = self._ofctl("meter-stats") if ours else ""
-        seen = words.meters(configured, counted)
-        self._foreign = set(seen) - ours
+        seen = self._meters()
+        ours = self._ours(seen)
         # One of another kind under a number of ours was changed by somebody: it differs from any we want.
-        return [m or MeterSeen(n, -1, -1) for n, m in seen.items() if n in ours]
+        meters = {_meter_place(n): m or MeterSeen(n, -1, -1) for n, m in seen.items() if n in ours}
+        return {**meters, **{f.place: f for f in self._flows()}}
+
+    def _flows(self) -> list[FlowSeen]:
+        cookie = f"cookie={self.layout.cookie << 32:#x}/{_OURS:#x}"
+        return list(words.flows(self.ofctl("dump-flows", cookie)))
+
+    def _meters(self) -> dict[int, MeterSeen | None]:
+        configured = self.ofctl("dump-meters")
+        return words.meters(configured, self.ofctl("meter-stats") if self.book.entries else "")
+
+    def _ours(self, seen: Mapping[int, MeterSeen | None]) -> set[int]:
+        """Tell which of the meters seen are ours."""
+        booked = {e[0]: (e[1], e[2]) for e in self.book.entries.values()}
+        there = booked.keys() & seen.keys()
+        ours = {n for n in there if (m := seen[n]) and (m.rate, m.burst) == booked[n]}
+        if there == ours:
+            return ours
+        used = Counter(n for f in self._flows() for n in words.metered(f.actions))
+        counted = words.users(self.ofctl("meter-stats"))
+        return ours | {n for n in there if used[n] and counted.get(n, 0) <= used[n]}
 
     def same(self, desired: Desired, actual: Actual) -> bool:
         """Tell whether what stands is as good as what should."""
@@ -233,11 +207,14 @@ class BridgeDriver:
                 return False
 
     def _ends_well(self, until: float | None, actual: FlowSeen) -> bool:
-        if until is None or not actual.timeout:
-            return until is None and not actual.timeout
-        left = actual.timeout - actual.age
-        wanted = until - self._now
-        return left <= wanted + _TOLERANCE and (left >= wanted - _TOLERANCE or left > _RENEW)
+        if actual.idles or until is None or not actual.timeout:
+            return not actual.idles and until is None and not actual.timeout
+        left, wanted = actual.timeout - actual.age, until - self.now
+        if _RENEW < left <= wanted:
+            return True
+        if actual.timeout < LONGEST and self._promises.get(actual.place) == (until, actual.timeout):
+            return abs(left - wanted) <= _STRANGE
+        return wanted - _EARLIER <= left <= wanted + _LATER
 
     def apply(self, changes: Changes[Desired, Actual]) -> int:
         """Make meters, then change all flows in one bundle, then remove meters; give how many changes."""
@@ -247,55 +224,83 @@ class BridgeDriver:
         for item, _ in changes.alter:
             if isinstance(item, Metered):
                 self._meter("mod-meter", words.meter_words(item.meter, item.number))
-        laid = [*changes.add, *(d for d, _ in changes.alter)]
-        lines = [self._add(item) for item in laid if isinstance(item, Laid)]
-        lines += [self._remove(seen) for seen in changes.remove if isinstance(seen, FlowSeen)]
-        if lines:
-            self._ofctl("add-flows", "-", stdin="\n".join(lines) + "\n", bundle=True)
+        self._bundle(changes)
         gone = {seen.number for seen in changes.remove if isinstance(seen, MeterSeen)}
         for number in gone:
-            self._meter("del-meter", f"meter={number}")
-        self._book.forget(gone)
+            self._remove_meter(number)
+        if gone:
+            self.book.forget(gone)
         return len(changes)
 
-    def _meter(self, command: str, what: str) -> None:
-        try:
-            self._ofctl(command, what)
-        except Refused as error:
-            if "METER_EXISTS" in error.fixer or "UNKNOWN_METER" in error.fixer:
-                raise Conflict("The switch's meters changed meanwhile.", error.fixer) from error
-            raise
+    def _bundle(self, changes: Changes[Desired, Actual]) -> None:
+        laid = [i for i in (*changes.add, *(d for d, _ in changes.alter)) if isinstance(i, Laid)]
+        removed = [seen for seen in changes.remove if isinstance(seen, FlowSeen)]
+        lines = [self._add(item) for item in laid]
+        lines += [f"delete_strict cookie={f.cookie:#x}/-1,{f.place}" for f in removed]
+        for place in (*(item.place for item in laid), *(f.place for f in removed)):
+            self._promises.pop(place, None)
+        if lines:
+            with _changed_meanwhile():
+                self.ofctl("add-flows", "-", stdin="\n".join(lines) + "\n", bundle=True)
+        for item in laid:
+            if item.rule.until is not None:
+                self._promises[item.place] = item.rule.until, self._timeout(item.rule.until)
 
     def _add(self, laid: Laid) -> str:
         until = laid.rule.until
-        timeout = ""
-        if until is not None:
-            timeout = f",hard_timeout={min(_LONGEST, max(1, math.ceil(until - self._now)))}"
-        line = self._line(laid.rule)
-        return f"add cookie={laid.cookie:#x}{timeout},{line}"
+        timeout = "" if until is None else f",hard_timeout={self._timeout(until)}"
+        return f"add cookie={laid.cookie:#x}{timeout},{self._line(laid.rule)}"
 
-    def _remove(self, seen: FlowSeen) -> str:
-        return f"delete_strict cookie={seen.cookie:#x}/-1,{seen.place}"
+    def _timeout(self, until: float) -> int:
+        return min(LONGEST, max(1, math.ceil(until - self.now)))
+
+    def _meter(self, command: str, what: str) -> None:
+        with _changed_meanwhile():
+            self.ofctl(command, what)
+
+    def _remove_meter(self, number: int) -> None:
+        """Remove a meter unless somebody uses it: its flows would go with it."""
+        if not words.users(self.ofctl("meter-stats", f"meter={number}")).get(number):
+            self._meter("del-meter", f"meter={number}")
+
+
+@contextmanager
+def _changed_meanwhile() -> Iterator[None]:
+    """Turn a refusal that comes of others' changes since we looked into a Conflict."""
+    try:
+        yield
+    except Refused as error:
+        if any(word in error.fixer for word in _STALE):
+            raise Conflict("The switch's meters changed meanwhile.", error.fixer) from error
+        raise
 
 
 def _meter_place(number: int) -> str:
     return f"meter={number}"
 
 
-def limited_by(rule: Rule) -> str:
-    """Give the key of the meter a rule sends through, empty if none."""
-    return next((s.meter for s in rule.steps if isinstance(s, Limit)), "")
+@dataclass(slots=True)
+class Tally:
+    """What was dropped at each place since we look: a counter that starts anew is added to, not lost."""
 
+    _before: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _last: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-def counters(items: Mapping[str, Desired], actual: Mapping[str, Actual]) -> dict[str, tuple[int, int]]:
-    """Sum what was dropped, packets and bytes, per owner."""
-    totals: dict[str, tuple[int, int]] = {}
-    for place, item in items.items():
-        seen = actual.get(place)
-        if seen is None or (isinstance(item, Laid) and item.rule.steps):
-            continue
-        owners = item.rule.owners if isinstance(item, Laid) else item.meter.owners
-        for owner in owners:
-            packets, octets = totals.get(owner, (0, 0))
-            totals[owner] = packets + seen.packets, octets + seen.bytes
-    return totals
+    def count(self, items: Mapping[str, Desired], actual: Mapping[str, Actual]) -> dict[str, tuple[int, int]]:
+        """Sum packets and bytes per owner; places no longer desired are forgotten."""
+        counting = {p: i for p, i in items.items() if isinstance(i, Metered) or not i.rule.steps}
+        totals: dict[str, tuple[int, int]] = {}
+        before, last = {}, {}
+        for place, item in counting.items():
+            seen = actual.get(place)
+            old = self._last.get(place, (0, 0))
+            now = (seen.packets, seen.bytes) if seen else (0, 0)
+            base = self._before.get(place, (0, 0))
+            if now < old:
+                base = base[0] + old[0], base[1] + old[1]
+            before[place], last[place] = base, now
+            for owner in item.meter.owners if isinstance(item, Metered) else item.rule.owners:
+                packets, octets = totals.get(owner, (0, 0))
+                totals[owner] = packets + base[0] + now[0], octets + base[1] + now[1]
+        self._before, self._last = before, last
+        return totals

@@ -20,7 +20,10 @@ _FRAGMENTS: Final = {(0, 2): "not_later", (1, 3): "first"}
 
 @dataclass(frozen=True, slots=True)
 class FlowSeen:
-    """A flow of ours as the switch shows it; `age` and `timeout` in seconds, timeout 0 for none."""
+    """A flow of ours as the switch shows it; `age` and `timeout` in seconds, timeout 0 for none.
+
+    `idles` tells of an idle timeout, which no rule of ours has.
+    """
 
     place: str  # "table=T,priority=P,MATCH" in the switch's own words
     actions: str
@@ -29,6 +32,7 @@ class FlowSeen:
     timeout: int
     packets: int
     bytes: int
+    idles: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,10 @@ _PARSED: Final = re.compile(
 )
 _DUMPED: Final = re.compile(
     r"^ *cookie=(0x[0-9a-f]+), duration=([\d.]+)s, table=(\d+), n_packets=(\d+), n_bytes=(\d+),"
-    r"(?: idle_timeout=\d+,)?(?: hard_timeout=(\d+),)?.*? (priority=\S+) actions=(.*)$"
+    r"(?: idle_timeout=(\d+),)?(?: hard_timeout=(\d+),)?(.*) actions=(.*)$"
 )
+_USED: Final = re.compile(r"^meter:(\d+) flow_count:(\d+)", re.MULTILINE)
+_METERED: Final = re.compile(r"meter:(\d+)")
 _METER: Final = re.compile(
     r"^meter=(\d+) kbps (?:burst )?(?:stats )?bands=\s*type=drop rate=(\d+)(?: burst_size=(\d+))?",
     re.MULTILINE,
@@ -129,11 +135,29 @@ def flows(dumped: str) -> Iterator[FlowSeen]:
     for line in dumped.splitlines():
         found = _DUMPED.match(line)
         if found:
-            place = f"table={found[3]},{found[7]}"
-            timeout = int(found[6] or 0)
+            cookie, age, table, packets, octets, idle, hard, match, actions = found.groups()
+            # Ages and flags stand before the match, apart from it by a space.
+            place = f"table={table},{match.rpartition(' ')[2]}"
             yield FlowSeen(
-                place, found[8], int(found[1], 16), float(found[2]), timeout, int(found[4]), int(found[5])
+                place.rstrip(","),
+                actions,
+                int(cookie, 16),
+                float(age),
+                int(hard or 0),
+                int(packets),
+                int(octets),
+                idles=idle is not None,
             )
+
+
+def metered(actions: str) -> list[int]:
+    """Give the numbers of the meters that actions send through."""
+    return [int(n) for n in _METERED.findall(actions)]
+
+
+def users(counted: str) -> dict[int, int]:
+    """Read from `meter-stats` how many flows use each meter."""
+    return {int(n): int(count) for n, count in _USED.findall(counted)}
 
 
 def meters(configured: str, counted: str) -> dict[int, MeterSeen | None]:
