@@ -50,9 +50,10 @@ class DoorMetrics:
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one request."""
-        route = getattr(scope.get("route"), "path_format", "other")
-        # Methods are the asker's invention until a route took them.
-        method = scope["method"] if route != "other" else "other"
+        taken = scope.get("route")
+        route = getattr(taken, "path_format", "other")
+        # A method is the asker's invention until a route knows it.
+        method = scope["method"] if scope["method"] in getattr(taken, "methods", ()) else "other"
         self.requests.labels(method, route, str(status)).inc()
         self.seconds.labels(method, route).observe(seconds)
 

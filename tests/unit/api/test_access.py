@@ -1,0 +1,177 @@
+"""Every route for every role, from the table of routes: a route that forgets its roles fails here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+import support_api
+from sekisho.api.app import ROUTES
+from sekisho.api.routes import Route
+from sekisho.model.access import Principal, Role
+from sekisho.model.errors import Unavailable
+from sekisho.testing.keeper import FakeKeeper
+from support_api import IMPOSE, bearer
+
+OPEN = {"/healthz", "/readyz", "/v1/openapi.json"}
+
+# What the specification says, written down apart from the code that is tested.
+VIEW, OPERATE, ADMIN, AGENT = "viewer operator admin", "operator admin", "admin", "agent admin"
+WANTED = {
+    "GET /metrics": VIEW,
+    "GET /v1/status": VIEW,
+    "GET /v1/hosts": VIEW,
+    "GET /v1/subjects": VIEW,
+    "GET /v1/subjects/{subject:path}/explain": VIEW,
+    "GET /v1/subjects/{subject:path}": VIEW,
+    "GET /v1/top": VIEW,
+    "GET /v1/restrictions": VIEW,
+    "GET /v1/restrictions/{restriction}": VIEW,
+    "GET /v1/journal": VIEW,
+    "GET /v1/policies": "viewer operator admin agent",
+    "GET /v1/exemptions": VIEW,
+    "GET /v1/enforcement": VIEW,
+    "GET /v1/tokens": ADMIN,
+    "POST /v1/restrictions": OPERATE,
+    "POST /v1/restrictions/{restriction}/extend": OPERATE,
+    "POST /v1/restrictions/{restriction}/lift": OPERATE,
+    "POST /v1/restrictions/{restriction}/approve": OPERATE,
+    "POST /v1/restrictions/{restriction}/reject": OPERATE,
+    "POST /v1/policies/check": OPERATE,
+    "POST /v1/policies/reload": OPERATE,
+    "POST /v1/exemptions": OPERATE,
+    "DELETE /v1/exemptions/{exemption}": OPERATE,
+    "PUT /v1/enforcement": ADMIN,
+    "POST /v1/tokens": ADMIN,
+    "DELETE /v1/tokens/{token}": ADMIN,
+    "GET /v1/inventory": AGENT,
+    "PUT /v1/hosts/{host}": AGENT,
+    "GET /v1/hosts/{host}/program": AGENT,
+    "POST /v1/hosts/{host}/receipts": AGENT,
+    "POST /v1/evidence": AGENT,
+    "PUT /v1/collectors/{name}": AGENT,
+}
+GUARDED = [r for r in ROUTES if r.roles]
+
+
+def name(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+def path(route: Route) -> str:
+    return re.sub(r"\{[^}]*\}", "nobody", route.path)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[tuple[FakeKeeper, httpx.Client]]:
+    keeper = support_api.keeper()
+    with support_api.served(keeper) as (_, url), support_api.asking(url, None) as client:
+        yield keeper, client
+
+
+def test_every_route_says_who_may() -> None:
+    assert {r.path for r in ROUTES if not r.roles} == OPEN
+    assert {name(r): set(r.roles) for r in GUARDED} == {k: {*v.split()} for k, v in WANTED.items()}
+
+
+def test_the_app_serves_the_table_and_nothing_beside_it(shared: tuple[FakeKeeper, httpx.Client]) -> None:
+    described = shared[1].get("/v1/openapi.json").json()["paths"]
+    served = {(method.upper(), path) for path, methods in described.items() for method in methods}
+    assert served == {(r.method, re.sub(r":path\}", "}", r.path)) for r in ROUTES}
+    for other in ("/docs", "/redoc", "/openapi.json", "/"):
+        assert shared[1].get(other).status_code == 404
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=name)
+def test_who_is_unknown_gets_401(route: Route, shared: tuple[FakeKeeper, httpx.Client]) -> None:
+    keeper, client = shared
+    for headers in (
+        {},
+        bearer("wrong"),
+        {"Authorization": "Basic YWRtaW46YWRtaW4="},
+        {"Authorization": "Bearer"},
+    ):
+        keeper.denials.clear()
+        answer = client.request(route.method, path(route), headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        assert answer.json()["type"] == "urn:sekisho:problem:unauthenticated"
+        [(who, what, _)] = keeper.denials
+        assert who.startswith("unknown")
+        assert what == name(route)
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("route", GUARDED, ids=name)
+def test_roles(route: Route, role: Role, shared: tuple[FakeKeeper, httpx.Client]) -> None:
+    keeper, client = shared
+    keeper.denials.clear()
+    answer = client.request(route.method, path(route), headers=bearer(role))
+    if role.value in WANTED[name(route)].split():
+        assert answer.status_code not in (401, 403, 500)
+        assert not keeper.denials
+    else:
+        assert answer.status_code == 403
+        assert answer.json()["type"] == "urn:sekisho:problem:forbidden"
+        [(who, what, _)] = keeper.denials
+        assert (who, what) == (role.value, name(route))
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=name)
+def test_a_token_bound_to_a_host_is_for_that_host_only(
+    route: Route, shared: tuple[FakeKeeper, httpx.Client]
+) -> None:
+    keeper, client = shared
+    token, secret = keeper.create_token(Principal("ada", Role.ADMIN), "h1", Role.AGENT, "h1", 0)
+    try:
+        answer = client.request(route.method, path(route), headers=bearer(secret))
+        assert answer.status_code == 403
+        own = client.request(route.method, path(route).replace("nobody", "h1"), headers=bearer(secret))
+        assert (own.status_code != 403) == ("{host}" in route.path)
+    finally:
+        keeper.revoke_token(Principal("ada", Role.ADMIN), token.id)
+
+
+def test_an_ended_token_is_turned_away(keeper: FakeKeeper, client: httpx.Client) -> None:
+    _, secret = keeper.create_token(Principal("ada", Role.ADMIN), "guest", Role.VIEWER, "", 60)
+    assert client.get("/v1/status", headers=bearer(secret)).status_code == 200
+    keeper.advance(61)
+    assert client.get("/v1/status", headers=bearer(secret)).status_code == 401
+
+
+def test_a_host_speaks_for_itself_only(client: httpx.Client) -> None:
+    report = {"host": {"name": "h2"}, "subjects": [{"id": "x", "host": "h3"}]}
+    answer = client.put("/v1/hosts/h1", json=report, headers=bearer(Role.AGENT))
+    assert answer.status_code == 422
+    assert [p.split(":")[0] for p in answer.json()["problems"]] == ["host.name", "subjects[0].host"]
+    receipt = {"restriction": "r", "subject": "s", "host": "h2", "in_force": True, "time": 1}
+    body = {"applied": 1, "receipts": [receipt]}
+    assert client.post("/v1/hosts/h1/receipts", json=body, headers=bearer(Role.AGENT)).status_code == 422
+    body = {"name": "c2", "time": 1}
+    assert client.put("/v1/collectors/c1", json=body, headers=bearer(Role.AGENT)).status_code == 422
+
+
+def test_who_may_not_is_told_so_before_the_body_is_read(client: httpx.Client, keeper: FakeKeeper) -> None:
+    answer = client.post("/v1/restrictions", content=b"{", headers=bearer(Role.VIEWER))
+    assert answer.status_code == 403
+    assert client.post("/v1/restrictions?x=1", json=IMPOSE, headers=bearer(Role.VIEWER)).status_code == 403
+    assert not keeper.restrictions("", "", (), 1, "").items
+
+
+def test_a_journal_that_cannot_be_written_lets_nobody_in(
+    client: httpx.Client, keeper: FakeKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: str) -> None:
+        raise Unavailable("The disk is full.")
+
+    monkeypatch.setattr(keeper, "denied", full)
+    assert client.put("/v1/enforcement", json={}).status_code == 403
+
+
+def test_only_agents_tokens_are_bound_to_a_host(client: httpx.Client) -> None:
+    body = {"name": "x", "role": "admin", "host": "h1"}
+    answer = client.post("/v1/tokens", json=body, headers=bearer(Role.ADMIN))
+    assert answer.status_code == 422

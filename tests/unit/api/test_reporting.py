@@ -1,0 +1,64 @@
+"""What agents and collectors send arrives whole, and what they need comes back."""
+
+from __future__ import annotations
+
+import httpx
+
+from sekisho.model.access import Role
+from sekisho.model.plain import to_plain
+from sekisho.model.report import CollectorReport, ExporterReport, Talker
+from sekisho.model.restriction import Receipt
+from sekisho.testing.contract_keeper import evidence, report
+from sekisho.testing.keeper import FakeKeeper
+from support_api import IMPOSE, bearer
+
+AGENT = bearer(Role.AGENT)
+
+
+def test_a_host_reports_and_learns_its_program(client: httpx.Client, keeper: FakeKeeper) -> None:
+    told = report("h1", keeper.subject("port-web"))
+    client.post("/v1/restrictions", json=IMPOSE)
+    answer = client.put("/v1/hosts/h1", json=to_plain(told), headers=AGENT)
+    assert answer.json() == to_plain(keeper.program("h1"))
+    assert len(answer.json()["bindings"]) == 1
+    assert [s.id for s in keeper.inventory().subjects if s.host == "h1"] == ["port-web"]
+    assert client.get("/v1/inventory", headers=AGENT).json() == to_plain(keeper.inventory())
+    assert client.get("/v1/hosts/h1/program", headers=AGENT).json() == answer.json()
+
+
+def test_receipts_arrive(client: httpx.Client, keeper: FakeKeeper) -> None:
+    made = client.post("/v1/restrictions", json=IMPOSE).json()["id"]
+    receipt = Receipt(made, "port-web", "h1", in_force=True, time=keeper.now, dropped_packets=12)
+    body = {"applied": 7, "receipts": [to_plain(receipt)], "problem": "One meter is missing."}
+    answer = client.post("/v1/hosts/h1/receipts", json=body, headers=AGENT)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert keeper.restriction(made).dropped_packets == 12
+    host = next(h for h in client.get("/v1/hosts").json()["items"] if h["name"] == "h1")
+    assert (host["applied"], host["problem"]) == (7, "One meter is missing.")
+
+
+def test_evidence_is_answered_piece_by_piece(client: httpx.Client, keeper: FakeKeeper) -> None:
+    pieces = [evidence("port-web", "enforce-it"), evidence("nobody", "enforce-it")]
+    answer = client.post("/v1/evidence", json=to_plain(pieces), headers=AGENT)
+    assert [v["outcome"] for v in answer.json()] == ["imposed", "refused"]
+    assert keeper.restriction(answer.json()[0]["restriction"]).evidence == pieces[0]
+    wrong = to_plain(pieces)
+    wrong[1]["findings"][0]["estimate"] = "many"
+    refused = client.post("/v1/evidence", json=wrong, headers=AGENT)
+    assert [p.split(": ")[0] for p in refused.json()["problems"]] == ["[1].findings[0].estimate"]
+
+
+def test_collectors_report(client: httpx.Client) -> None:
+    told = CollectorReport(
+        "c1",
+        5.0,
+        (ExporterReport("192.0.2.1", "sflow", lost=3),),
+        (Talker("port-web", 3.0), Talker("port-mail", 9.0)),
+        (25,),
+        {"records": 12.0},
+    )
+    assert client.put("/v1/collectors/c1", json=to_plain(told), headers=AGENT).status_code == 204
+    assert client.get("/v1/status").json()["collectors"] == [to_plain(told)]
+    top = client.get("/v1/top", params={"by": "egress_bps", "limit": "1"}).json()
+    assert [t["subject"] for t in top["items"]] == ["port-mail"]
+    assert client.get("/v1/subjects/port-web/explain").json()["talker"]["egress_bps"] == 3.0
