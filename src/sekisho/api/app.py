@@ -47,8 +47,8 @@ def create_app(keeper: Keeper, settings: ApiSettings | None = None) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.keeper = keeper
-    app.state.settings = settings or ApiSettings()
-    app.state.waiting = Waiting()
+    app.state.settings = settings = settings or ApiSettings()
+    app.state.waiting = Waiting(settings.max_wait)
     app.state.metrics = DoorMetrics(app.state.waiting)
     app.state.inventory = (-1, b"")
     app.state.routes = ROUTES

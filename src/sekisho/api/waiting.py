@@ -17,7 +17,8 @@ T = TypeVar("T")
 class Waiting:
     """All requests that wait, by topic. `nudge` and `close` may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_wait: float = 60.0) -> None:
+        self._max_wait = max_wait
         self._topics: dict[str, set[asyncio.Event]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -47,7 +48,7 @@ class Waiting:
         that a nudge which never came costs a wait and no more.
         """
         loop = self._loop = asyncio.get_running_loop()
-        deadline = loop.time() + wait
+        deadline = loop.time() + min(wait, self._max_wait)
         with self._registered(topic) as nudged:
             while True:
                 nudged.clear()  # before reading: what changes from here on sets it again

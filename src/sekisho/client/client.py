@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from sekisho.client.connections import Connections, Request
-from sekisho.client.problems import Answer, checked
+from sekisho.client.problems import Answer, checked, fitting
 from sekisho.model.access import Role, Token
 from sekisho.model.errors import Malformed
 from sekisho.model.inventory import HostReport, Inventory, Subject
-from sekisho.model.plain import from_plain, to_plain
+from sekisho.model.plain import to_plain
 from sekisho.model.policy import Exemption, Scope
 from sekisho.model.report import (
     CollectorReport,
@@ -74,7 +74,7 @@ class Client:
     def ready(self) -> tuple[str, ...]:
         """List what is not ready; empty when all is well. Needs no token."""
         answer = self._send("GET", "/readyz")
-        return () if answer.status == 200 else tuple(answer.json().get("problems", ()))
+        return () if answer.status == 200 else fitting(tuple[str, ...], _part(answer.json(), "problems"))
 
     def metrics(self) -> str:
         """Give the metrics in Prometheus' text format."""
@@ -105,7 +105,7 @@ class Client:
     def top(self, by: str = "egress_bps", limit: int = 20) -> tuple[Talker, ...]:
         """List the greatest talkers by one of Talker's rates."""
         answer = self._json("GET", "top", {"by": by, "limit": limit})
-        return from_plain(tuple[Talker, ...], answer["items"], "items")
+        return fitting(tuple[Talker, ...], _part(answer, "items"))
 
     def restrictions(
         self, subject: str = "", policy: str = "", states: Sequence[State] = (), limit: int = 100
@@ -166,11 +166,11 @@ class Client:
     def check_policies(self, text: str) -> tuple[str, ...]:
         """List every problem of a policy file's text; empty when it is good."""
         answer = self._send("POST", "/v1/policies/check", raw=text.encode(), repeatable=True)
-        return from_plain(tuple[str, ...], checked(answer).json()["problems"], "problems")
+        return fitting(tuple[str, ...], _part(checked(answer).json(), "problems"))
 
     def reload_policies(self) -> PolicyView:
         """Read the policy files anew; with problems the old ones stay in force."""
-        return from_plain(PolicyView, self._json("POST", "policies/reload"))
+        return fitting(PolicyView, self._json("POST", "policies/reload"))
 
     def exempt(
         self, scope: Scope, reason: str, duration: float = 0.0, policies: Sequence[str] = (), key: str = ""
@@ -186,7 +186,7 @@ class Client:
     def enforce(self, *, enabled: bool, reason: str) -> Enforcement:
         """Turn the kill switch: off lifts everything automatic."""
         body = {"enabled": enabled, "reason": reason}
-        return from_plain(Enforcement, self._json("PUT", "enforcement", body=body))
+        return fitting(Enforcement, self._json("PUT", "enforcement", body=body))
 
     def tokens(self) -> tuple[Token, ...]:
         """List all tokens; never their secrets."""
@@ -196,7 +196,7 @@ class Client:
         """Make a token; the second of the pair is the secret, told this once. Duration 0 is without end."""
         body = {"name": name, "role": role, "host": host, "duration": duration}
         answer = self._json("POST", "tokens", body=body)
-        return from_plain(Token, answer["token"]), str(answer["secret"])
+        return fitting(Token, _part(answer, "token")), fitting(str, _part(answer, "secret"))
 
     def revoke_token(self, token: str) -> None:
         """End a token."""
@@ -215,7 +215,7 @@ class Client:
     def report_host(self, report: HostReport) -> HostProgram:
         """Tell all about a host; learn what it must carry."""
         answer = self._json("PUT", f"hosts/{_name(report.host.name)}", body=report)
-        return from_plain(HostProgram, answer)
+        return fitting(HostProgram, answer)
 
     def program(self, host: str, revision: int | None = None, wait: float = 0.0) -> HostProgram | None:
         """Say what a host must carry; None when that still is `revision` after `wait` seconds."""
@@ -229,7 +229,7 @@ class Client:
 
     def evidence(self, evidence: Sequence[Evidence]) -> tuple[Verdict, ...]:
         """Hand in evidence; learn what became of each piece, in the same order."""
-        return from_plain(tuple[Verdict, ...], self._json("POST", "evidence", body=tuple(evidence)))
+        return fitting(tuple[Verdict, ...], self._json("POST", "evidence", body=tuple(evidence)))
 
     def report_collector(self, report: CollectorReport) -> None:
         """Tell how a collector fares."""
@@ -238,25 +238,25 @@ class Client:
     # --- inside ----------------------------------------------------------------------------------
 
     def _get(self, kind: type[T], path: str) -> T:
-        return from_plain(kind, self._json("GET", path))
+        return fitting(kind, self._json("GET", path))
 
     def _write(
         self, kind: type[T], path: str, body: object, key: str, headers: Mapping[str, str] | None = None
     ) -> T:
         keyed = {**(headers or {}), "Idempotency-Key": key or uuid.uuid4().hex}
-        return from_plain(kind, self._json("POST", path, body=body, headers=keyed))
+        return fitting(kind, self._json("POST", path, body=body, headers=keyed))
 
     def _follow(self, kind: type[T], path: str, query: Mapping[str, Any]) -> T | None:
         answer = self._send("GET", f"/v1/{path}", query, wait=query["wait"])
-        return None if answer.status == 304 else from_plain(kind, checked(answer).json())
+        return None if answer.status == 304 else fitting(kind, checked(answer).json())
 
     def _pages(self, kind: type[T], path: str, query: Mapping[str, Any], limit: int) -> Iterator[T]:
         marker = ""
         while True:
             page = self._json("GET", path, {**query, "limit": limit, "marker": marker})
-            for item in page["items"]:
-                yield from_plain(kind, item)
-            marker = page["next"]
+            for item in fitting(tuple[Any, ...], _part(page, "items")):
+                yield fitting(kind, item)
+            marker = fitting(str, _part(page, "next"))
             if not marker:
                 return
 
@@ -310,3 +310,7 @@ def _plain_json(body: object) -> bytes:
         return json.dumps(to_plain(body), allow_nan=False).encode()
     except ValueError as error:
         raise Malformed("A number to be sent is not finite.") from error
+
+
+def _part(answer: object, name: str) -> object:
+    return answer.get(name) if isinstance(answer, dict) else None

@@ -125,7 +125,7 @@ class Connections:
             answer = Answer(response.status, response.headers, response.read())
         except BaseException as error:
             self.drop(connection)
-            if isinstance(error, ValueError) and not isinstance(error, http.client.HTTPException):
+            if isinstance(error, ValueError) and not isinstance(error, (http.client.HTTPException, OSError)):
                 raise Malformed("A token or key holds characters that no header may.") from error
             raise
         self.give_back(connection)

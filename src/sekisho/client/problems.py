@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sekisho.model.errors import (
     Conflict,
@@ -18,9 +18,12 @@ from sekisho.model.errors import (
     Unavailable,
     Unsupported,
 )
+from sekisho.model.plain import from_plain
 
 if TYPE_CHECKING:
     from email.message import Message
+
+T = TypeVar("T")
 
 PROBLEM = "urn:sekisho:problem:"
 ERRORS: dict[str, type[SekishoError]] = {
@@ -35,15 +38,11 @@ ERRORS: dict[str, type[SekishoError]] = {
 }
 # For answers that do not come from a keeper (a proxy, a load balancer).
 STATUSES = {
-    400: "malformed",
     401: "unauthenticated",
     403: "forbidden",
     404: "not-found",
     409: "conflict",
     412: "conflict",
-    413: "malformed",
-    415: "malformed",
-    422: "malformed",
 }
 
 
@@ -63,6 +62,15 @@ class Answer:
             raise Unavailable("The keeper's answer is not JSON; is this its address?") from error
 
 
+def fitting(kind: type[T], value: Any) -> T:
+    """Build what was asked for from an answer; one that does not fit is none, and no fault of the asker."""
+    try:
+        return from_plain(kind, value)
+    except Malformed as error:
+        asker = "The keeper's answer is not what was asked for; is its version another one?"
+        raise Unavailable(asker, f"{asker} {error.asker}") from error
+
+
 def checked(answer: Answer) -> Answer:
     """Pass good answers on; raise what the others say."""
     if answer.status < 300:
@@ -78,7 +86,7 @@ def _error(answer: Answer) -> SekishoError:
     if not isinstance(problem, dict):
         problem = {}
     name = str(problem.get("type", "")).removeprefix(PROBLEM)
-    kind = ERRORS.get(name) or ERRORS[STATUSES.get(answer.status, "unavailable")]
+    kind = ERRORS.get(name) or ERRORS[STATUSES.get(answer.status) or _by_class(answer.status)]
     detail = str(problem.get("detail") or f"The keeper answered with status {answer.status}.")
     reference = problem.get("reference")
     fixer = f"{detail} (Look for {reference} in the keeper's log.)" if reference else detail
@@ -87,6 +95,10 @@ def _error(answer: Answer) -> SekishoError:
     if kind is Unavailable:
         return Unavailable(detail, fixer, _retry_after(answer))
     return kind(detail, fixer)
+
+
+def _by_class(status: int) -> str:
+    return "malformed" if 400 <= status < 500 else "unavailable"
 
 
 def _retry_after(answer: Answer) -> float:

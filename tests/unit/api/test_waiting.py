@@ -124,6 +124,10 @@ def test_a_change_between_look_and_wait_is_not_lost() -> None:
     asyncio.run(asyncio.wait_for(follow(), 30))
 
 
+def test_nobody_waits_longer_than_the_settings_allow() -> None:
+    assert asyncio.run(asyncio.wait_for(Waiting(0.05).news("t", lambda: 0, bool, 60), 5)) is None
+
+
 def test_a_nudge_that_never_came_costs_a_wait_and_no_more() -> None:
     waiting, reads = Waiting(), [0]
 
