@@ -163,7 +163,7 @@ def generic_counters(ifindex: int, octets: int = 1000, *, unknown: bool = False)
     head = struct.pack(">IIQII", ifindex, 6, 10**9, 1, 3)
     unicast = 0xFFFF_FFFF if unknown else 10
     inbound = struct.pack(">QIIIIII", octets, unicast, 20, 30, 4, 5, 0)
-    outbound = struct.pack(">QIIIII", 2 * octets, 20, 40, 60, 8, 10)
+    outbound = struct.pack(">QIIIII", 2 * octets & 0xFFFF_FFFF_FFFF_FFFF, 20, 40, 60, 8, 10)
     return record(1, head + inbound + outbound + struct.pack(">I", 0))
 
 
