@@ -19,7 +19,7 @@ from sekisho.devices.vswitch.telemetry import (
     refresh_templates,
     remove_telemetry,
 )
-from sekisho.model.errors import Conflict, Malformed, NotFound
+from sekisho.model.errors import Conflict, Malformed, NotFound, Unavailable
 from support_ovs import plug
 
 if TYPE_CHECKING:
@@ -296,6 +296,18 @@ def test_templates_come_again_when_asked_for(
         refresh_templates(database, "br0", IPFIX)
         database.settle()
         assert _templates_before_the_next_packet(switch, listen, one.name)
+
+
+def test_templates_asked_for_while_the_switch_is_away_leave_telemetry_in_place(
+    switch: PrivateSwitch, database: Database
+) -> None:
+    converge_telemetry(database, "br0", replace(IPFIX, exact_domain=77))
+    switch.stop_vswitchd()
+    with pytest.raises(Unavailable):
+        refresh_templates(database, "br0", replace(IPFIX, exact_domain=77), timeout=0.2)
+    assert not converge_telemetry(database, "br0", replace(IPFIX, exact_domain=77))
+    switch.start_vswitchd()
+    database.settle()
 
 
 def _templates_before_the_next_packet(switch: PrivateSwitch, listen: Listener, vm: str) -> bool:

@@ -113,7 +113,9 @@ def forget_deleted_bridges(database: Database) -> bool:
     return database.write(change)
 
 
-def refresh_templates(database: Database, bridge: str, settings: TelemetrySettings) -> None:
+def refresh_templates(
+    database: Database, bridge: str, settings: TelemetrySettings, timeout: float = 5.0
+) -> None:
     """Make the bridge's IPFIX exporters begin anew, with templates before their next record.
 
     Open vSwitch 3.1 sends templates every 600 s only, so a collector that starts late is blind; it
@@ -126,9 +128,11 @@ def refresh_templates(database: Database, bridge: str, settings: TelemetrySettin
         _clear(row, "ipfix")
         _converge_exact(idl, row, TelemetrySettings(protocol="none"))
 
-    if database.write(change):
-        database.settle()
-    converge_telemetry(database, bridge, settings)
+    try:
+        if database.write(change):
+            database.settle(timeout)
+    finally:
+        converge_telemetry(database, bridge, settings)
 
 
 def _find_bridge(idl: Any, name: str) -> Any:
