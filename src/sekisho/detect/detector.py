@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
@@ -188,9 +188,14 @@ class Rows:
 
 def among(port: U16, ports: tuple[int, ...]) -> Bool:
     """Tell which ports are among a few; a table beats a search."""
+    return _port_table(ports)[port]
+
+
+@cache
+def _port_table(ports: tuple[int, ...]) -> Bool:
     table = np.zeros(65_536, np.bool_)
     table[list(ports)] = True
-    return table[port]
+    return table
 
 
 def fold(hi: U64, lo: U64) -> U64:

@@ -24,7 +24,7 @@ class Places:
 
     @property
     def capacity(self) -> int:
-        """Rows a table must have; doubles as needed."""
+        """Rows a table must have; grows by half, or to what is needed at once."""
         return len(self.slot_of)
 
     def rows(self, slots: I64) -> I64:
@@ -44,10 +44,8 @@ class Places:
             [np.array(reused, np.int64), np.arange(self.high, self.high + fresh, dtype=np.int64)]
         )
         self.high += fresh
-        capacity = self.capacity
-        while capacity < self.high:
-            capacity *= 2
-        self.slot_of = _widened(self.slot_of, capacity)
+        if self.high > self.capacity:
+            self.slot_of = _widened(self.slot_of, max(self.high, self.capacity * 3 // 2))
         self.row_of[slots] = rows
         self.slot_of[rows] = slots
 

@@ -185,12 +185,14 @@ class Detection:
         steady = self._steady.read(now)
         self._counters["closes"] += 1
         self._leave(steady)
+        # A tick that comes a little early must not wait for the next one.
+        repeat = self._settings.repeat - self._settings.tick / 10
         evidence: list[Evidence] = []
         with np.errstate(all="ignore"):
             for stream in self._streams.values():
                 stream.recent.suspects.fill(False)
             for judge in self._judges:
-                due = judge.close(now, steady, self._settings.repeat)
+                due = judge.close(now, steady, repeat)
                 evidence += compose(
                     judge, due, self._roster.ids, now, steady, self._settings, self._exporter_name
                 )
