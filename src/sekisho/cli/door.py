@@ -103,9 +103,14 @@ def at_terminal() -> bool:
     return sys.stdin.isatty()
 
 
+def on_screen() -> bool:
+    """Tell whether answers go to a terminal."""
+    return sys.stdout.isatty()
+
+
 def console() -> Console:
     """Make a console on the present stdout that reads no markup into names and reasons."""
-    width = None if sys.stdout.isatty() else UNBOUNDED
+    width = None if on_screen() else UNBOUNDED
     return Console(markup=False, highlight=False, emoji=False, width=width, soft_wrap=False)
 
 
@@ -129,7 +134,7 @@ def table(
     columns: Sequence[str], rows: Iterable[Sequence[str | Text]], empty: str = "none"
 ) -> RenderableType:
     """Lay out a list; columns starting with ``>`` are aligned to the right."""
-    made = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD if on_screen() else None, pad_edge=False)
     for name in columns:
         made.add_column(
             name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold"

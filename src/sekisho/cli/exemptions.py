@@ -89,7 +89,8 @@ def show(door: Door) -> None:
 
 def _tell(door: Door, found: Enforcement) -> None:
     state = "on: policies are enforced" if found.enabled else "OFF: nothing automatic is enforced"
-    rows = [("enforcement", state), ("since", words.moment(found.since))]
+    rows = [("enforcement", state)]
+    rows += [("since", words.moment(found.since))] if found.since else []
     rows += [("by", found.author)] if found.author else []
     rows += [("reason", found.reason)] if found.reason else []
     door.tell(found, facts(rows))

@@ -36,7 +36,7 @@ def list_(door: Door) -> None:
     view = door.client.policies()
     columns = ("policy", "mode", "crossed when", "then", "for")
     rows = (
-        (p.name, p.mode, "; ".join(map(_condition, p.conditions)), _ladder(p), words.scope(p.scope))
+        (p.name, p.mode, " and ".join(map(_condition, p.conditions)), _ladder(p), words.scope(p.scope))
         for p in view.policies.policies
     )
     door.tell_list(view.policies.policies, table(columns, rows, "No policies are in force."))

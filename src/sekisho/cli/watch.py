@@ -1,7 +1,8 @@
 """Commands that look at the whole: status, hosts, top, journal."""
 
-import sys
+import contextlib
 import time
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from sekisho.cli import words
-from sekisho.cli.door import Door, command, facts, gather, page_size, table
+from sekisho.cli.door import Door, command, facts, gather, on_screen, page_size, table
 from sekisho.cli.find import complete_restriction, complete_subject
 from sekisho.model.errors import Unavailable
 from sekisho.model.report import HostStatus, Status, Talker
@@ -121,21 +122,25 @@ def top(
     ] = False,
 ) -> None:
     """Watch who sends and receives the most, live."""
-    if once or door.as_json or not sys.stdout.isatty():
+    if once or door.as_json or not on_screen():
         items = door.client.top(by, limit)
         door.tell_list(items, _talkers(items))
         return
-    shown: RenderableType = _talkers(door.client.top(by, limit))
+    with contextlib.suppress(KeyboardInterrupt):
+        _live(door, lambda: _talkers(door.client.top(by, limit)), every)
+
+
+def _live(door: Door, look: Callable[[], RenderableType], every: float) -> None:
+    """Show what is seen, again and again; a keeper that is away for a while is said and waited for."""
+    shown = look()
     with Live(shown, console=door.console, screen=True, auto_refresh=False) as live:
         while True:
             live.update(shown, refresh=True)
+            time.sleep(every)
             try:
-                time.sleep(every)
-                shown = _talkers(door.client.top(by, limit))
+                shown = look()
             except Unavailable as error:
                 shown = Text(words.clean(error.asker), "red")
-            except KeyboardInterrupt:
-                return
 
 
 def _talkers(items: tuple[Talker, ...]) -> RenderableType:

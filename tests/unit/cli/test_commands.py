@@ -8,6 +8,7 @@ import pytest
 from sekisho.cli import build
 from sekisho.cli.find import complete_restriction, complete_subject
 from sekisho.model.access import Principal, Role
+from sekisho.model.errors import Unavailable
 from sekisho.model.policy import PolicySet
 from sekisho.testing.keeper import SECRETS
 from support_cli import AGENT, MAIL, SMTP, WEB, spam_evidence
@@ -68,6 +69,26 @@ def test_top_sorts_by_the_rate_that_is_asked_for(run: Run) -> None:
     assert [t["subject"] for t in run(*by).json["items"]] == [MAIL]
     assert run("top", "--by", "nonsense").code == 2
     assert "3 Mbit/s" in run("top").out
+
+
+def test_live_top_goes_on_while_the_keeper_is_away_and_ends_when_told(
+    run: Run, keeper: FakeKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+    shown: list[object] = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        keeper.failure = Unavailable("The ledger is busy.") if len(looks) == 1 else None
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sekisho.cli.watch.on_screen", lambda: True)
+    monkeypatch.setattr("sekisho.cli.watch.time.sleep", sleep)
+    monkeypatch.setattr("sekisho.cli.watch.Live.update", lambda _, part, **_more: shown.append(part))
+    assert run("top", "--every", "0.5").code == 0
+    assert looks == [0.5] * 3
+    assert [str(part) == "The ledger is busy." for part in shown] == [False, True, False]
 
 
 def test_subjects_are_chosen_and_shown(run: Run) -> None:
