@@ -19,7 +19,7 @@ from sekisho.model.restriction import Evidence, Imposed, JournalEntry, Receipt, 
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection
 
@@ -246,11 +246,19 @@ class Ledger:
 
         return self._keyed(tuple[Restriction, ...], author, key, ("enforce", enabled, reason), now, decide)
 
-    def shift(self, delta: float, author: str, now: float) -> None:
-        """Move every active end by the step of a clock, so that nobody is freed early or held late."""
+    def shift(
+        self, delta: float, author: str, now: float, *, remember: Mapping[str, str] | None = None
+    ) -> None:
+        """Move every active end by the step of a clock, so that nobody is freed early or held late.
+
+        `remember` keeps small values in the same transaction: the mark of the new clock goes there, else
+        a crash in between would have the same step seen, and moved by, twice.
+        """
         with self.store.writing() as connection:
             active = entries.having(connection, _table.c.state == State.ACTIVE.value)
             entries.shift(connection, active, delta, Ending("shift", author, "The clock stepped.", now))
+            for name, value in (remember or {}).items():
+                memory.put(connection, f"app.{name}", value)
 
     def receipts(self, host: str, given: Sequence[Receipt], now: float) -> tuple[Restriction, ...]:
         """Take what a host says it did; gives back the entries that came into force with it.
