@@ -324,6 +324,15 @@ def test_rows_that_arrive_while_closes_are_late_do_not_pile_up_in_one_bucket() -
     assert found.close(START + 121) == []
 
 
+def test_late_closes_lose_nothing_of_the_last_window() -> None:
+    found = detection(policy(condition("egress-bytes", 1000, 10)))
+    run(found, 1)
+    for second in range(1, 60):
+        found.add(sent(0, 150, time=START + second + 0.5))
+    (evidence,) = found.close(START + 60)
+    assert evidence.findings[0].estimate in (9 * 150, 10 * 150)
+
+
 def test_new_policies_keep_windows_and_standings() -> None:
     first = policy(VOLUME, name="v")
     found = detection(first)
