@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from sekisho.api.access import ADMIN, AGENT, ANYBODY, OPEN, OPERATE, VIEW
 from sekisho.api.app import ROUTES
+from sekisho.api.problems import TABLE
+from sekisho.api.settings import ApiSettings
 from sekisho.model.access import Role
 from sekisho.testing.keeper import FakeKeeper
 from support_api import bearer
@@ -106,3 +111,28 @@ def test_the_problem_document_is_described_as_it_is(client: httpx.Client) -> Non
     known = client.get("/v1/openapi.json").json()["components"]["schemas"]["Problem"]["properties"]
     for answer in (client.get("/v1/zzz"), client.get("/v1/subjects?limit=0"), client.get("/v1/tokens")):
         assert set(answer.json()) <= set(known)
+
+
+REFERENCE = (Path(__file__).parents[3] / "docs" / "reference" / "api.md").read_text()
+
+
+def test_every_route_is_in_the_reference() -> None:
+    rows = dict(re.findall(r"^\| `([A-Z]+ /[^`]*)` \| ([^|]+) \|", REFERENCE, re.MULTILINE))
+    # People's roles contain each other: the reference names the least.
+    least = {
+        "open": OPEN,
+        "viewer": VIEW,
+        "operator": OPERATE,
+        "admin": ADMIN,
+        "agent": AGENT,
+        "viewer, agent": ANYBODY,
+    }
+    told = {path: least[roles.strip()] for path, roles in rows.items()}
+    assert told == {f"{r.method} {re.sub(r':path}', '}', r.path)}": r.roles for r in ROUTES}
+
+
+def test_every_setting_and_error_is_in_the_reference() -> None:
+    for field in dataclasses.fields(ApiSettings):
+        assert f"`{field.name}`" in REFERENCE
+    for status, kind, _ in TABLE.values():
+        assert re.search(rf"^\| [\d, ]*{status}[\d, ]* \| `{kind}`", REFERENCE, re.MULTILINE)
