@@ -732,6 +732,8 @@ def a_policy_file_is_checked_without_being_taken_over(rig: Rig) -> None:
     problems = rig.keeper.check_policies("[[policy]\nname = ")
     assert problems
     assert all(problems)
+    unknown = '[policy.p]\nwhen = [{detector = "no-such-detector", threshold = "60/min"}]\n'
+    assert any("no-such-detector" in p for p in rig.keeper.check_policies(unknown))
     assert rig.keeper.check_policies("") == ()
     assert rig.keeper.policies() == before
 

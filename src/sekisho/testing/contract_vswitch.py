@@ -195,14 +195,16 @@ def fragments_hide_no_port(rig: Rig) -> None:
     carry(rig, rig.agent(), drop(Transport.TCP, EGRESS, 25))
     assert blocked(rig, 1, 3, protocol=TCP, dst_port=25, fragment=FIRST)
     assert blocked(rig, 1, 3, protocol=TCP, dst_port=25, fragment=FIRST, cut=8)
-    assert not blocked(rig, 1, 3, protocol=TCP, dst_port=80, fragment=FIRST)
+    assert not blocked(rig, 1, 3, protocol=UDP, dst_port=25, fragment=FIRST)
+    assert not blocked(rig, 2, 3, protocol=TCP, dst_port=25, fragment=FIRST)
 
 
 @check
-def later_fragments_are_not_taken_for_port_0(rig: Rig) -> None:
-    """Later fragments are not taken for port 0."""
+def fragments_are_not_taken_for_port_0(rig: Rig) -> None:
+    """A fragment shows no ports, which is not port 0."""
     carry(rig, rig.agent(), drop(Transport.UDP, EGRESS, 0, 1023))
     assert blocked(rig, 1, 3, protocol=UDP, dst_port=53)
+    assert not blocked(rig, 1, 3, protocol=UDP, dst_port=5000, fragment=FIRST)
     assert not blocked(rig, 1, 3, protocol=UDP, fragment=LATER)
 
 

@@ -12,6 +12,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sekisho.detect.detectors.catalogue import CATALOGUE
+from sekisho.model import policy_file
 from sekisho.model.access import Principal, Role, Token
 from sekisho.model.errors import Conflict, Forbidden, Malformed, NotFound, Unauthenticated
 from sekisho.model.inventory import Host, HostReport, Inventory, Subject
@@ -341,13 +343,11 @@ class FakeKeeper:
             return self._view
 
     def check_policies(self, text: str) -> tuple[str, ...]:
-        """Check that it is TOML; the fake knows no more of policy files."""
-        import tomllib
-
+        """Check as the real one does."""
         try:
-            tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            return (f"policies.toml: {error}",)
+            policy_file.parse(text, CATALOGUE, "policy")
+        except Malformed as error:
+            return error.problems or (error.asker,)
         return ()
 
     def reload_policies(self, who: Principal) -> PolicyView:

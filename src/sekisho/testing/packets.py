@@ -37,7 +37,11 @@ class Packet:
     size: int = 64
 
     def fields(self) -> dict[str, int]:
-        """Give what Open vSwitch reads of it (ovs-fields(7)); what it cannot read is 0."""
+        """Give what Open vSwitch reads of it (ovs-fields(7)); what it cannot read is 0.
+
+        Of fragments, the first included, a bridge shows no ports while it handles them as it does by
+        default (``frags=normal``, ovs-ofctl(8)).
+        """
         found = {
             "dl_dst": int(self.dst.replace(":", ""), 16),
             "dl_src": int(self.src.replace(":", ""), 16),
@@ -47,7 +51,7 @@ class Packet:
         if self.eth_type not in (IPV4, IPV6):
             return found
         found |= {"nw_proto": self.protocol, "nw_frag": self.fragment}
-        if self.fragment == LATER or (self.cut and self.cut < _LENGTHS.get(self.protocol, 0)):
+        if self.fragment:
             return found
         if self.protocol in (ICMP, ICMPV6):
             return found | {"icmp_type": self.icmp_type}
@@ -111,8 +115,6 @@ class Packet:
                 return _summed(struct.pack("!BBHI", self.icmp_type, 0, 0, 0) + data, 2, b"", 0)
 
 
-# What the switch needs of a transport header before it reads any of it.
-_LENGTHS: Final = {TCP: 20, UDP: 8, SCTP: 12, ICMP: 8, ICMPV6: 8}
 _V4_PSEUDO: Final = ipaddress.IPv4Address("198.51.100.7").packed + ipaddress.IPv4Address("192.0.2.9").packed
 _V6_PSEUDO: Final = ipaddress.IPv6Address("2001:db8::7").packed + ipaddress.IPv6Address("2001:db8::9").packed
 
