@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 import typer
 
 from sekisho import cli
+from sekisho.app import lab_command
 from sekisho.app.process import start_log, stop_on_signal
 from sekisho.cli.exits import EXITS, spoken
 from sekisho.model.errors import Malformed
@@ -198,6 +199,7 @@ def add_processes(app: typer.Typer) -> None:
     for process in (keeper, collector, agent, up):
         app.command()(process)
     app.add_typer(config_app, name="config")
+    app.command("lab")(said(lab_command.command))
 
 
 if __name__ == "__main__":

@@ -202,7 +202,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             _CAST[:2],
             (
                 Actor("mail", "mail", 0, 38, ("--to", "198.51.100.1"), "a mail every 3 s"),
-                *_spammer(3, 20, 38),
+                *_spammer(3, 15, 38),
             ),
             (_SPAM_BOUND,),
         ),

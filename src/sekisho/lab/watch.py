@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 # Rules of ours have this upper half of their cookie; another's are not our business.
 COOKIE: Final = 0x5E4B15E0
 _EVENT: Final = re.compile(
-    r"event=(ADDED|MODIFIED|DELETED)(?: reason=(\S+))? table=\d+ (?:\S+_timeout=\d+ )*cookie=(0x[0-9a-f]+) (\S+)"
+    r"event=(ADDED|MODIFIED|DELETED)(?: reason=(\S+))? table=\d+ (?:\S+_timeout=\d+ )*"
+    r"cookie=(0x[0-9a-f]+) (\S+)"
 )
 
 
