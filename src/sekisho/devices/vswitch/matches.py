@@ -25,9 +25,9 @@ _NUMBERS: Final[Mapping[Protocol, tuple[int, int]]] = {
     Protocol.ICMP: (1, 58),
 }
 WITH_PORTS: Final = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
-# A first fragment of 8 bytes holds UDP's ports, but too little of these for the switch to read.
-_LONG_HEADERS: Final = (Protocol.TCP, Protocol.SCTP)
-_NOT_LATER: Final = term("nw_frag", 0, 2)
+# These find their own packet size: who fragments them means to hide something.
+_NEVER_FRAGMENTED: Final = (Protocol.TCP, Protocol.SCTP)
+_WHOLE: Final = term("nw_frag", 0)
 _FIRST: Final = term("nw_frag", 1)
 # Router and neighbour solicitation and advertisement, redirect (RFC 4861): without them no IPv6 at all.
 NEIGHBOUR_DISCOVERY: Final = (133, 134, 135, 136, 137)
@@ -96,8 +96,9 @@ def problem(action: Drop) -> str:
 def dropped(action: Drop) -> Iterator[tuple[int, Match]]:
     """Give each match of a drop and how much it says (0 to 31): what says more is looked at first.
 
-    Ports match exactly what they name: a later fragment, which shows port 0, is not taken for port 0,
-    and a first fragment too short to show its ports, which would pass every port's rule, is dropped.
+    A bridge shows every fragment with ports 0 (its default; the first one too), so no fragment is
+    taken for port 0, and for TCP and SCTP first fragments are dropped: they would pass every rule
+    about ports. Fragmented UDP is common and is left alone.
     """
     first, last = action.first_port, action.last_port or action.first_port
     if action.protocol is Protocol.ANY and not last:
@@ -110,8 +111,8 @@ def dropped(action: Drop) -> Iterator[tuple[int, Match]]:
                 continue
             for value, mask in prefixes(first, last):
                 ports = transport | {term("tp_dst", value, mask)} if mask else transport
-                yield 2 + mask.bit_count(), ports if value else ports | {_NOT_LATER}
-            if protocol in _LONG_HEADERS:
+                yield 2 + mask.bit_count(), ports if value else ports | {_WHOLE}
+            if protocol in _NEVER_FRAGMENTED:
                 yield 31, transport | {term("tp_src", 0), term("tp_dst", 0), _FIRST}
 
 

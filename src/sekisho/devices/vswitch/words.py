@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # What each field is called where a rule is written; those not named here keep their name.
 _WRITTEN: Final = {"eth_type": "dl_type"}
-_FRAGMENTS: Final = {(0, 2): "not_later", (1, 3): "first"}
+_FRAGMENTS: Final = {(0, 3): "no", (1, 3): "first"}
 
 
 @dataclass(frozen=True, slots=True)
