@@ -53,6 +53,12 @@ class TestOpenVSwitch:
         assert (batch.packets % 8 == 0).all()
         assert batch.rate.tolist() == [0] * 9
 
+    def test_its_totals_never_stand_in_for_counts(self, ear: Ear) -> None:
+        fields = ((138, 4), (61, 1), (56, 6), (80, 6), (256, 2), (240, 1), (85, 8), (86, 8))
+        record = bytes(20) + struct.pack(">QQ", 10**12, 10**9)
+        batch = ear.hear(ipfix(a_set(2, template(300, fields)), a_set(300, record)))
+        assert (batch.bytes.tolist(), batch.packets.tolist()) == ([0], [1])
+
     def test_no_flags_are_told(self, ear: Ear) -> None:
         assert not ear.hear(*CAPTURE).tcp_flags.any()
 

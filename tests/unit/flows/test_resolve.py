@@ -183,6 +183,7 @@ class TestExact:
         row = {"exporter": exact, "point": 1, "src_port": 25, "dst_mac": mac(1)}
         batch = world.resolve({"in_if": UPLINK, **row}, {"in_if": 12, **row}, {"in_if": 0, **row})
         assert ends(batch) == [(-1, A)] * 3
+        assert ends(world.resolve({"in_if": UPLINK, "dst_port": 25, **row})) == [(-1, A)]
 
     def test_source_port_and_mac_of_an_attempt_may_lie(self, world: World, exact: int) -> None:
         row = {"src_port": 25, "dst_port": 25, "src_mac": mac(2), "src": "10.0.0.2"}

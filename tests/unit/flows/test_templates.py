@@ -60,6 +60,11 @@ class TestRecords:
         assert (batch.bytes[0], batch.packets[0]) == (0x010002, 0x0101)
         assert (batch.src_port[0], batch.in_if[0], batch.src_mac[0]) == (0x35, 0x1234, 0x020000000007)
 
+    def test_a_field_wider_than_its_element_has_its_value_at_the_end(self, ear: Ear) -> None:
+        record = bytes(8) + b"\x30\x39" + bytes(4) + struct.pack(">Q", 77)
+        batch = ear.hear(ipfix(a_set(2, template(300, ((7, 10), (1, 12)))), data(record, ident=300)))
+        assert (batch.src_port.tolist(), batch.bytes.tolist()) == ([12345], [77])
+
     def test_ipv6(self, ear: Ear) -> None:
         fields = ((27, 16), (28, 16), (4, 1))
         record = bytes.fromhex("20010db8000000000000000000000001" + "20010db8000000010000000000000002" + "06")
@@ -193,6 +198,7 @@ class TestDataBeforeItsTemplate:
         assert (batch.src_port.tolist(), batch.time.tolist()) == ([7], [1.0])
         assert ear.count("no_template_released") == 1
         assert len(ear.hear(ipfix(DEFINE), now=4.0)) == 0
+        assert ear.decoder._records.held.octets == 0
 
     def test_in_the_same_burst(self, ear: Ear) -> None:
         assert len(ear.hear(ipfix(data(flow(), flow())), ipfix(DEFINE), ipfix(data(flow())))) == 3
