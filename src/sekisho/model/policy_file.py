@@ -190,7 +190,7 @@ def _detector(node: Node, catalogue: Catalogue) -> str:
     ):
         return ""
     name = child.text("")
-    if name and name not in catalogue.detectors:
+    if isinstance(child.value, str) and name not in catalogue.detectors:
         child.problem(f'there is no detector "{name}"; {units.did_you_mean(name, catalogue.detectors)}')
     return name
 
@@ -264,7 +264,7 @@ def _one_or_more(node: Node) -> list[Node]:
 
 def _drops(node: Node, directions: tuple[Direction, ...]) -> list[Drop]:
     text = node.text("", _SERVICE_EXAMPLE + ".")
-    if not text:
+    if not isinstance(node.value, str):
         return []
     match = _SERVICE.fullmatch(text.strip())
     names = [p.value for p in Protocol]
