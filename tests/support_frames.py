@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack, suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ class Wires:
 
     def __init__(self) -> None:
         self._wires: dict[str, socket.socket] = {}
+        self._count = count()
 
     def close(self) -> None:
         for raw in self._wires.values():
@@ -75,11 +77,12 @@ class Wires:
         return any(self._arrives(source, target, fields) for _ in range(2))
 
     def _arrives(self, source: Vm, target: Vm, fields: dict[str, Any]) -> bool:
-        """Send one packet, then one no rule about IP drops: once that is there, it is too, or never will be."""
+        """Send it, then one no rule about IP drops: once that is there, it is too, or never will be."""
         sender, hearer = self._wire(source), self._wire(target)
         _drain(hearer)
         frame = Packet(source.mac, target.mac, **fields).frame()
-        last = Packet(source.mac, target.mac, eth_type=_SENTINEL).frame()
+        # Numbered, since the one before may still be under way.
+        last = Packet(source.mac, target.mac, eth_type=_SENTINEL).frame()[:-8] + next(self._count).to_bytes(8)
         sender.send(frame)
         sender.send(last)
         end = time.monotonic() + _PATIENCE
