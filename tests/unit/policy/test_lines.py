@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sekisho.model.toml_lines import Path, line_of, lines
 
 TEXT = '''# a comment with [brackets] and "quotes"
-title = "x # no comment" # a comment
+title = "x \\" # no comment" # a comment
 "quoted key" = 'lit\\eral'
 a.b . c = 1
 
@@ -25,7 +25,7 @@ raw = \'\'\'
 list = [
   "one", # 1
   # nothing
-  "two]",
+  "t\\"wo]",
   { in = { deep = [1,
      2] } },
 ]
@@ -90,7 +90,20 @@ def test_no_path_is_found_that_is_not_there_and_none_is_missed() -> None:
 
 KEYS = st.sampled_from(["a", "b", "policy", '"x y"', "'z'", "a.b"])
 VALUES = st.recursive(
-    st.sampled_from(["1", '"s"', "'''\n[x]\n'''", '"""\\"""""', "true", "1979-05-27", "inf", '"\\\\"', "''"]),
+    st.sampled_from(
+        [
+            "1",
+            '"s"',
+            "'''\n[x]\n'''",
+            '"""\\"""""',
+            '"\\" ]\\\\"',
+            "true",
+            "1979-05-27",
+            "inf",
+            '"\\\\"',
+            "''",
+        ]
+    ),
     lambda inner: st.lists(inner, max_size=3).map(lambda v: "[\n" + ", # c\n".join(v) + "\n]"),
     max_leaves=4,
 )
