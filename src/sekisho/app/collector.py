@@ -100,9 +100,10 @@ class Collector:
         self._decoder = Decoder(self._exporters, settings.decode)
         self._inventory = Inventory()
         self._resolver = Resolver(settings.resolve, self._inventory, self._exporters)
-        self._detection = Detection(settings.detect, PolicySet())
+        self._detection = Detection(settings.detect, PolicySet(), exporter_name=self._exporters.name)
         self._news: dict[str, Inventory | PolicySet] = {}
         self._outbox = Outbox()
+        self._resolved: dict[str, float] = {}  # what the resolvers of earlier inventories counted
         self._started = clock.now()
         self._report = CollectorReport(settings.name, 0.0)
         self._seconds = {"busy": 0.0, "late": 0.0}
@@ -163,6 +164,8 @@ class Collector:
                 case PolicySet():
                     self._detection.replace_policies(new)
                 case Inventory():
+                    for name, count in self._resolver.counters.items():
+                        self._resolved[name] = self._resolved.get(name, 0.0) + count
                     self._inventory = new
                     self._resolver = Resolver(self._settings.resolve, new, self._exporters)
                     self._detection.replace_inventory(new)
@@ -170,7 +173,7 @@ class Collector:
     def _counters(self) -> dict[str, float]:
         return {
             **self._decoder.counters(),
-            **{f"resolve.{k}": float(v) for k, v in self._resolver.counters.items()},
+            **{f"resolve.{k}": v + self._resolved.get(k, 0.0) for k, v in self._resolver.counters.items()},
             **{f"detect.{k}": float(v) for k, v in self._detection.counters().items()},
             **{f"trouble.{k}": float(v) for k, v in self.troubles.counts.items()},
             "receive.dropped": float(self.receiver.dropped),

@@ -43,6 +43,7 @@ log = logging.getLogger("sekisho.keeper")
 SILENT = 60.0
 # Turned-away requests of one kind are journaled once in so many seconds, and counted in between.
 DENIED_EVERY = 60.0
+_ESCAPES = {ord("\\"): r"\\", ord('"'): r"\"", ord("\n"): r"\n"}
 
 
 class Keeper:
@@ -355,27 +356,32 @@ class Keeper:
 
     def metrics(self) -> dict[str, float]:
         counts = self._ledger.counts()
-        found = {f'sekisho_restrictions{{state="{s}"}}': float(counts.get(s, 0)) for s in State}
-        found["sekisho_ledger_revision"] = float(self._ledger.revision())
-        found["sekisho_enforcing"] = float(self._ledger.enforcement().enabled)
-        found["sekisho_subjects"] = float(len(self._fleet.inventory.subjects))
-        found["sekisho_degraded"] = float(len(self._degraded(self._clock.now())))
+        found = {_metric("restrictions", state=s): float(counts.get(s, 0)) for s in State}
+        found |= {
+            "sekisho_ledger_revision": float(self._ledger.revision()),
+            "sekisho_enforcing": float(self._ledger.enforcement().enabled),
+            "sekisho_subjects": float(len(self._fleet.inventory.subjects)),
+            "sekisho_degraded": float(len(self._degraded(self._clock.now()))),
+        }
         found |= {f"sekisho_{name}": n for name, n in self.totals.items()}
         for host in self._fleet.host_status():
-            found[f'sekisho_host_last_seen_seconds{{host="{host.name}"}}'] = host.last_seen
-            found[f'sekisho_host_subjects{{host="{host.name}"}}'] = float(host.subjects)
+            found[_metric("host_last_seen_seconds", host=host.name)] = host.last_seen
+            found[_metric("host_subjects", host=host.name)] = float(host.subjects)
         for c in self._fleet.collectors:
-            found |= {
-                f'sekisho_collector_count{{collector="{c.name}",name="{k}"}}': v
-                for k, v in c.counters.items()
-            }
+            found |= {_metric("collector_count", collector=c.name, name=k): v for k, v in c.counters.items()}
             for e in c.exporters:
-                label = (
-                    f'collector="{c.name}",exporter="{e.address}",protocol="{e.protocol}",domain="{e.domain}"'
-                )
-                for name in ("datagrams", "records", "lost", "late", "restarted"):
-                    found[f"sekisho_exporter_{name}_total{{{label}}}"] = float(getattr(e, name))
+                labels = {"exporter": e.address, "protocol": e.protocol, "domain": str(e.domain)}
+                found |= {
+                    _metric(f"exporter_{name}_total", collector=c.name, **labels): float(getattr(e, name))
+                    for name in ("datagrams", "records", "lost", "late", "restarted")
+                }
         return found
+
+
+def _metric(metric: str, **labels: str) -> str:
+    """Name a metric with its labels as Prometheus wants them (exposition format, escaping)."""
+    told = [f'{k}="{v.translate(_ESCAPES)}"' for k, v in labels.items()]
+    return f"sekisho_{metric}{{{','.join(told)}}}"
 
 
 def _fits(subject: Subject, host: str, project: str, text: str) -> bool:

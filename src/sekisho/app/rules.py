@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from sekisho.detect.detectors.catalogue import CATALOGUE
+from sekisho.detect.detectors.catalogue import CATALOGUE, LARGEST
 from sekisho.model import policy_file
 from sekisho.model.errors import Malformed
 from sekisho.model.policy import Baseline, Policy, PolicySet
@@ -58,7 +58,7 @@ def folder(path: str) -> Source:
             texts = {str(p): p.read_text() for p in sorted(Path(path).glob("*.toml"))}
         except (OSError, UnicodeDecodeError) as error:
             raise Malformed(f"{path}: cannot be read: {error}.") from error
-        return policy_file.load(texts, CATALOGUE)
+        return policy_file.load(texts, CATALOGUE, LARGEST)
 
     return read
 
@@ -66,7 +66,7 @@ def folder(path: str) -> Source:
 def check(text: str) -> tuple[str, ...]:
     """List every problem of one file's text."""
     try:
-        policy_file.parse(text, CATALOGUE, "policy")
+        policy_file.parse(text, CATALOGUE, "policy", LARGEST)
     except Malformed as error:
         return error.problems or (error.asker,)
     return ()

@@ -135,10 +135,13 @@ def _good_people(stop: float) -> tuple[Actor, ...]:
     )
 
 
+_SPAM_WORDS: Final = ("--to", "198.51.100.0/24", "--rate", "20")
+_TWENTY: Final = tuple(machine(100 + n, f"spam{n:02}", f"shady{n:02}", "new") for n in range(20))
+
+
 def _spammer(start: float, stop: float, until: float) -> tuple[Actor, ...]:
-    words = ("--to", "198.51.100.0/24", "--rate", "20")
     return (
-        Actor("spammer", "spam", start, stop, words, "20 mail servers a second"),
+        Actor("spammer", "spam", start, stop, _SPAM_WORDS, "20 mail servers a second"),
         _probe("spammer", 0, until),
     )
 
@@ -174,10 +177,10 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     for scenario in (
         Scenario(
             "story",
-            "A spammer, a heavy sender and a scanner among good people; the whole of it in 80 seconds.",
-            80.0,
+            "A spammer, a heavy sender and a scanner among good people; the whole of it in 70 seconds.",
+            70.0,
             _CAST,
-            (*_good_people(78), *_spammer(5, 25, 78), _heavy(15, 45), _scanner(25, 45)),
+            (*_good_people(68), *_spammer(4, 20, 68), _heavy(12, 36), _scanner(20, 40)),
             (_SPAM_BOUND, _HEAVY_BOUND, _SCAN_BOUND),
         ),
         Scenario(
@@ -205,6 +208,21 @@ SCENARIOS: Final[dict[str, Scenario]] = {
                 *_spammer(3, 15, 38),
             ),
             (_SPAM_BOUND,),
+        ),
+        Scenario(
+            "reaction",
+            "Twenty spammers, one after another: how long from the connection over the line to the rule.",
+            80.0,
+            (_CAST[0], *_TWENTY),
+            (
+                Actor("mail", "mail", 0, 78, ("--to", "198.51.100.1"), "a mail every 3 s"),
+                *(
+                    # no two begin at the same part of a second: the judge sits once in each
+                    Actor(m.name, "spam", 2.0 + 2.37 * i, 8.0 + 2.37 * i, _SPAM_WORDS)
+                    for i, m in enumerate(_TWENTY)
+                ),
+            ),
+            tuple(Bound(m.name, "smtp-connections", 3.0, (25,)) for m in _TWENTY),
         ),
         Scenario(
             "quiet",
