@@ -29,7 +29,7 @@ class FakeRig:
     def __init__(self, layout: Layout | None = None) -> None:
         self.switch = FakeSwitch(layout=layout)
         self.settings = CompileSettings(self.switch.layout, exact_domain=EXACT_DOMAIN)
-        self.subjects = (subject(1), subject(2))
+        self.subjects: tuple[Subject, ...] = (subject(1), subject(2))
         if self.switch.layout.table:
             self._lead()
 
