@@ -124,23 +124,27 @@ class Agent:
 
     def run(self) -> None:
         """Keep the host right until `stop`."""
-        Path(self._settings.state).mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._memory = kept.load(self._path, self._clock.boot, self._clock.passed())
+        self.recall()
         self._ports.listen(self._wake.set)
         for name, task in (
-            ("reporting to the keeper", self._report),
-            ("following the keeper", self._follow),
-            ("sending receipts", self._send_receipts),
+            ("reporting to the keeper", self.report),
+            ("following the keeper", self.follow),
+            ("sending receipts", self.send_receipts),
         ):
             spawn(self.stop, self.troubles, name, task)
         self._wake.set()
         try:
             while not self.stop.is_set():
-                self._wake.wait(self._idle())
+                self._wake.wait(self.idle())
                 self._wake.clear()
                 self.converge()
         finally:
             self.end()
+
+    def recall(self) -> None:
+        """Remember what an earlier run was told."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._memory = kept.load(self._path, self._clock.boot, self._clock.passed())
 
     def end(self) -> None:
         """Stop; what is in force stays in force until its end."""
@@ -149,7 +153,7 @@ class Agent:
             event.set()
         self._ports.close()
 
-    def _idle(self) -> float:
+    def idle(self) -> float:
         """Tell how long nothing needs doing: until the next end, at most `every` seconds."""
         memory, passed = self._memory, self._clock.passed()
         ends = [h.deadline - passed for h in memory.held if h.deadline > passed] if memory else []
@@ -169,12 +173,13 @@ class Agent:
                     receipts += switch.carry(here, memory, self._clock.passed())
                 self._telemetry[switch.bridge] = switch.export(memory.templates if memory else 0.0)
         except SekishoError as error:
-            self._problem = error.fixer
             self.troubles.begin("converging", error.fixer)
+            if self._problem != error.fixer:
+                self._problem = error.fixer
+                self._receipts_due.set()
             self.stop.wait(RETRY)
             self._wake.set()
             return
-        self._problem = ""
         self.troubles.end("converging")
         self._publish(subjects, tuple(receipts), memory.revision if memory else 0)
 
@@ -186,14 +191,15 @@ class Agent:
         if report != self._host_report:
             self._host_report = report
             self._report_due.set()
-        news = in_force != self._in_force or revision != self._applied
-        self._receipts, self._in_force, self._applied = receipts, in_force, revision
+        news = in_force != self._in_force or revision != self._applied or self._problem
+        self._receipts, self._in_force, self._applied, self._problem = receipts, in_force, revision, ""
         if news:
             self._receipts_due.set()
 
     # --- talking to the keeper, each in its own thread ------------------------------------------
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Tell the keeper who is on this host, when that changed or a while has passed; learn its answer."""
         self._report_due.wait(self._settings.every)
         self._report_due.clear()
         if self._host_report is None or self.stop.is_set():
@@ -204,7 +210,8 @@ class Agent:
             self._report_due.set()
             raise
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
+        """Wait for the keeper to say something new, and learn it."""
         revision = self._memory.revision if self._memory else -1
         try:
             program = self._client.program(self._settings.host, revision, self._settings.wait)
@@ -221,18 +228,20 @@ class Agent:
             if self._memory is not None and self._memory.revision == program.revision:
                 return
             memory = kept.learn(program, self._clock.boot, self._clock.passed())
-            # The switch first: a full disk must not keep a decision from being carried out.
-            self._memory = memory
-            self._wake.set()
+            # Written before it is acted on: an agent that dies in between must find it here again.
             try:
                 kept.save(self._path, memory)
             except OSError as error:
+                # A full disk must not keep a decision from being carried out.
                 self.troubles.begin("writing the state file", error)
             else:
                 self.troubles.end("writing the state file")
+            self._memory = memory
+            self._wake.set()
 
-    def _send_receipts(self) -> None:
-        self._receipts_due.wait(self._settings.counters_every)
+    def send_receipts(self) -> None:
+        """Tell the keeper what is in force, when that changed or its counters have moved on."""
+        self._receipts_due.wait(self._settings.counters_every if self._receipts else self._settings.every)
         self._receipts_due.clear()
         if self._host_report is None or self.stop.is_set():
             return

@@ -1,0 +1,164 @@
+"""The agent's loop, with a switch, ports and a keeper that the test holds in its hands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from sekisho.app.agent import Agent, AgentSettings
+from sekisho.app.clock import Clock
+from sekisho.app.memory import Memory
+from sekisho.model.errors import NotFound, Unavailable
+from sekisho.model.inventory import HostReport, Subject, Telemetry
+from sekisho.model.policy import Direction, Drop, Protocol
+from sekisho.model.report import HostProgram
+from sekisho.model.restriction import Binding, Receipt
+
+SMTP = Drop(Protocol.TCP, Direction.EGRESS, 25, 25)
+PORT = Subject("p1", "h1", bridge="br-int", ofport=3)
+
+
+class Switch:
+    bridge = "br-int"
+
+    def __init__(self) -> None:
+        self.carried: list[tuple[tuple[Subject, ...], Memory, float]] = []
+        self.broken = False
+
+    def carry(self, subjects: Sequence[Subject], memory: Memory, now: float) -> tuple[Receipt, ...]:
+        if self.broken:
+            raise Unavailable("The switch does not answer.")
+        self.carried.append((tuple(subjects), memory, now))
+        return tuple(Receipt(h.binding.restriction, "p1", "h1", True, now) for h in memory.held)
+
+    def export(self, templates: float) -> Telemetry:
+        return Telemetry("br-int", "sflow", 400, 0, int(templates))
+
+
+class Ports:
+    def __init__(self) -> None:
+        self.here: tuple[Subject, ...] = (PORT,)
+
+    def subjects(self) -> tuple[Subject, ...]:
+        return self.here
+
+    def listen(self, callback: Callable[[], None]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Keeper:
+    """Answers as the client would."""
+
+    def __init__(self) -> None:
+        self.answer: HostProgram | Exception = HostProgram("h1", 1)
+        self.reports: list[HostReport] = []
+        self.receipts_: list[tuple[int, tuple[Receipt, ...], str]] = []
+
+    def report_host(self, report: HostReport) -> HostProgram:
+        self.reports.append(report)
+        return self._answer()
+
+    def program(self, _host: str, revision: int, _wait: float) -> HostProgram | None:
+        answer = self._answer()
+        return None if answer.revision == revision else answer
+
+    def receipts(self, _host: str, applied: int, receipts: tuple[Receipt, ...], problem: str) -> None:
+        self.receipts_.append((applied, receipts, problem))
+
+    def _answer(self) -> HostProgram:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class Host:
+    """One agent with everything around it; nothing runs but what the test calls."""
+
+    def __init__(self, folder: Path) -> None:
+        self.up = 1000.0
+        self.switch, self.ports, self.keeper = Switch(), Ports(), Keeper()
+        self.settings = AgentSettings(host="h1", state=str(folder))
+        self.start()
+
+    def start(self) -> None:
+        clock = Clock(lambda: 1e9 + self.up, lambda: self.up, "boot")
+        self.agent = Agent(self.settings, cast("Any", self.keeper), clock, self.ports, [self.switch])
+        self.agent.recall()
+
+    def bind(self, remaining: float = 100.0, revision: int = 2) -> None:
+        binding = Binding("r1", "p1", (SMTP,), remaining)
+        self.keeper.answer = HostProgram("h1", revision, (binding,))
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_without_a_word_from_the_keeper_nothing_on_the_switch_is_touched(host: Host) -> None:
+    host.agent.converge()
+    assert host.switch.carried == []
+
+
+def test_what_the_keeper_says_is_carried_until_its_end_by_our_own_clock(host: Host) -> None:
+    host.agent.converge()
+    host.bind()
+    host.agent.report()
+    host.up += 5
+    host.agent.converge()
+    subjects, memory, now = host.switch.carried[-1]
+    assert subjects == (PORT,)
+    assert memory.held[0].deadline == 1100.0
+    assert now == 1005.0
+    assert host.keeper.reports[0].subjects == (PORT,)
+
+
+def test_a_restarted_agent_carries_on_without_the_keeper(host: Host) -> None:
+    host.agent.converge()
+    host.bind()
+    host.agent.report()
+    host.keeper.answer = Unavailable("away")
+    host.up += 50
+    host.start()
+    host.agent.converge()
+    assert host.switch.carried[-1][1].held[0].deadline == 1100.0
+
+
+def test_a_keeper_that_restarted_is_told_of_us_before_it_is_asked_again(host: Host) -> None:
+    host.agent.converge()
+    host.agent.report()
+    host.keeper.answer = NotFound("not reported")
+    host.agent.follow()
+    host.bind()
+    host.agent.report()
+    assert len(host.keeper.reports) == 2
+
+
+def test_receipts_tell_what_is_carried_and_what_went_wrong(host: Host) -> None:
+    host.agent.converge()
+    host.bind()
+    host.agent.report()
+    host.agent.converge()
+    host.agent.send_receipts()
+    applied, receipts, problem = host.keeper.receipts_[-1]
+    assert (applied, problem) == (2, "")
+    assert [r.restriction for r in receipts] == ["r1"]
+    host.switch.broken = True
+    host.agent.converge()
+    host.agent.send_receipts()
+    assert host.keeper.receipts_[-1][2] == "The switch does not answer."
+
+
+def test_it_wakes_for_the_next_end_and_looks_more_often_while_something_is_held(host: Host) -> None:
+    assert host.agent.idle() == 30.0
+    host.agent.converge()
+    host.bind(remaining=2.0)
+    host.agent.report()
+    assert host.agent.idle() == 2.0
+    host.bind(remaining=100.0, revision=3)
+    host.agent.follow()
+    assert host.agent.idle() == 5.0
