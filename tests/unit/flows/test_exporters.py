@@ -175,6 +175,7 @@ def test_the_report_says_who_and_what() -> None:
     (report,) = table.report()
     assert (report.address, report.protocol, report.domain, report.agent) == ("10.0.0.1", "sflow", 3, "")
     assert (report.datagrams, report.lost, report.last_seen) == (1, 1, 1234.0)
+    assert table.name(0) == report.address
 
 
 def by_the_book(numbers: list[int]) -> tuple[int, int]:

@@ -121,9 +121,13 @@ def test_ipv6_fragments() -> None:
 
 
 def test_the_chain_of_extensions_is_bounded() -> None:
-    chain = b"".join(wire.extension(0) for _ in range(EXTENSIONS + 1))
-    batch = parse(wire.ethernet(0x86DD, wire.ipv6(0, chain + wire.tcp(9, 10))))
-    assert row(batch, 0, "ip_version", "protocol", "src_port") == (6, 0, 0)
+    def chained(count: int) -> bytes:
+        chain = b"".join(wire.extension(0) for _ in range(count - 1)) + wire.extension(6)
+        return wire.ethernet(0x86DD, wire.ipv6(0, chain + wire.tcp(9, 10)))
+
+    batch = parse(chained(EXTENSIONS), chained(EXTENSIONS + 1))
+    assert row(batch, 0, "ip_version", "protocol", "src_port") == (6, 6, 9)
+    assert row(batch, 1, "ip_version", "protocol", "src_port") == (6, 0, 0)
 
 
 def test_esp_hides_what_follows() -> None:

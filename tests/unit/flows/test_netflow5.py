@@ -82,6 +82,7 @@ def test_engines_are_exporters_of_their_own(netflow: Netflow5, exporters: Export
         (wire.netflow5(*[wire.record5()] * 35), "count_over_30", 1, 30),
         (wire.netflow5(*[wire.record5()] * 5, count=2), "records", 2 + 1, 2),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else str(value),
 )
 def test_counts_that_lie(netflow: Netflow5, bad: bytes, kind: str, number: int, rows: int) -> None:
     batch = hear(netflow, bad, wire.netflow5(wire.record5(), engine=9))

@@ -255,6 +255,7 @@ GOOD = wire.sflow(wire.flow_sample(RAW))
             "header_length_lies",
         ),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else str(value),
 )
 def test_what_is_wrong_is_counted_and_the_rest_is_heard(sflow: Sflow, bad: bytes, kind: str) -> None:
     batch = hear(sflow, GOOD, bad, GOOD)
