@@ -34,7 +34,7 @@ _PATIENCE = 0.5
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def wire(namespace: str) -> socket.socket:
+def open_wire(namespace: str) -> socket.socket:
     """Open a packet socket on eth0 inside a namespace; the caller stays where it is."""
     opened: list[socket.socket] = []
 
@@ -67,9 +67,10 @@ class Wires:
         for raw in self._wires.values():
             raw.close()
 
-    def _wire(self, vm: Vm) -> socket.socket:
+    def wire(self, vm: Vm) -> socket.socket:
+        """Give the packet socket inside a VM."""
         if vm.namespace not in self._wires:
-            self._wires[vm.namespace] = wire(vm.namespace)
+            self._wires[vm.namespace] = open_wire(vm.namespace)
         return self._wires[vm.namespace]
 
     def sends(self, source: Vm, target: Vm, **fields: Any) -> bool:
@@ -78,7 +79,7 @@ class Wires:
 
     def _arrives(self, source: Vm, target: Vm, fields: dict[str, Any]) -> bool:
         """Send it, then one no rule about IP drops: once that is there, it is too, or never will be."""
-        sender, hearer = self._wire(source), self._wire(target)
+        sender, hearer = self.wire(source), self.wire(target)
         _drain(hearer)
         frame = Packet(source.mac, target.mac, **fields).frame()
         # Numbered, since the one before may still be under way.
@@ -127,6 +128,9 @@ class RealRig:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+        for vm in self.vms.values():
+            # A connection that is still closing keeps a namespace, and with it this name, for a while.
+            self.switch.run("", ["ip", "link", "delete", vm.interface])
 
     @property
     def now(self) -> float:
