@@ -2,8 +2,8 @@
 
 `now()` is the wall clock as it stood at the last anchor plus the time that really passed since
 (CLOCK_BOOTTIME, which counts suspended time too). When NTP or a person steps the wall clock,
-`stepped()` says by how much; the keeper then moves every end in the ledger by that step and anchors
-anew, so that a promise of an hour stays an hour.
+`stepped()` says by how much; the keeper then moves every end in the ledger by that step and lets the
+clock `anchor` anew, so that a promise of an hour stays an hour.
 """
 
 from __future__ import annotations
@@ -67,12 +67,19 @@ class Clock:
             self._offset = mark.wall - mark.passed
 
     def stepped(self) -> float:
-        """Tell how far the wall clock has been stepped since the anchor, and anchor anew; 0.0 if not."""
-        passed = self._passed()
-        step = self._wall() - (passed + self._offset)
+        """Tell how far the wall clock stands from ours since it was stepped; 0.0 if it was not."""
+        step = self._wall() - self.now()
         if abs(step) < TOLERANCE:
             # follow slewing without ever jumping: at most a millisecond a look
             self._offset += max(-0.001, min(0.001, step))
             return 0.0
-        self._offset += step
         return step
+
+    def follow(self, step: float) -> Mark:
+        """Say what `mark` will say once `anchor` has followed this step."""
+        mark = self.mark()
+        return Mark(mark.boot, mark.passed, mark.wall + step)
+
+    def anchor(self, step: float) -> None:
+        """Follow the wall clock's step, once whatever depends on it has been moved too."""
+        self._offset += step

@@ -78,6 +78,14 @@ class Fleet:
             self._notify("inventory")
         return gone
 
+    def shift(self, step: float) -> None:
+        """Move every moment along with a stepped clock, and wake every host: its ends are told anew."""
+        with self._lock:
+            for host in self._hosts.values():
+                host.last_seen += step
+            self._collectors = {n: replace(r, time=r.time + step) for n, r in self._collectors.items()}
+        self.touch_all()
+
     def revision(self, name: str) -> int:
         """Tell the revision of a host's program; raises NotFound until the host has reported."""
         with self._lock:

@@ -69,8 +69,10 @@ class Keeper:
         step = self._clock.stepped()
         if step:
             log.warning("the clock was stepped by %+.1f s: every end moves with it", step)
-            self._ledger.shift(step, author="keeper", now=self._clock.now())
-            self._ledger.remember("clock", json.dumps(asdict(self._clock.mark())))
+            mark = json.dumps(asdict(self._clock.follow(step)))
+            self._ledger.shift(step, "keeper", self._clock.now(), remember={"clock": mark})
+            self._clock.anchor(step)
+            self._fleet.shift(step)
         expired = self._ledger.expire(self._clock.now())
         if expired:
             self._fleet.touch({r.subject for r in expired}, {r.host for r in expired})

@@ -36,9 +36,7 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     state = Path(settings.state)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     ledger = Ledger(ledger_url(state))
-    clock = Clock()
-    clock.resume(_last_mark(ledger))
-    remember(ledger, clock)
+    clock = resumed(ledger, Clock())
     keeper = Keeper(settings, ledger, clock, rules.folder(settings.policies))
     stop = threading.Event()
     troubles = Troubles(log)
@@ -57,6 +55,13 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
         ledger.close()
 
 
+def resumed(ledger: Ledger, clock: Clock) -> Clock:
+    """Let a clock go on from where an earlier keeper of this boot was, and take it down for a later one."""
+    clock.resume(_last_mark(ledger))
+    ledger.remember("clock", json.dumps(asdict(clock.mark())))
+    return clock
+
+
 def _last_mark(ledger: Ledger) -> Mark | None:
     """Find what both clocks said when an earlier keeper last looked."""
     kept = ledger.recall("clock")
@@ -67,8 +72,3 @@ def _last_mark(ledger: Ledger) -> Mark | None:
     except (ValueError, Malformed):
         log.warning("the ledger's clock mark %r cannot be read: the wall clock is trusted", kept)
         return None
-
-
-def remember(ledger: Ledger, clock: Clock) -> None:
-    """Take both clocks down for a later keeper of the same boot."""
-    ledger.remember("clock", json.dumps(asdict(clock.mark())))

@@ -28,13 +28,17 @@ def machine() -> Machine:
 
 
 @pytest.mark.parametrize("step", [3600.0, -3600.0])
-def test_a_step_does_not_move_now_and_is_told_once(machine: Machine, step: float) -> None:
+def test_a_step_does_not_move_now_and_is_told_until_followed(machine: Machine, step: float) -> None:
     clock = machine.clock()
     before = clock.now()
     machine.wall += step
     machine.pass_time(10)
     assert clock.now() == pytest.approx(before + 10)
     assert clock.stepped() == pytest.approx(step)
+    assert clock.now() == pytest.approx(before + 10)
+    promised = clock.follow(step)
+    clock.anchor(step)
+    assert clock.mark() == promised
     assert clock.now() == pytest.approx(machine.wall)
     assert clock.stepped() == 0.0
 
