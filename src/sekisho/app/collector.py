@@ -14,6 +14,7 @@ from sekisho.detect.settings import DetectSettings
 from sekisho.detect.window import Detection
 from sekisho.flows.decode import Decoder
 from sekisho.flows.exporters import Exporters, ExporterSettings
+from sekisho.flows.memory import keep_freed
 from sekisho.flows.receive import Receiver, ReceiveSettings
 from sekisho.flows.resolve import Resolver, ResolveSettings
 from sekisho.flows.wire.protocol import DecodeSettings
@@ -113,6 +114,7 @@ class Collector:
 
     def run(self) -> None:
         """Hear, decode, resolve, count; judge each second; until `stop`."""
+        keep_freed()
         self._spawn_talkers()
         due = self._clock.now() + 1.0
         try:
@@ -177,6 +179,8 @@ class Collector:
             **{f"detect.{k}": float(v) for k, v in self._detection.counters().items()},
             **{f"trouble.{k}": float(v) for k, v in self.troubles.counts.items()},
             "receive.dropped": float(self.receiver.dropped),
+            "receive.truncated": float(self.receiver.truncated),
+            "receive.errors": float(self.receiver.errors),
             "tick.seconds": self._seconds["busy"],
             "evidence.dropped": float(self._outbox.dropped),
             "evidence.waiting": float(len(self._outbox.pending)),
