@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -245,4 +245,6 @@ class Agent:
         self._receipts_due.clear()
         if self._host_report is None or self.stop.is_set():
             return
-        self._client.receipts(self._settings.host, self._applied, self._receipts, self._problem)
+        now = self._clock.now()
+        told = tuple(replace(r, time=now) for r in self._receipts)
+        self._client.receipts(self._settings.host, self._applied, told, self._problem)
