@@ -44,7 +44,9 @@ class AgentSettings:
     an ``iface-id`` are subjects too. `run_dir` is where the switch's sockets are. `state` is where it
     keeps what it was told. `every` is how often it looks anyway, `counters_every` how often while
     something is in force, `timeout` how long the switch may take, `wait` how long a long poll of the
-    keeper is held, all in seconds. `burst` is how many seconds of its rate a limit lets through at once.
+    keeper is held, all in seconds. `burst` is how many seconds of its rate a limit lets through at
+    once. With `exact`, new connections to the ports that the keeper names are told one by one, beside
+    the bridge's own sampling.
     """
 
     host: str = field(default_factory=host_name)
@@ -59,6 +61,7 @@ class AgentSettings:
     wait: float = 30.0
     burst: float = 0.4
     first_meter: int = 20_000
+    exact: bool = True
     layout: Layout = field(default_factory=Layout)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 

@@ -30,7 +30,14 @@ SAMPLING = 8
 FOLDER = Path("/run/sekisho-lab")
 
 
-def lab_settings(folder: Path, protocol: str = "sflow", port: int = USUAL_PORT) -> LabSettings:
+def lab_settings(
+    folder: Path,
+    protocol: str = "sflow",
+    *,
+    sampling: int = SAMPLING,
+    exact: bool = True,
+    port: int = USUAL_PORT,
+) -> LabSettings:
     """Give the lab's settings: one host, low lines, evidence repeated often for short restrictions."""
     return LabSettings(
         folder,
@@ -38,21 +45,23 @@ def lab_settings(folder: Path, protocol: str = "sflow", port: int = USUAL_PORT) 
         hosts=(LabHost(telemetry={"protocol": protocol, "sampling": SAMPLING}),),
         port=port,
         collector={"report_every": 0.5, "detect": {"repeat": 2.0}},
-        agent={"counters_every": 1.0},
+        agent={"counters_every": 1.0, "exact": exact},
     )
 
 
-def run(name: str, folder: Path, protocol: str, *, headless: bool, as_json: bool, stay: bool) -> int:
+def run(name: str, settings: LabSettings, *, headless: bool, as_json: bool, stay: bool) -> int:
     """Play a scenario, tell it, and say what it came to; gives the exit code."""
     play = scenario.find(name)
-    _check(folder)
+    _check(settings.folder)
     stop = threading.Event()
     stop_on_signal(stop)
     console = Console(stderr=as_json)
     story = Story(console, time.monotonic(), play.sentence, quiet=headless and as_json)
     if not story.quiet:
-        console.print(f"Starting Open vSwitch, keeper, collector and agent in {folder} …", style="dim")
-    lab = Lab(lab_settings(folder, protocol))
+        console.print(
+            f"Starting Open vSwitch, keeper, collector and agent in {settings.folder} …", style="dim"
+        )
+    lab = Lab(settings)
     try:
         lab.start()
         story.hint = _hint(lab)
@@ -118,6 +127,7 @@ def command(
     protocol: Annotated[
         str, typer.Option(help="What the switch exports: sflow, ipfix or netflow5.")
     ] = "sflow",
+    exact: Annotated[bool, typer.Option(help="Tell new SMTP connections one by one.")] = True,
     headless: Annotated[bool, typer.Option("--headless", help="Tell no story while it plays.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="End with one JSON line on standard output.")
@@ -130,4 +140,5 @@ def command(
         for each in scenario.SCENARIOS.values():
             print(f"{each.name:<10} {each.duration:4.0f} s  {each.sentence}")
         return
-    raise typer.Exit(run(name, folder, protocol, headless=headless, as_json=as_json, stay=stay))
+    settings = lab_settings(folder, protocol, exact=exact)
+    raise typer.Exit(run(name, settings, headless=headless, as_json=as_json, stay=stay))

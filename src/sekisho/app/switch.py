@@ -34,7 +34,7 @@ class VSwitch:
     def __init__(self, bridge: str, settings: AgentSettings, database: Database) -> None:
         self.bridge = bridge
         self._database = database
-        self._telemetry = own_domains(settings.telemetry, settings.host, bridge)
+        self._telemetry = own_domains(settings, bridge)
         self._driver = Bridge(
             bridge,
             settings.host,
@@ -65,13 +65,14 @@ class VSwitch:
         return Telemetry(self.bridge, settings.protocol, settings.sampling, domain, settings.exact_domain)
 
 
-def own_domains(settings: TelemetrySettings, host: str, bridge: str) -> TelemetrySettings:
+def own_domains(agent: AgentSettings, bridge: str) -> TelemetrySettings:
     """Give a bridge observation domains of its own, so that hosts behind one address are told apart."""
-    number = zlib.crc32(f"{host}/{bridge}".encode()) & ~EXACT | 1
+    number = zlib.crc32(f"{agent.host}/{bridge}".encode()) & ~EXACT | 1
+    settings = agent.telemetry
     return replace(
         settings,
         domain=settings.domain or (number if settings.protocol == "ipfix" else 0),
-        exact_domain=settings.exact_domain or number | EXACT,
+        exact_domain=(settings.exact_domain or number | EXACT) if agent.exact else 0,
     )
 
 
