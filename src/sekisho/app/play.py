@@ -273,8 +273,9 @@ class Play:
         if not mine:
             result.problems.append(f"{bound.vm} was never bound")
             return
-        if 25 in bound.loses:
+        if bound.detector == "smtp-connections":
             self._time_rule(result, bound, witness, in_port)
+        if bound.loses:
             blocked = measure.spans(witness.events, in_port, "tp_dst=25")
             tried = [a for f in self._logs(bound.vm) for a in attempts(f) if "probe" in f.name]
             lost = measure.wrong_tries([a for a in tried if a.port in bound.loses], blocked)

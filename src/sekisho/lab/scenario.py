@@ -222,7 +222,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
                     for i, m in enumerate(_TWENTY)
                 ),
             ),
-            tuple(Bound(m.name, "smtp-connections", 3.0, (25,)) for m in _TWENTY),
+            tuple(Bound(m.name, "smtp-connections", 3.0) for m in _TWENTY),
         ),
         Scenario(
             "quiet",
