@@ -241,7 +241,8 @@ class PrivateSwitch:
         """Remove the VM: its port, its processes and its namespace."""
         self.detach(name)
         # A namespace lives on while TCP still closes connections in it, and the link's name with it.
-        self._batch(self.namespace, f"link del {self.vms[name].interface}")
+        with suppress(Refused):  # it may have gone with the VM already
+            self._batch(self.namespace, f"link del {self.vms[name].interface}")
         self._remove_namespace(self.vms.pop(name).namespace)
 
     def ofport(self, name: str) -> int:
