@@ -129,6 +129,23 @@ def test_a_flood_of_tiny_records_is_cut(ear: Ear) -> None:
     assert ear.count("record_flood") == 400_000 - limits.MAX_RECORDS_PER_BURST
 
 
+def test_a_flood_of_records_to_step_over_is_cut(ear: Ear) -> None:
+    """Each layout of variable length is stepped over by itself: 500 must not cost 500 times as much."""
+    ids = range(256, 756)
+    ear.hear(*[ipfix(a_set(2, template(i, ((i, VAR),)))) for i in ids])
+    ear.hear(*[ipfix(a_set(i, bytes(2000))) for i in ids])
+    assert ear.count("step_flood") == len(ids)
+    assert 2 * ear.count("records") <= limits.MAX_STEPS_PER_BURST
+    assert ear.count("records") >= len(ids)
+
+
+def test_a_set_full_of_small_records_of_variable_length_is_read_whole(ear: Ear) -> None:
+    ear.hear(ipfix(a_set(2, template(256, ((82, VAR),)))))
+    ear.hear(ipfix(a_set(256, bytes(2000))))
+    assert ear.count("records") == 2000
+    assert ear.count("step_flood") == 0
+
+
 def test_nothing_behind_a_datagram_is_read(ear: Ear) -> None:
     """The slab holds old octets behind each datagram (0xA5 here): no record may contain them."""
     ear.hear(ipfix(DEFINE))

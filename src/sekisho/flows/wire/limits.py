@@ -10,6 +10,8 @@ MAX_LAYOUTS_PER_BURST: Final = 512  # of which one burst may use
 MAX_DEFINITIONS_PER_BURST: Final = 16384  # templates and withdrawals
 MAX_PARSED_OCTETS: Final = 1 << 20  # template sets remembered as sent, so that a refresh costs little
 MAX_RECORDS_PER_BURST: Final = 1 << 18
+# Steps over fields of variable length, shared by the layouts of a burst: each is some ten microseconds.
+MAX_STEPS_PER_BURST: Final = 1 << 15
 MAX_RATES_PER_EXPORTER: Final = 1024  # sampling rates by selector, interface or template
 MAX_RATES: Final = 65536
 MAX_RATES_PER_BURST: Final = 4096  # new or changed

@@ -11,7 +11,12 @@ from sekisho.flows.wire.elements import DIRECTION, fill
 from sekisho.flows.wire.gather import Octets
 from sekisho.flows.wire.held import Held, Waiting
 from sekisho.flows.wire.layout import Layout, read
-from sekisho.flows.wire.limits import MAX_LAYOUTS_PER_BURST, MAX_RECORDS_PER_BURST, OVS_INPUT_MEMORY
+from sekisho.flows.wire.limits import (
+    MAX_LAYOUTS_PER_BURST,
+    MAX_RECORDS_PER_BURST,
+    MAX_STEPS_PER_BURST,
+    OVS_INPUT_MEMORY,
+)
 from sekisho.flows.wire.sampling import Rates
 from sekisho.flows.wire.sets import Sets, locate, walk
 from sekisho.flows.wire.templates import FIRST_ID, UNKNOWN, Events, Parser, Templates
@@ -177,8 +182,9 @@ class RecordDecoder:
         self._counters.count("layout_flood", len(groups[MAX_LAYOUTS_PER_BURST:]))
         groups = groups[:MAX_LAYOUTS_PER_BURST]
         flows, room = [], MAX_RECORDS_PER_BURST
+        steps = MAX_STEPS_PER_BURST // max(len(groups), 1)
         for group in sorted(groups, key=lambda g: not g.layout.scopes):
-            at, owner = locate(group.layout, group.octets, group.sets, self._counters)
+            at, owner = locate(group.layout, group.octets, group.sets, self._counters, steps)
             if not group.late:
                 np.add.at(records, group.sets.message[owner], 1)
             self._counters.count("record_flood", max(0, len(owner) - room))

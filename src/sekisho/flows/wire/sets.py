@@ -68,31 +68,37 @@ def ragged(start: I64, count: I64, stride: int = 1) -> tuple[I64, I64]:
     return start[owner] + (np.arange(len(owner)) - first[owner]) * stride, owner
 
 
-def locate(layout: Layout, octets: Octets, sets: Sets, counters: Counters) -> tuple[I64, I64]:
+def locate(layout: Layout, octets: Octets, sets: Sets, counters: Counters, steps: int) -> tuple[I64, I64]:
     """Find all records of sets of one layout.
 
     Gives int64[n, segments], where each segment of each record begins, and int64[n], the set of each.
-    What is left at the end of a set and shorter than any record is padding (RFC 7011 3.3.1).
+    What is left at the end of a set and shorter than any record is padding (RFC 7011 3.3.1). Records of
+    variable length cost a step per segment, whatever the number of sets: at most `steps` are taken, and
+    at least one record of each set is found.
     """
     if layout.fixed:
         at, owner = ragged(sets.start, (sets.end - sets.start) // layout.minimum, layout.minimum)
         return at[:, None], owner
-    return _locate_variable(layout, octets, sets, counters)
+    return _locate_variable(layout, octets, sets, counters, max(1, steps // len(layout.segments)))
 
 
-def _locate_variable(layout: Layout, octets: Octets, sets: Sets, counters: Counters) -> tuple[I64, I64]:
+def _locate_variable(
+    layout: Layout, octets: Octets, sets: Sets, counters: Counters, most: int
+) -> tuple[I64, I64]:
     at, end, owner = sets.start, sets.end, np.arange(len(sets))
     positions, owners = [np.zeros((0, len(layout.segments)), np.int64)], [np.zeros(0, np.int64)]
-    while True:
+    for _ in range(most):
         more = at + layout.minimum <= end
         at, end, owner = at[more], end[more], owner[more]
         if not len(at):
-            return np.concatenate(positions), np.concatenate(owners)
+            break
         begins, at, whole = _record(layout, octets, at, end)
         counters.count("record_cut", int(np.count_nonzero(~whole)))
         positions.append(begins[whole])
         owners.append(owner[whole])
         at, end, owner = at[whole], end[whole], owner[whole]
+    counters.count("step_flood", int(np.count_nonzero(at + layout.minimum <= end)))
+    return np.concatenate(positions), np.concatenate(owners)
 
 
 def _record(layout: Layout, octets: Octets, at: I64, end: I64) -> tuple[I64, I64, Bool]:
