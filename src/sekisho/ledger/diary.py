@@ -58,6 +58,11 @@ def write(connection: Connection, lines: Sequence[Line], revision: int | None = 
     connection.execute(insert(schema.journal), [_row(line, at) for line in lines])
 
 
+def decide(connection: Connection, verb: str, author: str, now: float, reason: str, detail: str) -> None:
+    """Write a decision that is about no entry, under a new revision."""
+    write(connection, [Line(verb, author, now, reason=reason, detail=detail)], next_revision(connection))
+
+
 def _row(line: Line, revision: int) -> dict[str, Any]:
     return {
         "time": line.time,

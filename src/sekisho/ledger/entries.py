@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from sekisho.ledger.diary import Line, next_revision, write
 from sekisho.ledger.rows import dump, restriction_id, restriction_number, restriction_row, to_restriction
@@ -40,6 +40,16 @@ def find(connection: Connection, name: str) -> Restriction:
     if row is None:
         raise NotFound(f"There is no restriction {name!r}.")
     return to_restriction(row)
+
+
+def find_in(connection: Connection, name: str, state: State, now: float) -> Restriction:
+    """Read an entry that must be in a state, and before its end; raises NotFound or Conflict."""
+    entry = find(connection, name)
+    if entry.state is not state:
+        raise Conflict(f"{name} is {entry.state.value}, not {state.value}.")
+    if state is State.ACTIVE and entry.until <= now:
+        raise Conflict(f"{name} has come to its end.")
+    return entry
 
 
 def impose(connection: Connection, draft: Restriction, now: float, grain: float) -> Restriction:
@@ -136,6 +146,12 @@ def end(
     return tuple(replace(e, state=state, ended=ending.now, revision=revision) for e in entries)
 
 
+def lift_automatic(connection: Connection, ending: Ending) -> tuple[Restriction, ...]:
+    """Lift all that was imposed automatically; what people imposed stays."""
+    automatic = (table.c.state == State.ACTIVE.value) & table.c.automatic
+    return end(connection, having(connection, automatic), State.LIFTED, ending)
+
+
 def shift(connection: Connection, entries: Sequence[Restriction], delta: float, ending: Ending) -> None:
     """Move the ends of active entries along with a stepped clock."""
     revision = next_revision(connection)
@@ -150,24 +166,6 @@ def having(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Re
     order = (table.c.revision, table.c.number)
     rows = connection.execute(select(table).where(*conditions).order_by(*order)).mappings()
     return tuple(map(to_restriction, rows))
-
-
-def offences(connection: Connection, subject: str, policy: str, since: float) -> int:
-    """Count entries that bind now or ended by themselves since; what a person lifted is forgiven."""
-    mine = (table.c.subject == subject) & (table.c.policy == policy)
-    query = select(func.count()).select_from(table).where(mine, _counts(since))
-    return connection.execute(query).scalar_one()
-
-
-def offence_counts(connection: Connection, policy: str, since: float) -> dict[str, int]:
-    """Count the same for every subject that has any."""
-    query = select(table.c.subject, func.count()).where(table.c.policy == policy, _counts(since))
-    return dict(tuple(row) for row in connection.execute(query.group_by(table.c.subject)))
-
-
-def _counts(since: float) -> ColumnElement[bool]:
-    ended_by_itself = (table.c.state == State.EXPIRED.value) & (table.c.ended >= since)
-    return (table.c.state == State.ACTIVE.value) | ended_by_itself
 
 
 def _parts(numbers: list[int], size: int = 5000) -> list[list[int]]:

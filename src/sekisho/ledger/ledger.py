@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from sekisho.ledger import access, diary, entries, memory, receipts, schema
+from sekisho.ledger import access, diary, entries, memory, questions, receipts, schema
 from sekisho.ledger.entries import Ending
-from sekisho.ledger.rows import dump, to_restriction
+from sekisho.ledger.rows import dump
 from sekisho.ledger.store import LedgerSettings, Store
 from sekisho.model.access import Principal, Role, Token
 from sekisho.model.errors import Conflict, Forbidden, Malformed
@@ -21,12 +22,22 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import Connection
 
     from sekisho.model.policy import Action
 
 T = TypeVar("T")
 _table = schema.restriction
+
+
+class Told(TypedDict, total=False):
+    """What an entry may be told beside what it must: by which policy, on whom, on what evidence."""
+
+    policy: str
+    offence: int
+    project: str
+    host: str
+    evidence: Evidence | None
 
 
 class Ledger:
@@ -49,7 +60,7 @@ class Ledger:
 
     # Decisions
 
-    def impose(  # noqa: PLR0913 -- an entry is told whole, by keyword
+    def impose(
         self,
         subject: str,
         actions: Sequence[Action],
@@ -58,47 +69,27 @@ class Ledger:
         duration: float,
         now: float,
         *,
-        policy: str = "",
         automatic: bool = False,
-        offence: int = 1,
-        project: str = "",
-        host: str = "",
-        evidence: Evidence | None = None,
         key: str = "",
+        **told: Unpack[Told],
     ) -> Restriction:
         """Bind a subject until now + duration; no actions is a warning.
 
         An automatic one whose subject and policy are bound already extends that entry and never
         shortens it; a standing warning is left to run out. Forbidden while enforcement is off.
         """
-        draft = Restriction(
-            id="",
-            subject=subject,
-            actions=tuple(actions),
-            reason=reason,
-            author=author,
-            state=State.ACTIVE,
-            created=now,
-            until=now + duration,
-            duration=_positive(duration),
-            revision=0,
-            policy=policy,
-            automatic=automatic,
-            offence=offence,
-            project=project,
-            host=host,
-            evidence=evidence,
-        )
+        asked = _draft(subject, actions, reason, author, duration, now, told)
+        draft = replace(asked, until=now + duration, automatic=automatic)
         grain = self._grain(duration)
 
         def decide(connection: Connection) -> Restriction:
-            if automatic and not memory.enforcement(connection).enabled:
-                raise Forbidden("Enforcement is switched off: nothing automatic is imposed.")
+            if automatic:
+                _need_enforcement(connection)
             return entries.impose(connection, draft, now, grain)
 
         return self._keyed(Restriction, author, key, ("impose", _asked(draft)), now, decide)
 
-    def propose(  # noqa: PLR0913 -- as above
+    def propose(
         self,
         subject: str,
         actions: Sequence[Action],
@@ -107,40 +98,17 @@ class Ledger:
         duration: float,
         now: float,
         *,
-        policy: str = "",
-        offence: int = 1,
-        project: str = "",
-        host: str = "",
-        evidence: Evidence | None = None,
         key: str = "",
+        **told: Unpack[Told],
     ) -> Restriction:
         """Lay a restriction before the operator; the one that stands or waits already, if there is one."""
-        draft = Restriction(
-            id="",
-            subject=subject,
-            actions=tuple(actions),
-            reason=reason,
-            author=author,
-            state=State.PROPOSED,
-            created=now,
-            until=0.0,
-            duration=_positive(duration),
-            revision=0,
-            policy=policy,
-            automatic=True,
-            offence=offence,
-            project=project,
-            host=host,
-            evidence=evidence,
-        )
-        return self._keyed(
-            Restriction,
-            author,
-            key,
-            ("propose", _asked(draft)),
-            now,
-            lambda c: entries.propose(c, draft, now),
-        )
+        asked = _draft(subject, actions, reason, author, duration, now, told)
+        draft = replace(asked, state=State.PROPOSED, automatic=True)
+
+        def decide(connection: Connection) -> Restriction:
+            return entries.propose(connection, draft, now)
+
+        return self._keyed(Restriction, author, key, ("propose", _asked(draft)), now, decide)
 
     def extend(
         self,
@@ -161,7 +129,7 @@ class Ledger:
         until = now + _positive(duration)
 
         def decide(connection: Connection) -> Restriction:
-            entry = _in(connection, restriction, State.ACTIVE, now)
+            entry = entries.find_in(connection, restriction, State.ACTIVE, now)
             if revision is not None and entry.revision != revision:
                 raise Conflict(
                     f"{restriction} changed meanwhile (revision {entry.revision}): look at it again."
@@ -184,7 +152,7 @@ class Ledger:
         """Let a proposal bind from now on for its duration; from here on it counts as a person's."""
 
         def decide(connection: Connection) -> Restriction:
-            entry = _in(connection, restriction, State.PROPOSED, now)
+            entry = entries.find_in(connection, restriction, State.PROPOSED, now)
             return entries.approve(connection, entry, Ending("approve", author, reason, now))
 
         return self._keyed(Restriction, author, key, ("approve", restriction, reason), now, decide)
@@ -203,9 +171,8 @@ class Ledger:
         if not drafts:
             return ()
         with self.store.writing() as connection:
-            binding = any(d.state is State.ACTIVE for d in drafts)
-            if binding and not memory.enforcement(connection).enabled:
-                raise Forbidden("Enforcement is switched off: nothing automatic is imposed.")
+            if any(d.state is State.ACTIVE for d in drafts):
+                _need_enforcement(connection)
             proposals = [d for d in drafts if d.state is State.PROPOSED]
             proposed = iter(entries.propose_all(connection, proposals, now))
             return tuple(
@@ -231,7 +198,7 @@ class Ledger:
     def lift_automatic(self, author: str, reason: str, now: float) -> tuple[Restriction, ...]:
         """Lift all that was imposed automatically, in one transaction; what people imposed stays."""
         with self.store.writing() as connection:
-            return _lift_automatic(connection, Ending("lift", author, reason, now))
+            return entries.lift_automatic(connection, Ending("lift", author, reason, now))
 
     def set_enforcement(
         self, *, enabled: bool, author: str, reason: str, now: float, key: str = ""
@@ -241,8 +208,8 @@ class Ledger:
 
         def decide(connection: Connection) -> tuple[Restriction, ...]:
             memory.set_enforcement(connection, wanted)
-            _decided(connection, "enforce", author, now, reason, dump({"enabled": enabled}))
-            return () if enabled else _lift_automatic(connection, Ending("lift", author, reason, now))
+            diary.decide(connection, "enforce", author, now, reason, dump({"enabled": enabled}))
+            return () if enabled else entries.lift_automatic(connection, Ending("lift", author, reason, now))
 
         return self._keyed(tuple[Restriction, ...], author, key, ("enforce", enabled, reason), now, decide)
 
@@ -289,41 +256,23 @@ class Ledger:
         marker: str = "",
     ) -> Page[Restriction]:
         """List entries, newest first; empty arguments mean all."""
-        conditions: list[ColumnElement[bool]] = []
-        if subject:
-            conditions.append(_table.c.subject == subject)
-        if policy:
-            conditions.append(_table.c.policy == policy)
-        if states:
-            conditions.append(_table.c.state.in_([s.value for s in states]))
-        if marker:
-            conditions.append(_table.c.number < diary.marker_number(marker))
-        length = diary.bounded(limit)
-        query = select(_table).where(*conditions).order_by(_table.c.number.desc()).limit(length + 1)
         with self.store.reading() as connection:
-            rows = connection.execute(query).mappings().all()
-        items = tuple(map(to_restriction, rows[:length]))
-        return Page(items, items[-1].id[1:] if len(rows) > length else "")
+            return questions.page(connection, subject, policy, states, limit, marker)
 
     def active(self, subjects: Collection[str] | None = None) -> tuple[Restriction, ...]:
         """List active entries of some subjects, or of all; those past their end too until `expire`."""
-        state = _table.c.state == State.ACTIVE.value
         with self.store.reading() as connection:
-            if subjects is None or len(subjects) > diary.LIMIT:
-                found = entries.having(connection, state)
-                return found if subjects is None else tuple(e for e in found if e.subject in set(subjects))
-            return entries.having(connection, state, _table.c.subject.in_(list(subjects)))
+            return questions.active(connection, subjects)
 
     def standing(self) -> tuple[Restriction, ...]:
         """List every entry that is active or proposed."""
         with self.store.reading() as connection:
-            return entries.having(connection, _table.c.state.in_([State.ACTIVE.value, State.PROPOSED.value]))
+            return questions.standing(connection)
 
     def released_since(self, since: float) -> tuple[Restriction, ...]:
         """List what was lifted or rejected since."""
-        ended = _table.c.state.in_([State.LIFTED.value, State.REJECTED.value]) & (_table.c.ended >= since)
         with self.store.reading() as connection:
-            return entries.having(connection, ended)
+            return questions.released_since(connection, since)
 
     def since(self, revision: int) -> tuple[Restriction, ...]:
         """List entries changed after a revision, oldest change first."""
@@ -337,32 +286,23 @@ class Ledger:
 
     def counts(self) -> dict[State, int]:
         """Count entries by state."""
-        query = select(_table.c.state, func.count()).group_by(_table.c.state)
         with self.store.reading() as connection:
-            return {State(state): count for state, count in connection.execute(query)}
+            return questions.counts(connection)
 
     def offences(self, subject: str, policy: str, since: float) -> int:
         """Count this subject's offences: what binds it now or ended by itself since; lifted is forgiven."""
         with self.store.reading() as connection:
-            return entries.offences(connection, subject, policy, since)
+            return questions.offences(connection, subject, policy, since)
 
     def offence_counts(self, policy: str, since: float) -> dict[str, int]:
         """Count every subject's offences against a policy, as `offences` does for one."""
         with self.store.reading() as connection:
-            return entries.offence_counts(connection, policy, since)
+            return questions.offence_counts(connection, policy, since)
 
     def imposed_since(self, since: float) -> Imposed:
         """Count what was imposed automatically since and binds (warnings do not), for the guard."""
-        told = _table.c.state.not_in([State.PROPOSED.value, State.REJECTED.value])
-        mine = (_table.c.created >= since) & _table.c.automatic & _table.c.binds & told
-        query = select(_table.c.project, _table.c.host, func.count()).where(mine)
-        projects: dict[str, int] = {}
-        hosts: dict[str, int] = {}
         with self.store.reading() as connection:
-            for project, host, count in connection.execute(query.group_by(_table.c.project, _table.c.host)):
-                projects[project] = projects.get(project, 0) + count
-                hosts[host] = hosts.get(host, 0) + count
-        return Imposed(sum(hosts.values()), projects, hosts)
+            return questions.imposed_since(connection, since)
 
     def enforcement(self) -> Enforcement:
         """Read the kill switch; it is on until someone turned it off."""
@@ -423,7 +363,7 @@ class Ledger:
 
         def decide(connection: Connection) -> Exemption:
             made = access.add_exemption(connection, draft)
-            _decided(connection, "exempt", author, now, reason, dump(made))
+            diary.decide(connection, "exempt", author, now, reason, dump(made))
             return made
 
         lasts = until - now if until else 0.0  # whoever repeats asks later for as long
@@ -437,7 +377,7 @@ class Ledger:
 
         def decide(connection: Connection) -> Exemption:
             ended = access.revoke_exemption(connection, exemption, now)
-            _decided(connection, "revoke", author, now, reason, dump(ended))
+            diary.decide(connection, "revoke", author, now, reason, dump(ended))
             return ended
 
         return self._keyed(Exemption, author, key, ("revoke", exemption, reason), now, decide)
@@ -493,7 +433,7 @@ class Ledger:
 
     def _end(self, restriction: str, need: State, state: State, ending: Ending, key: str) -> Restriction:
         def decide(connection: Connection) -> Restriction:
-            entry = _in(connection, restriction, need, ending.now)
+            entry = entries.find_in(connection, restriction, need, ending.now)
             return entries.end(connection, [entry], state, ending)[0]
 
         asked = (ending.verb, restriction, ending.reason)
@@ -521,6 +461,35 @@ class Ledger:
             return answer
 
 
+def _draft(
+    subject: str,
+    actions: Sequence[Action],
+    reason: str,
+    author: str,
+    duration: float,
+    now: float,
+    told: Told,
+) -> Restriction:
+    return Restriction(
+        id="",
+        subject=subject,
+        actions=tuple(actions),
+        reason=reason,
+        author=author,
+        state=State.ACTIVE,
+        created=now,
+        until=0.0,
+        duration=_positive(duration),
+        revision=0,
+        **told,
+    )
+
+
+def _need_enforcement(connection: Connection) -> None:
+    if not memory.enforcement(connection).enabled:
+        raise Forbidden("Enforcement is switched off: nothing automatic is imposed.")
+
+
 def _positive(duration: float) -> float:
     if not 0 < duration < float("inf"):
         raise Malformed("duration: must be more than 0 seconds and finite.")
@@ -531,22 +500,3 @@ def _asked(draft: Restriction) -> dict[str, Any]:
     # A repeat comes later, so whatever follows from the time of asking is no part of the request.
     plain: dict[str, Any] = to_plain(draft)
     return {k: v for k, v in plain.items() if k not in ("created", "until")}
-
-
-def _in(connection: Connection, restriction: str, state: State, now: float) -> Restriction:
-    entry = entries.find(connection, restriction)
-    if entry.state is not state:
-        raise Conflict(f"{restriction} is {entry.state.value}, not {state.value}.")
-    if state is State.ACTIVE and entry.until <= now:
-        raise Conflict(f"{restriction} has come to its end.")
-    return entry
-
-
-def _lift_automatic(connection: Connection, ending: Ending) -> tuple[Restriction, ...]:
-    automatic = (_table.c.state == State.ACTIVE.value) & _table.c.automatic
-    return entries.end(connection, entries.having(connection, automatic), State.LIFTED, ending)
-
-
-def _decided(connection: Connection, verb: str, author: str, now: float, reason: str, detail: str) -> None:
-    line = diary.Line(verb, author, now, reason=reason, detail=detail)
-    diary.write(connection, [line], diary.next_revision(connection))
