@@ -30,6 +30,8 @@ TOKENS = {"admin": Role.ADMIN, "collector": Role.AGENT, "agent": Role.AGENT}
 RESTART = (0.5, 10.0)
 # How long a process has to end by itself before it is killed.
 GRACE = 5.0
+# The mode bits of everybody but the owner.
+OTHERS = 0o077
 
 
 def ledger_url(state: Path) -> str:
@@ -37,14 +39,37 @@ def ledger_url(state: Path) -> str:
     return f"sqlite:///{state / 'ledger.db'}"
 
 
+def open_ledger(state: Path) -> Ledger:
+    """Open the ledger of a state folder; folder and file are made where missing, and are their owner's alone.
+
+    What SQLite writes beside its file (WAL) takes the file's own mode.
+    """
+    close_to_others(state)
+    file = state / "ledger.db"
+    # Never opened here once it is there: closing it again would drop this process's own locks on it.
+    if not file.exists():
+        file.touch(0o600)
+    for each in (file, state / "ledger.db-wal", state / "ledger.db-shm"):
+        if each.exists() and each.stat().st_mode & OTHERS:
+            each.chmod(0o600)
+    return Ledger(ledger_url(state))
+
+
+def close_to_others(folder: Path) -> None:
+    """Make a folder if it is missing, and let nobody but its owner look in."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & OTHERS:
+        folder.chmod(0o700)
+
+
 def prepare(state: Path, url: str, clock: Clock) -> dict[str, Path]:
     """Make the state folder and the token of each process; give the token files by name.
 
     Also writes ``client.toml`` for the command line (SEKISHO_CLIENT). All are readable by the owner alone.
     """
+    ledger = open_ledger(state)
     folder = state / "tokens"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ledger = Ledger(ledger_url(state))
+    close_to_others(folder)
     try:
         files = {name: folder / name for name in TOKENS}
         for name, role in TOKENS.items():

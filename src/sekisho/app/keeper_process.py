@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from sekisho.api import create_app, serve
 from sekisho.app import rules
-from sekisho.app.all_in_one import ledger_url
+from sekisho.app.all_in_one import open_ledger
 from sekisho.app.clock import Clock, Mark
 from sekisho.app.keeper import Keeper
 from sekisho.app.process import Troubles, spawn
-from sekisho.ledger.ledger import Ledger
 from sekisho.model.errors import Malformed
 from sekisho.model.plain import from_plain
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sekisho.app.settings import KeeperSettings
+    from sekisho.ledger.ledger import Ledger
 
 log = logging.getLogger("sekisho.keeper")
 
@@ -33,9 +33,7 @@ TICK = 0.25
 
 def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None:
     """Serve until a signal ends it."""
-    state = Path(settings.state)
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ledger = Ledger(ledger_url(state))
+    ledger = open_ledger(Path(settings.state))
     clock = resumed(ledger, Clock())
     keeper = Keeper(settings, ledger, clock, rules.folder(settings.policies))
     stop = threading.Event()

@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import socket
+import ssl
 import sys
 import threading
 from pathlib import Path
@@ -185,8 +186,14 @@ def inherited_sockets(numbers: Sequence[int] = ()) -> list[socket.socket]:
 def _client(settings: ClientSettings, token_file: Path | None) -> Client:
     from sekisho.client import Client
 
-    token = (token_file or Path(settings.token_file)).read_text().strip()
-    return Client(settings.url, token, settings.timeout)
+    file = token_file or Path(settings.token_file)
+    try:
+        token = file.read_text().strip()
+        context = ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else None
+    except OSError as error:  # ssl.SSLError is one of them
+        named = settings.ca_file if isinstance(error, ssl.SSLError) else error.filename or settings.ca_file
+        raise Malformed(f"client: {named} cannot be used: {error.strerror or error}.") from error
+    return Client(settings.url, token, settings.timeout, context)
 
 
 def main() -> None:

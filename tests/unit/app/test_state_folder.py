@@ -1,0 +1,63 @@
+"""The state folder holds tokens and the ledger: nobody but its owner may look in."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sekisho.app.all_in_one import open_ledger, prepare
+from sekisho.app.clock import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def careless() -> Iterator[None]:
+    """Run under a umask that lets everybody read."""
+    before = os.umask(0o000)
+    yield
+    os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): oct(p.stat().st_mode & 0o777) for p in sorted(folder.rglob("*"))}
+
+
+def test_a_new_state_folder_is_its_owner_s_alone(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    prepare(state, "http://127.0.0.1:1", Clock())
+    assert oct(state.stat().st_mode & 0o777) == "0o700"
+    assert modes(state) == {
+        "client.toml": "0o600",
+        "ledger.db": "0o600",
+        "tokens": "0o700",
+        "tokens/admin": "0o600",
+        "tokens/agent": "0o600",
+        "tokens/collector": "0o600",
+    }
+
+
+def test_what_is_written_beside_an_open_ledger_is_closed_too(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path / "state")
+    try:
+        ledger.remember("a", "b")
+        found = modes(tmp_path / "state")
+    finally:
+        ledger.close()
+    assert "ledger.db-wal" in found
+    assert set(found.values()) == {"0o600"}
+
+
+def test_an_open_folder_of_earlier_is_closed(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "ledger.db").touch()
+    state.chmod(0o755)
+    (state / "ledger.db").chmod(0o644)
+    open_ledger(state).close()
+    assert oct(state.stat().st_mode & 0o777) == "0o700"
+    assert modes(state) == {"ledger.db": "0o600"}
