@@ -86,9 +86,9 @@ def attempts(
     return rows(len(to), time, dst_lo=to | np.uint64(V4_MAPPED), dst_port=port, **columns)
 
 
-def replies(receiver: int, n: int, time: float = START) -> FlowBatch:
+def replies(receiver: int, n: int, time: float = START, port: int = 25) -> FlowBatch:
     """Exact rows of accepted SMTP connections."""
-    return rows(n, time, exact=True, receiver=receiver, src_port=25, dst_port=40_000)
+    return rows(n, time, exact=True, receiver=receiver, src_port=port, dst_port=40_000)
 
 
 def run(

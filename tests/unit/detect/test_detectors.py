@@ -81,6 +81,13 @@ def test_submission_is_apart_from_smtp() -> None:
     assert number("smtp-connections", *batches) == 1
 
 
+def test_submission_refused_is_apart_from_smtp_refused() -> None:
+    mail = attempts(0, range(10), port=25), replies(0, 10)
+    tried = attempts(0, range(8), port=587), attempts(0, range(8), port=465), replies(0, 4, port=587)
+    assert number("submission-refused", *mail, *tried) == 0.75
+    assert number("smtp-refused", *mail, *tried) == 0
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

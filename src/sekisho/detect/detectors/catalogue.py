@@ -12,6 +12,7 @@ CATALOGUE: Final[dict[str, Unit]] = {
     "smtp-refused": Unit.RATIO,
     "submission-connections": Unit.COUNT,
     "submission-destinations": Unit.COUNT,
+    "submission-refused": Unit.RATIO,
     "egress-bytes": Unit.BYTES,
     "egress-packets": Unit.PACKETS,
     "ingress-bytes": Unit.BYTES,
