@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sekisho.model.restriction import Imposed
 
 HOUR: Final = 3600.0
+# How Neutron names the ports of its routers (l3 agent): to bind one is to bind a whole network.
+ROUTERS: Final = ("qr-", "qg-", "sg-", "ha-", "fg-", "rfp-", "fpr-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class GuardSettings:
     """Whom the guard never lets bind, and how many new restrictions it lets through in an hour.
 
     `prefixes` are of subjects' addresses (gateways, collectors, relays), `macs` of their ports;
-    `projects` and `subjects` are names. A limit of 0 proposes everything.
+    `projects` and `subjects` are names; `interfaces` are how the names of gateways' interfaces begin on
+    their hosts. A limit of 0 proposes everything.
     """
 
     per_hour_cloud: int = 100
@@ -37,6 +40,7 @@ class GuardSettings:
     macs: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = ROUTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,8 @@ def infrastructure(settings: GuardSettings, subject: Subject) -> str:
         return f"Project {subject.project} is infrastructure."
     if subject.mac.lower() in never.macs:
         return f"{subject.mac} is infrastructure."
+    if subject.interface.startswith(never.interfaces):
+        return f"{subject.interface} is infrastructure: a gateway's interface."
     for address in subject.addresses:
         prefix = never.prefix_of(address)
         if prefix:
@@ -268,6 +274,7 @@ class _Never:
     subjects: frozenset[str]
     projects: frozenset[str]
     macs: frozenset[str]
+    interfaces: tuple[str, ...]
     networks: tuple[IPv4Network | IPv6Network, ...]
 
     def prefix_of(self, address: str) -> str:
@@ -294,5 +301,6 @@ def _never(settings: GuardSettings) -> _Never:
         subjects=frozenset(settings.subjects),
         projects=frozenset(settings.projects),
         macs=frozenset(m.lower() for m in settings.macs),
+        interfaces=tuple(name for name in settings.interfaces if name),
         networks=tuple(networks),
     )

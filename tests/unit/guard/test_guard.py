@@ -70,6 +70,18 @@ def test_infrastructure_is_never_bound_nor_warned(settings: GuardSettings) -> No
     assert judge(settings, Candidate(other, "spam"), (), NONE, NOW) == Allow()
 
 
+@pytest.mark.parametrize("interface", ["qr-1234abcd-56", "qg-0", "ha-0", "fg-0"])
+def test_gateways_are_never_bound_unless_the_settings_say_so(interface: str) -> None:
+    gateway = subject("router-port", interface=interface)
+    found = judge(SETTINGS, Candidate(gateway, "spam"), (), NONE, NOW)
+    assert isinstance(found, Refuse)
+    assert interface in found.reason
+    assert judge(GuardSettings(interfaces=()), Candidate(gateway, "spam"), (), NONE, NOW) == Allow()
+    assert judge(GuardSettings(interfaces=("",)), Candidate(gateway, "spam"), (), NONE, NOW) == Allow()
+    for vm in ("tap1234abcd-56", "vhu1234abcd-56", ""):
+        assert judge(SETTINGS, Candidate(subject(interface=vm), "spam"), (), NONE, NOW) == Allow()
+
+
 def test_a_subject_without_project_or_mac_is_not_infrastructure_by_chance() -> None:
     settings = GuardSettings(projects=("service",), macs=("fa:16:3e:00:00:01",), prefixes=("192.0.2.0/24",))
     assert infrastructure(settings, subject("a", "", addresses=("nonsense", ""))) == ""
