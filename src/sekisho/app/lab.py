@@ -65,6 +65,7 @@ class Lab:
         self.url = ""
         self._sockets: list[socket] = []
         self.children: dict[str, Child] = {}
+        self._client: Client | None = None
 
     def start(self) -> None:
         """Start all, and return when every host has reported."""
@@ -86,17 +87,16 @@ class Lab:
         self.switch.stop()
         for each in self._sockets:
             each.close()
-        if "client" in vars(self):
-            self.client.close()
+        if self._client is not None:
+            self._client.close()
 
     @property
     def client(self) -> Client:
         """A client with the administrator's token."""
-        made = vars(self).get("_client")
-        if made is None:
+        if self._client is None:
             token = (self.folder / "state" / "tokens" / "admin").read_text().strip()
-            made = self._client = Client(self.url, token, 10.0)
-        return made
+            self._client = Client(self.url, token, 10.0)
+        return self._client
 
     # --- crash and come back ---------------------------------------------------------------------
 
