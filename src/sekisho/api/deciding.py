@@ -23,7 +23,7 @@ from sekisho.api.problems import StaleMatch
 from sekisho.api.routes import Routes
 from sekisho.model.access import Role
 from sekisho.model.errors import Conflict, Malformed
-from sekisho.model.policy import Exemption
+from sekisho.model.policy import Action, Exemption, unfit
 from sekisho.model.report import Enforcement, PolicyView
 from sekisho.model.restriction import Restriction
 
@@ -42,6 +42,7 @@ def impose(
     key: Key = "",
 ) -> Restriction:
     """Bind a subject by hand."""
+    _need_fit(body.actions)
     made = keeper.impose(who, body.subject, body.actions, body.reason, body.duration, key)
     response.headers["Location"] = f"/v1/restrictions/{made.id}"
     return _tagged(response, made)
@@ -149,3 +150,11 @@ def revoke_token(keeper: TheKeeper, who: Asker, token: str) -> None:
 def _tagged(response: Response, restriction: Restriction) -> Restriction:
     response.headers["ETag"] = etag(restriction.revision)
     return restriction
+
+
+def _need_fit(actions: tuple[Action, ...]) -> None:
+    """Refuse what would be written down and then carried by no switch."""
+    found = [(i, unfit(action)) for i, action in enumerate(actions)]
+    problems = tuple(f"actions[{i}]: {why}" for i, why in found if why)
+    if problems:
+        raise Malformed("No switch can carry what was asked for.", problems=problems)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from sekisho.model.inventory import Subject
 
@@ -63,6 +63,24 @@ class Police:
 
 
 Action: TypeAlias = Drop | Police
+LEAST_RATE: Final = 1000  # bit/s: switches count meters in whole kbit/s
+PORTLESS: Final = (Protocol.ANY, Protocol.ICMP)
+
+
+def unfit(action: Action) -> str:
+    """Say why no device can carry an action; empty where one may."""
+    match action:
+        case Drop(protocol, _, first, last):
+            if (first or last) and protocol in PORTLESS:
+                return f"{protocol} has no ports."
+            if (first or last) and not 1 <= first <= last <= 65535:
+                return "ports are 1 to 65535, the lower one first; 0 and 0 are all of them."
+        case Police(rate, _, burst):
+            if rate < LEAST_RATE:
+                return "the rate is at least 1,000 bit/s."
+            if burst < 0:
+                return "the burst is not negative; 0 lets the driver choose."
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

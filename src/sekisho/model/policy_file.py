@@ -13,6 +13,8 @@ from typing import Any, Final, Literal, cast
 from sekisho.model import units
 from sekisho.model.errors import Malformed
 from sekisho.model.policy import (
+    LEAST_RATE,
+    PORTLESS,
     Action,
     Baseline,
     Condition,
@@ -47,9 +49,7 @@ _SCOPE_KEYS: Final = ("projects", "subjects", "tags", "hosts")
 _BOTH: Final = (Direction.EGRESS, Direction.INGRESS)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _SERVICE: Final = re.compile(r"([a-z]+)(?:/(\d{1,5})(?:-(\d{1,5}))?)?")
-_PORTLESS: Final = (Protocol.ANY, Protocol.ICMP)
 _SERVICE_EXAMPLE: Final = 'write for example "tcp/25", "udp/6000-6010", "icmp" or "any"'
-_LEAST_RATE: Final = 1000  # bit/s: switches count meters in whole kbit/s
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,7 @@ def _drops(node: Node, directions: tuple[Direction, ...]) -> list[Drop]:
         return []
     protocol = Protocol(match[1])
     first, last = int(match[2] or 0), int(match[3] or match[2] or 0)
-    if match[2] and protocol in _PORTLESS:
+    if match[2] and protocol in PORTLESS:
         node.problem(f'{protocol} has no ports; write "{protocol}".')
     elif match[2] and not 1 <= first <= last <= 65535:
         node.problem("ports are 1 to 65535, the lower one first.")
@@ -291,7 +291,7 @@ def _police(node: Node, directions: tuple[Direction, ...]) -> list[Police]:
     size = burst.quantity(units.bits, 0, 'write for example "1 MB".')
     if rate is None:
         return []
-    if rate < _LEAST_RATE:
+    if rate < LEAST_RATE:
         limit.problem("is less than 1 kbit/s, the least a switch can meter; drop instead.")
     return [Police(rate, d, size) for d in directions]
 

@@ -34,6 +34,33 @@ def test_imposing_answers_the_entry_and_where_it_is(client: httpx.Client, keeper
     assert there.headers["ETag"] == answer.headers["ETag"] == f'"{made.revision}"'
 
 
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"kind": "drop", "protocol": "tcp", "direction": "egress", "first_port": 25},
+        {"kind": "drop", "protocol": "tcp", "direction": "egress", "first_port": 30, "last_port": 25},
+        {"kind": "drop", "protocol": "udp", "direction": "egress", "first_port": 0, "last_port": 70000},
+        {"kind": "drop", "protocol": "icmp", "direction": "egress", "first_port": 8, "last_port": 8},
+        {"kind": "police", "direction": "egress", "rate": 999},
+        {"kind": "police", "direction": "egress", "rate": 1_000_000, "burst": -1},
+    ],
+)
+def test_what_no_switch_can_carry_is_not_written_down(
+    client: httpx.Client, keeper: FakeKeeper, action: dict[str, Any]
+) -> None:
+    good = IMPOSE["actions"][0]
+    answer = client.post("/v1/restrictions", json=IMPOSE | {"actions": [good, action]})
+    assert answer.status_code == 422
+    (problem,) = answer.json()["problems"]
+    assert problem.startswith("actions[1]: ")
+    assert keeper.restrictions("", "", (), 10, "").items == ()
+
+
+def test_a_whole_protocol_and_a_warning_may_be_imposed(client: httpx.Client) -> None:
+    for actions in ([{"kind": "drop", "protocol": "any", "direction": "ingress"}], []):
+        assert client.post("/v1/restrictions", json=IMPOSE | {"actions": actions}).status_code == 201
+
+
 def test_a_repeated_key_is_answered_alike(client: httpx.Client, keeper: FakeKeeper) -> None:
     key = {"Idempotency-Key": "k1"}
     first, second = impose(client, **key), impose(client, **key)
