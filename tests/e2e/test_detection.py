@@ -141,7 +141,7 @@ def test_who_spams_again_is_bound_longer_and_the_kill_switch_frees_at_once() -> 
     with cloud_of(settings(FLAPPING, host())) as cloud:
         guilty = cloud.vm("spammer", 12)
         for rung in (1, 2):
-            cloud.traffic("spammer", "spam", *SPAM, seconds=1.6)
+            cloud.traffic("spammer", "spam", *SPAM, seconds=3.0)
             cloud.lab.wait(lambda: bound(cloud, guilty, "spam"), "the spammer to be bound")
             assert cloud.active(guilty)[0].offence == rung
             if rung == 1:
