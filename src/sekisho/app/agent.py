@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sekisho.agent")
 
-# How long to wait before trying again what the switch could not do just now.
-RETRY = 0.05
+# How long to wait before trying again what the switch could not do just now: doubled, up to the second.
+RETRY = (0.05, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,7 @@ class Agent:
         self._in_force: frozenset[tuple[str, bool, str]] = frozenset()
         self._applied = 0
         self._problem = ""
+        self._failures = 0
         self._wake = threading.Event()
         self._report_due = threading.Event()
         self._receipts_due = threading.Event()
@@ -180,10 +181,12 @@ class Agent:
             if self._problem != error.fixer:
                 self._problem = error.fixer
                 self._receipts_due.set()
-            self.stop.wait(RETRY)
+            self.stop.wait(min(RETRY[1], RETRY[0] * 2 ** min(self._failures, 10)))
+            self._failures += 1
             self._wake.set()
             return
         self.troubles.end("converging")
+        self._failures = 0
         self._publish(subjects, tuple(receipts), memory.revision if memory else 0)
 
     def _publish(self, subjects: tuple[Subject, ...], receipts: tuple[Receipt, ...], revision: int) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sekisho.app.process import Troubles, spawn
@@ -76,13 +78,15 @@ class Outbox:
 class CollectorSettings:
     """One collector. `talkers` is how many of the busiest subjects it reports, `report_every` seconds.
 
-    `wait` is how long a long poll of the keeper is held.
+    `wait` is how long a long poll of the keeper is held. `addresses` are its own, which are never bound;
+    empty: the one it listens on, or all this machine's name stands for.
     """
 
     name: str = field(default_factory=host_name)
     talkers: int = 200
     report_every: float = 2.0
     wait: float = 30.0
+    addresses: tuple[str, ...] = ()
     receive: ReceiveSettings = field(default_factory=ReceiveSettings)
     exporters: ExporterSettings = field(default_factory=ExporterSettings)
     decode: DecodeSettings = field(default_factory=DecodeSettings)
@@ -155,6 +159,7 @@ class Collector:
             self._detection.exact_ports,
             self._counters(),
             self._started,
+            self._settings.addresses or own_addresses(self._settings.receive.host),
         )
         self._seconds["busy"] += time.perf_counter() - began
 
@@ -230,3 +235,15 @@ class Collector:
         if self._report.time:
             self._client.report_collector(self._report)
         self.stop.wait(self._settings.report_every)
+
+
+@cache
+def own_addresses(listens: str) -> tuple[str, ...]:
+    """Give the address a collector listens on; where that is all of them, those of this machine's name."""
+    if listens not in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return (listens,)
+    try:
+        found = socket.getaddrinfo(host_name(), None)
+    except OSError:
+        return ()
+    return tuple(sorted({str(address[4][0]) for address in found}))

@@ -12,7 +12,11 @@ from sekisho.devices.vswitch.compile import CompileSettings
 from sekisho.devices.vswitch.openflow import OfctlSettings
 from sekisho.devices.vswitch.ovsdb import Database
 from sekisho.devices.vswitch.program import Bound
-from sekisho.devices.vswitch.telemetry import converge_telemetry, refresh_templates
+from sekisho.devices.vswitch.telemetry import (
+    converge_telemetry,
+    forget_deleted_bridges,
+    refresh_templates,
+)
 from sekisho.model.inventory import Telemetry
 
 if TYPE_CHECKING:
@@ -57,6 +61,7 @@ class VSwitch:
     def export(self, templates: float) -> Telemetry:
         """Point the bridge's export at the collector; send the IPFIX templates again for a new collector."""
         settings = self._telemetry
+        forget_deleted_bridges(self._database)
         converge_telemetry(self._database, self.bridge, settings)
         if templates != self._templates:
             refresh_templates(self._database, self.bridge, settings)

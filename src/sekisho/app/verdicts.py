@@ -168,7 +168,7 @@ class Verdicts:
                 binds = bool(guard.step(case.policy, case.offence).actions)
                 candidates[i] = guard.Candidate(case.subject, case.policy.name, binds, stands is not None)
         ruling = guard.judge_all(
-            self._settings.guard,
+            guard.protecting(self._settings.guard, self._collectors()),
             candidates.values(),
             self._ledger.exemptions(now),
             self._ledger.imposed_since(now - guard.HOUR),
@@ -187,6 +187,11 @@ class Verdicts:
             else:
                 verdicts[i] = draft
         return drafts
+
+    def _collectors(self) -> tuple[str, ...]:
+        """Give our own collectors' addresses, loopback apart."""
+        told = {a for c in self._fleet.collectors for a in c.addresses}
+        return tuple(sorted(a for a in told if not a.startswith("127.") and a != "::1"))
 
     def _judged(self, case: _Case, judgement: guard.Judgement, now: float) -> Restriction | Verdict:
         author, why = f"policy:{case.policy.name}", _why(case)

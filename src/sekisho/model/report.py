@@ -91,7 +91,10 @@ class Talker:
 
 @dataclass(frozen=True, slots=True)
 class CollectorReport:
-    """What a collector tells the keeper every few seconds; `counters` are totals by name."""
+    """What a collector tells the keeper every few seconds; `counters` are totals by name.
+
+    `addresses` are its own: whoever has one of them is never bound.
+    """
 
     name: str
     time: float
@@ -100,6 +103,7 @@ class CollectorReport:
     exact_ports: tuple[int, ...] = ()
     counters: Mapping[str, float] = field(default_factory=dict)
     started: float = 0.0
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from sekisho.model.policy import (
     Threshold,
     Unit,
 )
-from sekisho.model.report import Outcome, Verdict
+from sekisho.model.report import CollectorReport, Outcome, Verdict
 from sekisho.model.restriction import Evidence, Finding, State
 
 SMTP = Drop(Protocol.TCP, Direction.EGRESS, 25, 25)
@@ -205,3 +205,12 @@ def test_a_burst_of_ten_thousand_is_bound_up_to_the_limit_and_the_rest_proposed(
     assert len(court.verdicts.notices(court.now)) == 1
     assert [e.verb for e in court.ledger.journal(limit=1000).items].count("notice") <= 1
     court.ledger.close()
+
+
+def test_our_own_collector_is_never_bound(court: Court) -> None:
+    court.add(Subject("p1", "h1", "red", addresses=("192.0.2.9",)))
+    report = CollectorReport("c", 0.0, addresses=("192.0.2.9", "127.0.0.1"))
+    court.fleet.report_collector(report, court.now)
+    (verdict,) = court.decide(evidence())
+    assert verdict.outcome is Outcome.REFUSED
+    assert "192.0.2.9" in verdict.reason
