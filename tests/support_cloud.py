@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -210,6 +211,7 @@ def cloud_of(settings: LabSettings) -> Iterator[Cloud]:
         for name, child in lab.children.items():
             if child.output is not None and child.output.exists():
                 print(f"--- {name}:\n{child.output.read_text()[-4000:]}")  # noqa: T201 - shown on failure
+        shutil.rmtree(lab.folder, ignore_errors=True)
 
 
 def settings(

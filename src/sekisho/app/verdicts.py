@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sekisho.detect import guard
 from sekisho.model.plain import to_plain
-from sekisho.model.policy import Mode
+from sekisho.model.policy import Mode, Unit
 from sekisho.model.report import Outcome, Verdict
 from sekisho.model.restriction import Restriction, State
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sekisho.model.access import Principal
     from sekisho.model.inventory import Subject
     from sekisho.model.policy import Policy, PolicySet
-    from sekisho.model.restriction import Evidence
+    from sekisho.model.restriction import Evidence, Finding
 
 log = logging.getLogger("sekisho.keeper")
 
@@ -241,10 +241,30 @@ def _outcome(case: _Case, entry: Restriction) -> Outcome:
 def _why(case: _Case) -> str:
     """Say in a sentence what was measured against which line."""
     told = [
-        f"{f.detector} {f.estimate:,.4g} (at least {f.lower:,.4g}) over {f.threshold:,.4g} in {f.window:g} s"
+        f"{f.detector} {_amount(f, f.estimate)} (at least {_amount(f, f.lower)})"
+        f" over {_amount(f, f.threshold)} in {_window(f.window)}"
         for f in case.evidence.findings
     ]
     return f"{case.policy.name}: {'; '.join(told)}."
+
+
+def _window(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds < 3600 else f"{seconds / 3600:g} h"
+
+
+def _amount(finding: Finding, amount: float) -> str:
+    """Say an amount as people do: short windows as a rate, long ones as a volume."""
+    match finding.unit:
+        case Unit.BYTES if finding.window < 3600:
+            return f"{amount * 8 / finding.window / 1e6:,.3g} Mbit/s"
+        case Unit.BYTES:
+            return f"{amount / 1e9:,.3g} GB"
+        case Unit.PACKETS:
+            return f"{amount / finding.window:,.4g} packets/s"
+        case Unit.RATIO:
+            return f"{amount:.0%}"
+        case _:
+            return f"{amount:,.0f}"
 
 
 def _verdict(evidence: Evidence, outcome: Outcome, reason: str, restriction: str = "") -> Verdict:
