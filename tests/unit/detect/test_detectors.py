@@ -103,6 +103,15 @@ def test_volumes_are_scaled_and_leave_exact_rows_out(name: str, value: float) ->
     assert number(name, out, back, attempts(0, range(50)), replies(0, 50)) == value
 
 
+@pytest.mark.parametrize("name", ["ingress-bytes", "ingress-packets"])
+def test_what_comes_from_the_internet_is_told_by_its_source(name: str) -> None:
+    inside = rows(5, src_internet=False, dst_internet=True, **B)
+    outside = rows(5, src_internet=True, dst_internet=False, **B)
+    assert number(name, inside) == 0
+    assert number(name, outside) > 0
+    assert number(name, inside, destinations="any") > 0
+
+
 def test_a_row_between_two_subjects_counts_for_both() -> None:
     both = rows(3, sender=0, receiver=1, dst_internet=False, src_internet=False)
     found = detection(

@@ -5,7 +5,7 @@ import pytest
 
 from sekisho.detect.detectors import registered
 from sekisho.detect.detectors.catalogue import CATALOGUE, LARGEST, LARGEST_DISTINCT
-from sekisho.detect.distinct import Distinct
+from sekisho.detect.distinct import Distinct, cells
 
 
 def count(distinct: Distinct, slot: int) -> float:
@@ -25,6 +25,15 @@ def test_the_estimate_is_within_its_error(n: int, allowed: float) -> None:
         errors.append(count(distinct, 1) - n)
     assert np.abs(errors).mean() <= allowed * max(n, 1)
     assert np.quantile(np.abs(errors), 0.95) <= 2.5 * allowed * max(n, 1)
+
+
+def test_whoever_does_not_know_the_seed_cannot_choose_things_that_count_as_one() -> None:
+    known = np.arange(200_000, dtype=np.uint64)
+    as_one = known[cells(known, 1) == 0][:50]
+    for seed, number in ((1, 1), (2, 50)):
+        distinct = Distinct(seed, 60.0, 1.0, 4, 0.0)
+        distinct.see(np.ones(50, np.int64), as_one)
+        assert count(distinct, 1) == pytest.approx(number, rel=0.1)
 
 
 def test_sliding_counts_follow_brute_force_past_the_stamps_coming_round() -> None:

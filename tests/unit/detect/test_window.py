@@ -124,12 +124,12 @@ def test_windows_in_a_row() -> None:
 def test_hysteresis_and_repeats() -> None:
     found = detection(policy(VOLUME), repeat=3.0)
     told = []
-    for second, size in enumerate([1000, 0, 0, 0, 0, 0, 600, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1000]):
+    for second, size in enumerate([1000, 0, 0, 0, 0, 0, 600, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1000]):
         found.add(sent(0, size))
         told.append(len(found.close(START + second + 1)))
     # Crossed at once, told again every 3 s while 600 bytes are still over `clear`, over when they
-    # have left the window (second 17), and told at once when crossed anew.
-    assert told == [1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1]
+    # have left the window (second 17), and told at once when crossed anew, 2 s after it was last told.
+    assert told == [1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 1]
     assert found.counters()["crossed"] == 1
 
 
@@ -181,6 +181,18 @@ def test_volumes_agree_with_brute_force_within_their_bounds(rate: int) -> None:
             cases += subjects
     assert over / cases < 0.05
     assert outside / cases < 0.12
+
+
+def test_a_record_of_many_packets_is_surer_than_one_of_a_single_packet() -> None:
+    widths = []
+    for packets in (1, 100):
+        found = detection(policy(condition("egress-bytes", 1e15, 20)))
+        found.add(rows(10, sender=0, rate=100, packets=100 * packets, bytes=1e6))
+        found.close(START + 1)
+        measure = _lane(found).measure(np.array([0]), 1.96)
+        assert measure.lower[0] < measure.estimate[0] == 1e7 < measure.upper[0]
+        widths.append(float(measure.upper[0] - measure.lower[0]))
+    assert widths[0] > 5 * widths[1]
 
 
 def _lane(found: Detection) -> Lane:

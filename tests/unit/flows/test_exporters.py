@@ -83,6 +83,16 @@ def test_the_silent_are_forgotten_and_the_others_stay_where_they_are() -> None:
     assert table.datagrams[0] == 1
 
 
+def test_who_is_given_a_forgotten_row_begins_a_count_of_its_own() -> None:
+    table = Exporters(ExporterSettings(total=1, idle=100.0))
+    (row,) = seen(table, (A, 0), now=1000.0)
+    assert told(table, row, 1, 2, 5) == (2, 0, 0)
+    for now in (1050.0, 1100.0, 1150.0):
+        seen(table, now=now)
+    assert seen(table, (B, 0), now=1150.0).tolist() == [row]
+    assert told(table, row, 5000, 5001) == (0, 0, 0)
+
+
 def test_a_jumping_clock_forgets_nobody() -> None:
     table = Exporters(ExporterSettings(idle=3600.0))
     seen(table, (A, 0), (B, 0), now=1000.0)
@@ -124,6 +134,12 @@ def test_far_behind_is_a_restart_and_loses_nothing() -> None:
     seen(table, (A, 0))
     assert told(table, 0, 100_000, 1, 2, 4) == (1, 0, 1)
     assert told(table, 0, 5) == (1, 0, 1)
+
+
+def test_a_far_jump_forward_is_a_loss_unless_it_lands_at_the_beginning() -> None:
+    table = Exporters()
+    (row,) = seen(table, (A, 0))
+    assert told(table, row, 1, 1 << 25) == ((1 << 25) - 2, 0, 0)
 
 
 def test_a_counter_that_began_anew_beyond_half_the_circle_is_a_restart() -> None:

@@ -142,6 +142,16 @@ class TestSequence:
         ear.hear(ipfix(a_set(256, flow()), sequence=22))
         assert ear.exporters.lost[0] == 1
 
+    def test_what_a_cut_message_had_beyond_its_end_is_no_loss(self, ear: Ear) -> None:
+        ear.hear(ipfix(DEFINE, sequence=0))
+        two = ipfix(a_set(256, flow()), a_set(256, flow()), sequence=0)
+        ear.hear(two[: -len(flow())])
+        assert ear.count("records") == 1
+        ear.hear(ipfix(a_set(256, flow()), sequence=2))
+        assert ear.exporters.lost[0] == 0
+        ear.hear(ipfix(a_set(256, flow()), sequence=4))
+        assert ear.exporters.lost[0] == 1
+
     def test_the_capture_has_no_loss_though_domain_0_moves_its_counter(self, ear: Ear) -> None:
         for message in CAPTURE:
             ear.hear(message)

@@ -188,6 +188,8 @@ class TestExact:
     def test_source_port_and_mac_of_an_attempt_may_lie(self, world: World, exact: int) -> None:
         row = {"src_port": 25, "dst_port": 25, "src_mac": mac(2), "src": "10.0.0.2"}
         assert ends(world.resolve({"exporter": exact, "point": 1, "in_if": 11, **row})) == [(A, -1)]
+        to_itself = {"exporter": exact, "point": 1, "in_if": 11, "dst_port": 25, "dst_mac": mac(1)}
+        assert ends(world.resolve(to_itself)) == [(A, -1)]
 
     def test_an_unknown_point_is_nobody(self, world: World, exact: int) -> None:
         assert ends(world.resolve({"exporter": exact, "point": 99, "in_if": 11})) == [(-1, -1)]

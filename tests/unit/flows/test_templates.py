@@ -190,6 +190,13 @@ class TestLifeOfATemplate:
         ear.exporters.generation[0] = 99
         assert len(ear.hear(ipfix(data(flow())))) == 0
 
+    def test_another_exporter_in_the_same_row_is_not_given_what_waited_for_the_former(self, ear: Ear) -> None:
+        ear.hear(ipfix(data(flow())))
+        assert ear.decoder._records.held.octets > 0
+        ear.exporters.generation[0] = 99
+        assert len(ear.hear(ipfix(DEFINE))) == 0
+        assert ear.decoder._records.held.octets == 0
+
 
 class TestDataBeforeItsTemplate:
     def test_decoded_when_the_template_comes(self, ear: Ear) -> None:
