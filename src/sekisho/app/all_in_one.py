@@ -68,16 +68,32 @@ def prepare(state: Path, url: str, clock: Clock) -> dict[str, Path]:
     Also writes ``client.toml`` for the command line (SEKISHO_CLIENT). All are readable by the owner alone.
     """
     ledger = open_ledger(state)
-    folder = state / "tokens"
-    close_to_others(folder)
     try:
-        files = {name: folder / name for name in TOKENS}
-        for name, role in TOKENS.items():
-            if not _works(ledger, files[name], clock.now()):
-                _, secret = ledger.create_token(name, role, "up", clock.now())
-                _write_secret(files[name], secret)
+        return _write_tokens(ledger, state, TOKENS, url, clock.now())
     finally:
         ledger.close()
+
+
+def first_token(ledger: Ledger, state: Path, url: str, now: float) -> Path | None:
+    """Write an administrator's token where the ledger knows of no token at all: else nobody could make one.
+
+    Gives its file, or None where there are tokens. ``client.toml`` is written beside it.
+    """
+    if ledger.tokens():
+        return None
+    return _write_tokens(ledger, state, {"admin": Role.ADMIN}, url, now)["admin"]
+
+
+def _write_tokens(
+    ledger: Ledger, state: Path, tokens: Mapping[str, Role], url: str, now: float
+) -> dict[str, Path]:
+    folder = state / "tokens"
+    close_to_others(folder)
+    files = {name: folder / name for name in tokens}
+    for name, role in tokens.items():
+        if not _works(ledger, files[name], now):
+            _, secret = ledger.create_token(name, role, "up", now)
+            _write_secret(files[name], secret)
     _write_secret(
         state / "client.toml",
         f"url = {json.dumps(url)}\ntoken_file = {json.dumps(str(files['admin'].resolve()))}\n",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sekisho.api import create_app, serve
 from sekisho.app import rules
-from sekisho.app.all_in_one import open_ledger
+from sekisho.app.all_in_one import first_token, open_ledger
 from sekisho.app.clock import Clock, Mark
 from sekisho.app.keeper import Keeper
 from sekisho.app.process import Troubles, spawn
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
+    from sekisho.api.settings import ApiSettings
     from sekisho.app.settings import KeeperSettings
     from sekisho.ledger.ledger import Ledger
 
@@ -33,8 +34,12 @@ TICK = 0.25
 
 def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None:
     """Serve until a signal ends it."""
-    ledger = open_ledger(Path(settings.state))
+    state = Path(settings.state)
+    ledger = open_ledger(state)
     clock = resumed(ledger, Clock())
+    token = first_token(ledger, state, address(settings.api), clock.now())
+    if token is not None:
+        log.warning("there was no token yet: the administrator's is in %s", token)
     keeper = Keeper(settings, ledger, clock, rules.folder(settings.policies))
     stop = threading.Event()
     troubles = Troubles(log)
@@ -51,6 +56,13 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
         stop.set()
         ticking.join(5.0)
         ledger.close()
+
+
+def address(settings: ApiSettings) -> str:
+    """Say how this machine's own command line reaches the keeper."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not bound
+    host = everywhere.get(settings.host, f"[{settings.host}]" if ":" in settings.host else settings.host)
+    return f"{'https' if settings.certificate else 'http'}://{host}:{settings.port}"
 
 
 def resumed(ledger: Ledger, clock: Clock) -> Clock:

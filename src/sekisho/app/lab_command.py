@@ -79,11 +79,11 @@ def _say(result: Result, console: Console, *, as_json: bool, cut: bool) -> int:
     if as_json:
         print(json.dumps(result.plain()))
         return 0 if not result.problems else 1
-    for problem in result.problems:
-        console.print(f"not as it should be: {problem}", style="red")
-    if cut:
+    if cut:  # what did not happen yet is no problem
         console.print("Stopped; everything the lab started is gone.")
         return 0
+    for problem in result.problems:
+        console.print(f"not as it should be: {problem}", style="red")
     runs = result.seconds_to_rule
     if runs:
         console.print(f"From the connection over the line to the rule in the switch: {max(runs):.2f} s.")

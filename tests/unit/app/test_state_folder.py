@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sekisho.app.all_in_one import open_ledger, prepare
+from sekisho.api.settings import ApiSettings
+from sekisho.app.all_in_one import first_token, open_ledger, prepare
 from sekisho.app.clock import Clock
+from sekisho.app.keeper_process import address
+from sekisho.model.access import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,3 +64,29 @@ def test_an_open_folder_of_earlier_is_closed(tmp_path: Path) -> None:
     open_ledger(state).close()
     assert oct(state.stat().st_mode & 0o777) == "0o700"
     assert modes(state) == {"ledger.db": "0o600"}
+
+
+def test_a_keeper_without_any_token_makes_the_administrator_s(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    try:
+        file = first_token(ledger, tmp_path, "http://127.0.0.1:8790", 1000.0)
+        assert file is not None
+        assert ledger.authenticate(file.read_text(), 1001.0).role is Role.ADMIN
+        assert first_token(ledger, tmp_path, "http://127.0.0.1:8790", 1002.0) is None
+    finally:
+        ledger.close()
+    assert (tmp_path / "client.toml").read_text().startswith('url = "http://127.0.0.1:8790"\n')
+    assert set(modes(tmp_path).values()) == {"0o600", "0o700"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        (ApiSettings(), "http://127.0.0.1:8790"),
+        (ApiSettings(host="::", certificate="c", private_key="k"), "https://[::1]:8790"),
+        (ApiSettings(host="2001:db8::1", port=1), "http://[2001:db8::1]:1"),
+        (ApiSettings(host="keeper.example.net", certificate="c"), "https://keeper.example.net:8790"),
+    ],
+)
+def test_the_administrator_is_told_how_to_reach_the_keeper(settings: ApiSettings, url: str) -> None:
+    assert address(settings) == url
