@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -223,8 +224,8 @@ def test_two_vms_of_one_address_in_different_networks_are_told_apart(cloud: Clou
     for name, vlan in (("one", 101), ("two", 102)):
         cloud.vm(f"vm-{name}", 21, vlan=vlan)
         cloud.vm(f"peer-{name}", vlan, vlan=vlan, address=99)
-    assert cloud.reaches("peer-one", "10.0.0.21")
-    assert cloud.reaches("peer-two", "10.0.0.21")
+    for peer in ("peer-one", "peer-two"):
+        cloud.lab.wait(partial(cloud.reaches, peer, "10.0.0.21"), "a way between them")
     drop = Drop(Protocol.TCP, Direction.INGRESS)
     made = cloud.client.impose("port-vm-one", (drop,), "a test", 60)
     cloud.lab.wait(lambda: cloud.client.restriction(made.id).in_force > 0, "it to be in force")
