@@ -262,12 +262,12 @@ class Ledger:
     def active(self, subjects: Collection[str] | None = None) -> tuple[Restriction, ...]:
         """List active entries of some subjects, or of all; those past their end too until `expire`."""
         with self.store.reading() as connection:
-            return questions.active(connection, subjects)
+            return questions.of(connection, subjects, State.ACTIVE)
 
-    def standing(self) -> tuple[Restriction, ...]:
-        """List every entry that is active or proposed."""
+    def standing(self, subjects: Collection[str] | None = None) -> tuple[Restriction, ...]:
+        """List entries of some subjects, or of all, that are active or proposed."""
         with self.store.reading() as connection:
-            return questions.standing(connection)
+            return questions.of(connection, subjects, State.ACTIVE, State.PROPOSED)
 
     def released_since(self, since: float) -> tuple[Restriction, ...]:
         """List what was lifted or rejected since."""

@@ -39,19 +39,14 @@ def page(
     return Page(items, str(restriction_number(items[-1].id)) if len(rows) > length else "")
 
 
-def active(connection: Connection, subjects: Collection[str] | None) -> tuple[Restriction, ...]:
-    """Read the active entries of some subjects, or of all."""
+def of(connection: Connection, subjects: Collection[str] | None, *states: State) -> tuple[Restriction, ...]:
+    """Read the entries of some subjects, or of all, in some states."""
     if subjects is None:
-        return having(connection, _in(State.ACTIVE))
+        return having(connection, _in(*states))
     if len(subjects) <= diary.LIMIT:
-        return having(connection, _in(State.ACTIVE), table.c.subject.in_(list(subjects)))
+        return having(connection, _in(*states), table.c.subject.in_(list(subjects)))
     wanted = set(subjects)  # databases bound how many names one statement may have
-    return tuple(e for e in having(connection, _in(State.ACTIVE)) if e.subject in wanted)
-
-
-def standing(connection: Connection) -> tuple[Restriction, ...]:
-    """Read every entry that is active or proposed."""
-    return having(connection, _in(State.ACTIVE, State.PROPOSED))
+    return tuple(e for e in having(connection, _in(*states)) if e.subject in wanted)
 
 
 def released_since(connection: Connection, since: float) -> tuple[Restriction, ...]:

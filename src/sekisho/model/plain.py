@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
 from sekisho.model.errors import Malformed
 
 T = TypeVar("T")
+Build: TypeAlias = Callable[[Any], Any]
 
 
 def to_plain(value: Any) -> Any:
@@ -33,7 +34,41 @@ def from_plain(kind: type[T], value: Any, path: str = "") -> T:
 
     Raises Malformed, naming the path, when a value is missing, unknown or of the wrong type.
     """
-    return cast("T", _build(kind, value, path or kind.__name__))
+    try:
+        return cast("T", _builder(cast("Any", kind))(value))
+    except _Misfit as misfit:
+        raise Malformed(f"{path or kind.__name__}{misfit.path}: {misfit.says}.") from misfit.__cause__
+
+
+class _Misfit(Exception):
+    """A value that does not fit; whoever holds it puts its own step before the path on the way out.
+
+    It becomes a Malformed where the way ends.
+    """
+
+    def __init__(self, says: str, path: str = "") -> None:
+        super().__init__(says)
+        self.says = says
+        self.path = path
+
+
+@cache
+def _builder(kind: Any) -> Build:
+    """Say how a value of this kind is built: found out once, for ledgers hold it ten thousand times."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return _one_of(arguments)
+    if origin in (Union, types.UnionType):
+        return _union(arguments)
+    if origin is tuple:
+        return _row(_builder(arguments[0]))
+    if origin is Mapping or origin is dict:
+        return _mapping(_builder(arguments[1]))
+    if dataclasses.is_dataclass(kind):
+        return _dataclass(cast("type", kind))
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _enum(kind)
+    return _scalar(kind)
 
 
 @cache
@@ -41,72 +76,116 @@ def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
-def _build(kind: Any, value: Any, path: str) -> Any:
-    origin = get_origin(kind)
-    if origin is Literal:
-        return _one_of(get_args(kind), value, path)
-    if origin in (Union, types.UnionType):
-        return _union(get_args(kind), value, path)
-    if origin is tuple:
+@cache
+def _fields(kind: type) -> dict[str, Build]:
+    return {name: _builder(hint) for name, hint in _hints(kind).items()}
+
+
+def _dataclass(kind: type) -> Build:
+    def build(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise _wrong("an object", value)
+        fields = _fields(kind)  # not before: a noun may hold nouns of its own kind
+        if not value.keys() <= fields.keys():
+            unknown = min(map(str, value.keys() - fields.keys()))
+            raise _Misfit(f"unknown name; known are {', '.join(fields)}", f".{unknown}")
+        built = {}
+        for name, given in value.items():
+            try:
+                built[name] = fields[name](given)
+            except _Misfit as misfit:
+                misfit.path = f".{name}{misfit.path}"
+                raise
+        try:
+            return kind(**built)
+        except TypeError as error:
+            raise _Misfit(str(error)) from error
+
+    return build
+
+
+def _row(item: Build) -> Build:
+    def build(value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
-            raise _wrong(path, "a list", value)
-        return tuple(_build(get_args(kind)[0], v, f"{path}[{i}]") for i, v in enumerate(value))
-    if origin is Mapping or origin is dict:
-        return _mapping(get_args(kind)[1], value, path)
-    if dataclasses.is_dataclass(kind):
-        return _dataclass(cast("type", kind), value, path)
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind(_one_of(tuple(m.value for m in kind), value, path))
-    return _scalar(kind, value, path)
+            raise _wrong("a list", value)
+        built = []
+        for i, given in enumerate(value):
+            try:
+                built.append(item(given))
+            except _Misfit as misfit:
+                misfit.path = f"[{i}]{misfit.path}"
+                raise
+        return tuple(built)
+
+    return build
 
 
-def _dataclass(kind: type, value: Any, path: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise _wrong(path, "an object", value)
-    hints = _hints(kind)
-    unknown = sorted(set(value) - set(hints))
-    if unknown:
-        raise Malformed(f"{path}.{unknown[0]}: unknown name; known are {', '.join(hints)}.")
-    try:
-        return kind(**{k: _build(hints[k], v, f"{path}.{k}") for k, v in value.items()})
-    except TypeError as error:
-        raise Malformed(f"{path}: {error}.") from error
+def _mapping(item: Build) -> Build:
+    def build(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise _wrong("an object", value)
+        built = {}
+        for name, given in value.items():
+            try:
+                built[str(name)] = item(given)
+            except _Misfit as misfit:
+                misfit.path = f".{name}{misfit.path}"
+                raise
+        return built
+
+    return build
 
 
-def _mapping(kind: Any, value: Any, path: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise _wrong(path, "an object", value)
-    return {str(k): _build(kind, v, f"{path}.{k}") for k, v in value.items()}
-
-
-def _union(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
-    if value is None and type(None) in kinds:
-        return None
+def _union(kinds: tuple[Any, ...]) -> Build:
     choices = [k for k in kinds if k is not type(None)]
-    if len(choices) == 1:
-        return _build(choices[0], value, path)
-    tags = {get_args(_hints(k)["kind"])[0]: k for k in choices}
-    tag = value.get("kind") if isinstance(value, Mapping) else None
-    if tag not in tags:
-        raise Malformed(f"{path}.kind: expected one of {', '.join(tags)}, found {tag!r}.")
-    return _build(tags[tag], value, path)
+    build = _builder(choices[0]) if len(choices) == 1 else _tagged(choices)
+    if len(choices) == len(kinds):
+        return build
+    return lambda value: None if value is None else build(value)
 
 
-def _one_of(choices: tuple[Any, ...], value: Any, path: str) -> Any:
-    if value not in choices:
-        raise Malformed(f"{path}: expected one of {', '.join(map(str, choices))}, found {value!r}.")
-    return value
+def _tagged(choices: list[Any]) -> Build:
+    """Tell nouns apart by their `kind`."""
+    tags = {get_args(_hints(k)["kind"])[0]: _builder(k) for k in choices}
+
+    def build(value: Any) -> Any:
+        tag = value.get("kind") if isinstance(value, Mapping) else None
+        if not isinstance(tag, str) or tag not in tags:
+            raise _Misfit(f"expected one of {', '.join(tags)}, found {tag!r}", ".kind")
+        return tags[tag](value)
+
+    return build
 
 
-def _scalar(kind: Any, value: Any, path: str) -> Any:
-    if kind is Any:
+def _enum(kind: type[Enum]) -> Build:
+    one_of = _one_of(tuple(m.value for m in kind))
+    return lambda value: kind(one_of(value))
+
+
+def _one_of(choices: tuple[Any, ...]) -> Build:
+    def build(value: Any) -> Any:
+        if value not in choices:
+            raise _Misfit(f"expected one of {', '.join(map(str, choices))}, found {value!r}")
         return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise _wrong(path, f"a {kind.__name__}", value)
-    return value
+
+    return build
 
 
-def _wrong(path: str, expected: str, value: Any) -> Malformed:
-    return Malformed(f"{path}: expected {expected}, found {type(value).__name__} {value!r:.60}.")
+def _scalar(kind: Any) -> Build:
+    if kind is Any:
+        return lambda value: value
+
+    def build(value: Any) -> Any:
+        if type(value) is kind:
+            return value
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise _wrong(f"a {kind.__name__}", value)
+        return value
+
+    return build
+
+
+def _wrong(expected: str, value: Any) -> _Misfit:
+    return _Misfit(f"expected {expected}, found {type(value).__name__} {value!r:.60}")

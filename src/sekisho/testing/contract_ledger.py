@@ -349,6 +349,9 @@ def the_kill_switch_lifts_what_was_automatic(ledger: Ledger) -> None:
     lifted = ledger.set_enforcement(enabled=False, author="ada", reason="too much", now=NOW + 9)
     assert [e.id for e in lifted] == [auto.id]
     assert {e.id for e in ledger.standing()} == {hand.id, approved.id, waits.id}
+    assert {e.id for e in ledger.standing(["port-c", "port-d", "port-z"])} == {approved.id, waits.id}
+    assert ledger.standing([]) == ()
+    assert {e.id for e in ledger.standing([f"port-{c}" for c in ("d", *range(2000))])} == {waits.id}
     found = ledger.enforcement()
     assert (found.enabled, found.author, found.reason, found.since) == (False, "ada", "too much", NOW + 9)
     raises(Forbidden, lambda: automatic(ledger, "port-e", NOW + 10))
