@@ -33,6 +33,8 @@ log = logging.getLogger("sekisho.agent")
 
 # How long to wait before trying again what the switch could not do just now: doubled, up to the second.
 RETRY = (0.05, 2.0)
+# How long a signal may go unheeded.
+GLANCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +141,17 @@ class Agent:
         self._wake.set()
         try:
             while not self.stop.is_set():
-                self._wake.wait(self.idle())
-                self._wake.clear()
+                self._rest()
                 self.converge()
         finally:
             self.end()
+
+    def _rest(self) -> None:
+        """Wait until something wakes us or is due; a signal sets `stop` only, so look at that as well."""
+        left = self.idle()
+        while left > 0 and not self.stop.is_set() and not self._wake.wait(min(left, GLANCE)):
+            left -= GLANCE
+        self._wake.clear()
 
     def recall(self) -> None:
         """Remember what an earlier run was told."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -162,3 +163,13 @@ def test_it_wakes_for_the_next_end_and_looks_more_often_while_something_is_held(
     host.bind(remaining=100.0, revision=3)
     host.agent.follow()
     assert host.agent.idle() == 5.0
+
+
+def test_a_signal_ends_a_resting_agent_long_before_it_would_look_again(host: Host) -> None:
+    running = threading.Thread(target=host.agent.run, daemon=True)
+    running.start()
+    while not host.switch.carried:  # it has learnt its program, and rests
+        host.agent.stop.wait(0.01)
+    host.agent.stop.set()
+    running.join(5.0)
+    assert not running.is_alive()
