@@ -123,6 +123,8 @@ class Collector:
         due = self._clock.now() + 1.0
         try:
             while not self.stop.is_set():
+                if self._news:
+                    self._replace()
                 if self.receiver.wait(max(0.0, min(0.2, due - self._clock.now()))):
                     self._hear(due)
                 now = self._clock.now()
@@ -149,7 +151,6 @@ class Collector:
 
     def _judge(self, now: float) -> None:
         began = time.perf_counter()
-        self._replace()
         self._outbox.put(self._detection.close(now))
         self._report = CollectorReport(
             self._settings.name,

@@ -283,8 +283,8 @@ class Keeper:
         revision, carried, now = self._fleet.revision(host), self._fleet.carries(host), self._clock.now()
         bindings = tuple(
             Binding(r.id, r.subject, r.actions, r.until - now)
-            for r in self._ledger.active()
-            if r.actions and r.until > now and (r.subject in carried or r.host == host)
+            for r in self._ledger.binding(host, carried)
+            if r.actions and r.until > now
         )
         return HostProgram(
             host, revision, bindings, self._rules.policies.baselines, self.exact_ports, self._fleet.templates

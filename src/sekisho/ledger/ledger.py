@@ -264,6 +264,11 @@ class Ledger:
         with self.store.reading() as connection:
             return questions.of(connection, subjects, State.ACTIVE)
 
+    def binding(self, host: str, subjects: Collection[str]) -> tuple[Restriction, ...]:
+        """List active entries a host must know of: of the subjects on it, and of those bound while there."""
+        with self.store.reading() as connection:
+            return questions.binding(connection, host, subjects)
+
     def standing(self, subjects: Collection[str] | None = None) -> tuple[Restriction, ...]:
         """List entries of some subjects, or of all, that are active or proposed."""
         with self.store.reading() as connection:

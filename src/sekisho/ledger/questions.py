@@ -49,6 +49,13 @@ def of(connection: Connection, subjects: Collection[str] | None, *states: State)
     return tuple(e for e in having(connection, _in(*states)) if e.subject in wanted)
 
 
+def binding(connection: Connection, host: str, subjects: Collection[str]) -> tuple[Restriction, ...]:
+    """Read the active entries of some subjects and of whoever was on the host when it was bound."""
+    there = having(connection, _in(State.ACTIVE), table.c.host == host)
+    known = {e.id for e in there}
+    return (*there, *(e for e in of(connection, subjects, State.ACTIVE) if e.id not in known))
+
+
 def released_since(connection: Connection, since: float) -> tuple[Restriction, ...]:
     """Read what was lifted or rejected since."""
     return having(connection, _in(State.LIFTED, State.REJECTED), table.c.ended >= since)
