@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
+from sekisho import plugins
 from sekisho.detect.detectors.catalogue import CATALOGUE, LARGEST
 from sekisho.model import policy_file
 from sekisho.model.errors import Malformed
-from sekisho.model.policy import Baseline, Policy, PolicySet
+from sekisho.model.policy import Baseline, Policy, PolicySet, Unit
 from sekisho.model.report import PolicyView
 
 log = logging.getLogger("sekisho.keeper")
@@ -48,6 +50,22 @@ class Rules:
         return PolicyView(self.policies, self._problems)
 
 
+@cache
+def known_detectors() -> Mapping[str, Unit]:
+    """Name the shipped detectors and those that other distributions registered, with their units.
+
+    One that cannot be loaded here (it may want NumPy, which a keeper does without) is left out, loudly.
+    """
+    found = dict(CATALOGUE)
+    for name in plugins.names("detectors"):
+        if name not in found:
+            try:
+                found[name] = plugins.load("detectors", name).unit
+            except (ImportError, AttributeError) as error:
+                log.warning("the detector %s cannot be loaded, so no policy may use it: %s", name, error)
+    return found
+
+
 def folder(path: str) -> Source:
     """Read every ``*.toml`` of a folder, all or none; an empty path is no policies."""
 
@@ -58,7 +76,7 @@ def folder(path: str) -> Source:
             texts = {str(p): p.read_text() for p in sorted(Path(path).glob("*.toml"))}
         except (OSError, UnicodeDecodeError) as error:
             raise Malformed(f"{path}: cannot be read: {error}.") from error
-        return policy_file.load(texts, CATALOGUE, LARGEST)
+        return policy_file.load(texts, known_detectors(), LARGEST)
 
     return read
 
@@ -66,7 +84,7 @@ def folder(path: str) -> Source:
 def check(text: str) -> tuple[str, ...]:
     """List every problem of one file's text."""
     try:
-        policy_file.parse(text, CATALOGUE, "policy", LARGEST)
+        policy_file.parse(text, known_detectors(), "policy", LARGEST)
     except Malformed as error:
         return error.problems or (error.asker,)
     return ()
