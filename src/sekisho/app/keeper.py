@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import sekisho
@@ -14,7 +14,9 @@ from sekisho.app import rules
 from sekisho.app.fleet import Fleet
 from sekisho.app.rules import Rules, Source
 from sekisho.app.verdicts import Verdicts
-from sekisho.model.errors import Unavailable
+from sekisho.detect import guard
+from sekisho.model.errors import Forbidden, Malformed, Unavailable
+from sekisho.model.policy import Scope
 from sekisho.model.report import (
     CollectorReport,
     Enforcement,
@@ -35,14 +37,15 @@ if TYPE_CHECKING:
     from sekisho.ledger.ledger import Ledger
     from sekisho.model.access import Principal, Role, Token
     from sekisho.model.inventory import HostReport, Inventory, Subject
-    from sekisho.model.policy import Action, Exemption, Scope
+    from sekisho.model.policy import Action, Baseline, Exemption
 
 log = logging.getLogger("sekisho.keeper")
 
 # A host or collector not heard of for so long is named in `status`.
 SILENT = 60.0
-# Turned-away requests of one kind are journaled once in so many seconds, and counted in between.
+# Turned-away requests of one kind are journaled once in so many seconds, those beyond so many kinds together.
 DENIED_EVERY = 60.0
+DENIED_KINDS = 100
 _ESCAPES = {ord("\\"): r"\\", ord('"'): r"\"", ord("\n"): r"\n"}
 
 
@@ -57,7 +60,8 @@ class Keeper:
         self._fleet = Fleet(clock.now(), self._notify)
         self._rules = Rules(source, clock.now())
         self._verdicts = Verdicts(settings, ledger, self._fleet)
-        self._denied: dict[tuple[str, str], tuple[float, int]] = {}
+        self._denied: dict[tuple[str, str], int] = {}
+        self._denied_since = 0.0
         self._denied_lock = threading.Lock()
         self.totals: dict[str, float] = {}
         self.troubles: Troubles | None = None
@@ -76,6 +80,7 @@ class Keeper:
         expired = self._ledger.expire(self._clock.now())
         if expired:
             self._fleet.touch({r.subject for r in expired}, {r.host for r in expired})
+        self._ledger.reject_before(self._clock.now() - self._settings.proposal_life, self._clock.now())
         for gone in self._fleet.forget_hosts(self._clock.now() - self._settings.forget_host):
             log.warning("host %s has not reported for %.0f s: forgotten", gone, self._settings.forget_host)
 
@@ -88,14 +93,14 @@ class Keeper:
         now, key = self._clock.now(), (name, why)
         self._count("denied")
         with self._denied_lock:
-            since, times = self._denied.get(key, (0.0, 0))
-            self._denied[key] = (since, times + 1)
-            if now - since < DENIED_EVERY or len(self._denied) > 1000:
-                return
-            self._denied[key] = (now, 0)
-        self._ledger.write_journal(
-            now, name, "deny", reason=why, detail=json.dumps({"request": what, "before": times})
-        )
+            if not 0 <= now - self._denied_since < DENIED_EVERY:
+                self._denied_since, self._denied = now, {}
+            times = self._denied.get(key)
+            if times is None and len(self._denied) >= DENIED_KINDS:
+                key, times = ("others", why), self._denied.get(("others", why))
+            self._denied[key] = (times or 0) + 1
+        if times is None:
+            self._ledger.write_journal(now, key[0], "deny", reason=why, detail=json.dumps({"request": what}))
 
     def listen(self, callback: Callable[[str], None]) -> None:
         self._listeners.append(callback)
@@ -174,6 +179,9 @@ class Keeper:
         key: str,
     ) -> Restriction:
         found = self._fleet.subject(subject)
+        never = guard.infrastructure(self._settings.guard, found)
+        if never:
+            raise Forbidden(f"{never} The guard lets nobody bind it.")
         return self._changed(
             self._ledger.impose(
                 subject,
@@ -239,6 +247,10 @@ class Keeper:
     def exempt(
         self, who: Principal, scope: Scope, reason: str, duration: float, policies: tuple[str, ...], key: str
     ) -> Exemption:
+        if scope == Scope():
+            raise Malformed(
+                "scope: names nobody, which would exempt everybody; to bind nobody, turn enforcement off."
+            )
         now = self._clock.now()
         until = now + duration if duration else 0.0
         return self._ledger.exempt(scope, reason, who.name, now, until=until, policies=policies, key=key)
@@ -287,7 +299,18 @@ class Keeper:
             if r.actions and r.until > now
         )
         return HostProgram(
-            host, revision, bindings, self._rules.policies.baselines, self.exact_ports, self._fleet.templates
+            host, revision, bindings, self._baselines(carried), self.exact_ports, self._fleet.templates
+        )
+
+    def _baselines(self, carried: frozenset[str]) -> tuple[Baseline, ...]:
+        """Give the baselines for a host, whose infrastructure no scope reaches."""
+        here = filter(None, map(self._fleet.find, sorted(carried)))
+        never = tuple(s.id for s in here if guard.infrastructure(self._settings.guard, s))
+        if not never:
+            return self._rules.policies.baselines
+        return tuple(
+            replace(b, scope=replace(b.scope, exclude_subjects=(*b.scope.exclude_subjects, *never)))
+            for b in self._rules.policies.baselines
         )
 
     @property

@@ -101,6 +101,8 @@ def _check(folder: Path) -> None:
     owner = folder / "owner"
     if processes.alive(owner):
         raise Conflict(f"A lab is running in {folder} already; stop it or choose another --folder.")
+    if folder.exists() and not owner.exists() and any(folder.iterdir()):
+        raise Conflict(f"{folder} is not a lab's: nothing in it is touched. Choose another --folder.")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     processes.remember(owner, os.getpid())

@@ -235,7 +235,6 @@ class Play:
         for bound in self.scenario.bound:
             mine = [r for r in restrictions if r.subject == self._subject(bound.vm)]
             self._judge_bound(result, bound, mine, witness, offset)
-        result.freed = not any("free" in p or "late" in p for p in result.problems)
         return result
 
     def _subject(self, vm: str) -> str:
@@ -272,7 +271,9 @@ class Play:
         in_port = next(p for p, vm in self._ports.items() if vm == bound.vm)
         if not mine:
             result.problems.append(f"{bound.vm} was never bound")
+            result.freed = False  # nobody was seen to be freed
             return
+        self._check_start(result, bound, min(r.created for r in mine) + offset)
         if bound.detector == "smtp-connections":
             self._time_rule(result, bound, witness, in_port)
         if bound.loses:
@@ -280,6 +281,7 @@ class Play:
             tried = [a for f in self._logs(bound.vm) for a in attempts(f) if "probe" in f.name]
             lost = measure.wrong_tries([a for a in tried if a.port in bound.loses], blocked)
             kept = [a for a in tried if a.port in bound.keeps and not a.ok]
+            result.freed = result.freed and not any(not a.ok for a in lost)
             for a in (*lost, *kept):
                 what = "got through" if a.ok else f"was not free ({a.problem})"
                 result.problems.append(
@@ -299,6 +301,13 @@ class Play:
             return
         result.seconds_to_rule.append(laid[0] - crossed)
 
+    def _check_start(self, result: Result, bound: Bound, moment: float) -> None:
+        """See that it was bound soon enough after it began."""
+        began = min(a.start for a in self.scenario.actors if a.vm == bound.vm and a.role != "probe")
+        took = moment - self.began - began
+        if took > bound.within:
+            result.problems.append(f"{bound.vm} was bound after {took:.1f} s, not within {bound.within:g} s")
+
     def _check_limit(self, result: Result, bound: Bound, limited: list[measure.Span]) -> None:
         """See at the far end how much came while the limit stood, its first seconds apart."""
         machine = next(m for m in self.scenario.machines if m.name == bound.vm)
@@ -313,12 +322,14 @@ class Play:
     ) -> None:
         """See that the switch let go when the ledger says it should, no earlier and no later."""
         if r.state is State.ACTIVE:
+            result.freed = False
             result.problems.append(f"{bound.vm} is not free at the end: {r.id}")
             return
         end = r.until + offset
         gone = [e.mono for e in seen if e.what == "DELETED" and e.mono > end - EARLY]
         if not gone or min(gone) > end + LATE:
             when = f"{min(gone) - end:.2f} s late" if gone else "never free by the switch's account"
+            result.freed = False
             result.problems.append(f"{bound.vm}: {r.id} ended {when}")
 
 

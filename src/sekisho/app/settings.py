@@ -46,7 +46,8 @@ class KeeperSettings:
     """The keeper. `state` is the folder of the ledger, `policies` the folder of the policy files.
 
     `lift_grace` is how many seconds an automatic policy leaves a subject alone after a person lifted
-    or rejected its restriction; `forget_host` how long a silent host's subjects stay in the inventory.
+    or rejected its restriction; `forget_host` how long a silent host's subjects stay in the inventory;
+    `proposal_life` how long a proposal waits for a yes.
     """
 
     state: str = "/var/lib/sekisho"
@@ -54,6 +55,7 @@ class KeeperSettings:
     exact_ports: tuple[int, ...] = ()
     lift_grace: float = 3600.0
     forget_host: float = 86400.0
+    proposal_life: float = 86400.0
     guard: GuardSettings = field(default_factory=GuardSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
 

@@ -98,7 +98,11 @@ class Verdicts:
         self, evidence: Sequence[Evidence], policies: PolicySet, verdicts: dict[int, Verdict], now: float
     ) -> dict[int, _Case]:
         known = {p.name: p for p in policies.policies}
-        standing = {(r.subject, r.policy): r for r in self._ledger.standing() if r.until > now or not r.until}
+        standing = {
+            (r.subject, r.policy): r
+            for r in self._ledger.standing({e.subject for e in evidence})
+            if r.until > now or not r.until
+        }
         offences = {
             name: self._ledger.offence_counts(name, now - known[name].memory)
             for name in {e.policy for e in evidence} & known.keys()
@@ -165,7 +169,9 @@ class Verdicts:
             elif stands is None and (case.subject.id, case.policy.name) in released:
                 verdicts[i] = _verdict(case.evidence, Outcome.REFUSED, "A person freed it a while ago.")
             else:
-                binds = bool(guard.step(case.policy, case.offence).actions)
+                # What is only proposed takes nobody's place in the hour.
+                enforced = case.policy.mode is Mode.ENFORCE
+                binds = enforced and bool(guard.step(case.policy, case.offence).actions)
                 candidates[i] = guard.Candidate(case.subject, case.policy.name, binds, stands is not None)
         ruling = guard.judge_all(
             guard.protecting(self._settings.guard, self._collectors()),

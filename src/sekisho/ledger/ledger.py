@@ -185,6 +185,16 @@ class Ledger:
     def _grain(self, duration: float) -> float:
         return min(self.settings.grain * duration, self.settings.grain_max)
 
+    def reject_before(self, created: float, now: float) -> tuple[Restriction, ...]:
+        """Put aside every proposal older than that; costs no write while there is none."""
+        old = (_table.c.state == State.PROPOSED.value) & (_table.c.created < created)
+        with self.store.reading() as connection:
+            if connection.execute(select(_table.c.number).where(old).limit(1)).first() is None:
+                return ()
+        with self.store.writing() as connection:
+            ending = Ending("reject", "keeper", "Nobody said yes in time.", now)
+            return entries.end(connection, entries.having(connection, old), State.REJECTED, ending)
+
     def expire(self, now: float) -> tuple[Restriction, ...]:
         """End every active entry whose time is over; costs no write while there is none."""
         due = (_table.c.state == State.ACTIVE.value) & (_table.c.until <= now)

@@ -1,0 +1,88 @@
+"""What the keeper decides by itself, over a real ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sekisho.app.clock import Clock
+from sekisho.app.keeper import DENIED_KINDS, Keeper
+from sekisho.app.settings import KeeperSettings
+from sekisho.detect.guard import GuardSettings
+from sekisho.ledger.ledger import Ledger
+from sekisho.model.access import Principal, Role
+from sekisho.model.errors import Forbidden, Malformed
+from sekisho.model.inventory import Host, HostReport, Subject
+from sekisho.model.policy import Baseline, Direction, Drop, Protocol, Scope
+from sekisho.model.report import CollectorReport
+from sekisho.model.restriction import State
+
+SMTP = Drop(Protocol.TCP, Direction.EGRESS, 25, 25)
+ALICE = Principal("alice", Role.OPERATOR)
+SETTINGS = KeeperSettings(guard=GuardSettings(subjects=("gateway",)), proposal_life=3600.0)
+
+
+@dataclass
+class Office:
+    """A keeper and its ledger, and time in the test's hands."""
+
+    folder: Path
+    up: float = 1000.0
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.folder / "ledger.db")
+        clock = Clock(lambda: 1e9 + self.up, lambda: self.up, "boot")
+        self.keeper = Keeper(SETTINGS, self.ledger, clock, lambda: ((), (Baseline("closed", (SMTP,)),)))
+        here = (Subject("vm", "h1"), Subject("gateway", "h1"))
+        self.keeper.report_host(ALICE, HostReport(Host("h1"), here))
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    made = Office(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def test_infrastructure_is_bound_by_nobody_not_even_by_hand_or_baseline(office: Office) -> None:
+    with pytest.raises(Forbidden, match="infrastructure"):
+        office.keeper.impose(ALICE, "gateway", (SMTP,), "a slip", 60.0, "")
+    (baseline,) = office.keeper.program("h1").baselines
+    assert baseline.scope.matches(Subject("vm", "h1"))
+    assert not baseline.scope.matches(Subject("gateway", "h1"))
+
+
+def test_a_flood_of_denials_neither_fills_the_journal_nor_goes_unseen(office: Office) -> None:
+    for i in range(10 * DENIED_KINDS):
+        office.keeper.denied(f"2001:db8::{i:x}", "GET /v1/status", "no token")
+    office.up += 61
+    office.keeper.denied("mallory", "GET /v1/status", "no token")
+    told = [e.author for e in office.ledger.journal(limit=1000).items if e.verb == "deny"]
+    assert len(told) == DENIED_KINDS + 2
+    assert told[0] == "mallory"
+    assert "others" in told
+    assert office.keeper.totals["denied"] == 10 * DENIED_KINDS + 1
+
+
+def test_a_proposal_that_nobody_says_yes_to_ends(office: Office) -> None:
+    now = office.keeper.status().now
+    made = office.ledger.propose("vm", (SMTP,), "crossed", "policy:x", 60.0, now, policy="x")
+    office.up += 3590
+    office.keeper.tick()
+    assert office.keeper.restriction(made.id).state is State.PROPOSED
+    office.up += 20
+    office.keeper.tick()
+    assert office.keeper.restriction(made.id).state is State.REJECTED
+
+
+def test_an_exemption_of_nobody_in_particular_is_refused(office: Office) -> None:
+    with pytest.raises(Malformed, match="everybody"):
+        office.keeper.exempt(ALICE, Scope(), "oops", 60.0, (), "")
+
+
+def test_metrics_escape_what_names_may_hold(office: Office) -> None:
+    office.keeper.report_collector(ALICE, CollectorReport('a"b\\c\n', 0.0, counters={"x": 1.0}))
+    assert 'sekisho_collector_count{collector="a\\"b\\\\c\\n",name="x"}' in office.keeper.metrics()
