@@ -56,7 +56,9 @@ class VSwitch:
             Bound(h.binding.restriction, h.binding.subject, h.binding.actions, h.deadline)
             for h in memory.held
         ]
-        return self._driver.carry(subjects, bounds, memory.baselines, memory.exact_ports, now).receipts
+        access = self._database.access(self.bridge)
+        ports = memory.exact_ports
+        return self._driver.carry(subjects, bounds, memory.baselines, ports, now, access).receipts
 
     def export(self, templates: float) -> Telemetry:
         """Point the bridge's export at the collector; send the IPFIX templates again for a new collector."""

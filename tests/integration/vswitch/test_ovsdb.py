@@ -72,6 +72,14 @@ def test_an_uplink_is_no_subject_unless_its_bridge_is_bare(switch: PrivateSwitch
         assert bare.subjects() == ()
 
 
+def test_a_port_in_a_vlan_is_told_whosever_it_is(switch: PrivateSwitch, watch: Watch) -> None:
+    vm = plug(switch, 1, subject=False, vlan=12)
+    watch.until(Happening.PORTS, lambda: bool(watch.database.access("br0")))
+    assert watch.database.access("br0") == {switch.ofport("vm1"): 12}
+    switch.vsctl("clear", "Port", vm.interface, "tag")
+    watch.until(Happening.PORTS, lambda: not watch.database.access("br0"))
+
+
 def test_a_port_created_again_is_told_with_its_new_ofport(switch: PrivateSwitch, watch: Watch) -> None:
     plug(switch, 1)
     before = switch.ofport("vm1")

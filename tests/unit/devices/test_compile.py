@@ -232,6 +232,16 @@ def test_one_mac_in_two_networks_is_two_subjects(vlans: tuple[int, int]) -> None
     assert rig.sends(3, 1, vlan=vlans[1])
 
 
+def test_who_is_no_subject_sends_from_a_network_too() -> None:
+    """A router's port has a VLAN, and is nobody's."""
+    rig = FakeRig()
+    rig.subjects = tuple(subject(n, mac="02:00:00:00:00:01", vlan=v) for n, v in ((1, 10), (2, 20)))
+    bounds = [one(Drop(Protocol.ANY, INGRESS))]
+    rig.agent().carry(rig.subjects, bounds, (), (), NOW, access={4: 10, 5: 20})
+    assert not rig.sends(4, 1)
+    assert rig.sends(5, 1)
+
+
 def test_no_vlan_is_looked_at_while_macs_differ() -> None:
     subjects = [subject(1, vlan=10), subject(2, vlan=20)]
     program = compiled(one(Drop(Protocol.ANY, INGRESS)), subjects=subjects)

@@ -15,7 +15,7 @@ from sekisho.model.errors import Conflict
 from sekisho.model.restriction import Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sekisho.devices.converge import Converged
     from sekisho.devices.vswitch.book import Writes
@@ -59,9 +59,13 @@ class Bridge:
         baselines: Sequence[Baseline],
         exact_ports: Sequence[int],
         now: float,
+        access: Mapping[int, int] | None = None,
     ) -> Carried:
-        """Make the bridge carry these and nothing else of ours; raises Refused or Unavailable."""
-        program = compiler.compile(subjects, bounds, baselines, exact_ports, self.settings, now)
+        """Make the bridge carry these and nothing else of ours; raises Refused or Unavailable.
+
+        `access` is as for `compile`.
+        """
+        program = compiler.compile(subjects, bounds, baselines, exact_ports, self.settings, now, access)
         result, items = self._converge(program, now)
         here = {s.id for s in subjects}
         mine = [b for b in bounds if b.subject in here and b.until > now]

@@ -29,7 +29,7 @@ from sekisho.devices.vswitch.program import (
 from sekisho.model.policy import Action, Direction, Drop, Police, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sekisho.model.inventory import Subject
     from sekisho.model.policy import Baseline
@@ -70,12 +70,14 @@ def compile(  # noqa: A001 - it is what this room calls it; nobody needs the bui
     exact_ports: Iterable[int],
     settings: CompileSettings,
     now: float,
+    access: Mapping[int, int] | None = None,
 ) -> Program:
     """Compile what one bridge must carry.
 
     `subjects` are those of this bridge; bounds of others are left alone, as are those that have
-    ended by `now`. `until` of bounds and `now` are of one clock. Never raises for what operators
-    wrote: what cannot be carried is told in the program's `problems`.
+    ended by `now`. `until` of bounds and `now` are of one clock. `access` is the VLAN of each OpenFlow
+    port in one, beside the subjects' own: a router's port too sends to who shares a MAC with another.
+    Never raises for what operators wrote: what cannot be carried is told in the program's `problems`.
     """
     by_id = {s.id: s for s in subjects}
     live = [b for b in bounds if b.subject in by_id and b.until > now]
@@ -88,7 +90,8 @@ def compile(  # noqa: A001 - it is what this room calls it; nobody needs the bui
     walk.observe(subjects, sorted(set(exact_ports)))
     walk.drop(claims)
     walk.limit(claims)
-    return walk.program(subjects)
+    own = {s.ofport: s.vlan for s in subjects if s.vlan and s.ofport > 0}
+    return walk.program({**(access or {}), **own})
 
 
 class _Walk:
@@ -205,20 +208,19 @@ class _Walk:
         owners = found[3] | ({owner} - {""})
         self._rules[priority, match] = stage, found[1], max(found[2], until), owners
 
-    def _place(self, subjects: Sequence[Subject]) -> None:
+    def _place(self, access: Mapping[int, int]) -> None:
         """Write each access port's VLAN into the register, where any rule asks for it."""
         if not any(t.name == MARK and t.mask & pipeline.PLACED for _, m in self._rules for t in m):
             return
-        for subject in subjects:
-            if subject.vlan and subject.ofport > 0:
-                mark = Mark((subject.vlan | 0x1000) << 16, pipeline.PLACED)
-                match = frozenset({term("in_port", subject.ofport), pipeline.unset(pipeline.PLACED)})
-                stage = pipeline.PLACE
-                self._put(stage, stage.priority, match, (mark, Again()), math.inf, "")
+        stage = pipeline.PLACE
+        for ofport, vlan in access.items():
+            mark = Mark((vlan | 0x1000) << 16, pipeline.PLACED)
+            match = frozenset({term("in_port", ofport), pipeline.unset(pipeline.PLACED)})
+            self._put(stage, stage.priority, match, (mark, Again()), math.inf, "")
 
-    def program(self, subjects: Sequence[Subject]) -> Program:
-        """Put the walk in order and hold it against the contract."""
-        self._place(subjects)
+    def program(self, access: Mapping[int, int]) -> Program:
+        """Put the walk in order and hold it against the contract; `access` is the VLAN by OpenFlow port."""
+        self._place(access)
         order = sorted(self._rules.items(), key=lambda item: (-item[0][0], sorted(item[0][1])))
         rules = tuple(
             Rule(

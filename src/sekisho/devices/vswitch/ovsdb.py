@@ -23,12 +23,12 @@ from ovs.db.idl import Idl, SchemaHelper, Transaction
 from ovs.poller import Poller
 
 from sekisho.devices.vswitch.lines import Lines
-from sekisho.devices.vswitch.ports import keep_ifindexes, read_bridges, read_subjects
+from sekisho.devices.vswitch.ports import keep_ifindexes, read_access, read_bridges, read_subjects
 from sekisho.devices.vswitch.schema import SCHEMA
 from sekisho.model.errors import Refused, SekishoError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sekisho.model.inventory import Subject
 
@@ -42,7 +42,7 @@ class Happening(StrEnum):
     """What a listener is told: where to look again, never what to do."""
 
     CONNECTED = "connected"  # the database answers, for the first time or again
-    PORTS = "ports"  # a subject came, went or changed
+    PORTS = "ports"  # a subject, or a port in a VLAN, came, went or changed
     TABLES = "tables"  # flows and meters may be gone: read the switch again
     TELEMETRY = "telemetry"  # what a bridge exports, or where to, was changed
 
@@ -70,6 +70,7 @@ class Database:
         self._listeners: list[Callable[[Happening], None]] = []
         self._writes: deque[_Write] = deque()
         self._subjects: tuple[Subject, ...] = ()
+        self._access: dict[str, dict[int, int]] = {}
         self._tables: Any = None
         self._telemetry: Any = None
         self._configuration = 0
@@ -91,6 +92,10 @@ class Database:
         if not self._seen.wait(timeout):
             raise self._away()
         return self._subjects
+
+    def access(self, bridge: str) -> Mapping[int, int]:
+        """Give the VLAN of each OpenFlow port of a bridge that is in one; as old as `subjects`."""
+        return self._access.get(bridge, {})
 
     def listen(self, callback: Callable[[Happening], None]) -> None:
         """Call back from the database's thread at every happening; the callback must not block or write."""
@@ -204,13 +209,14 @@ class Database:
         """Tell what differs from what was last told; the first reading is told as a whole."""
         subjects = keep_ifindexes(read_subjects(self._idl.tables, self._host, self._bare), self._subjects)
         tables, telemetry = _table_keys(self._idl.tables), _telemetry_keys(self._idl.tables)
-        before = (self._subjects, self._tables, self._telemetry)
-        self._subjects, self._tables, self._telemetry = subjects, tables, telemetry
+        access = read_access(self._idl.tables)
+        before = ((self._subjects, self._access), self._tables, self._telemetry)
+        self._subjects, self._access, self._tables, self._telemetry = subjects, access, tables, telemetry
         self._lines.watch(read_bridges(self._idl.tables))
         if not self._seen.is_set():
             return
         kinds = (Happening.PORTS, Happening.TABLES, Happening.TELEMETRY)
-        for kind, was, now in zip(kinds, before, (subjects, tables, telemetry), strict=True):
+        for kind, was, now in zip(kinds, before, ((subjects, access), tables, telemetry), strict=True):
             if was != now:
                 self._tell(kind)
 

@@ -54,6 +54,15 @@ def read_subjects(tables: Any, host: str, bare: frozenset[str]) -> tuple[Subject
     return tuple(found[id_] for id_ in sorted(found))
 
 
+def read_access(tables: Any) -> dict[str, dict[int, int]]:
+    """Find by bridge the VLAN of each OpenFlow port that has one, whether or not it is a subject's."""
+    found: dict[str, dict[int, int]] = {}
+    for bridge, port, interface in _interfaces(tables):
+        if (vlan := _number(port.tag)) and (ofport := _number(interface.ofport)):
+            found.setdefault(bridge.name, {})[ofport] = vlan
+    return found
+
+
 def keep_ifindexes(subjects: tuple[Subject, ...], before: tuple[Subject, ...]) -> tuple[Subject, ...]:
     """Fill an ifindex that the database has forgotten for a port that is still the same.
 
