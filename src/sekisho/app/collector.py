@@ -166,9 +166,9 @@ class Collector:
 
     def _replace(self) -> None:
         """Take over what the threads have fetched, between two bursts."""
-        news, self._news = self._news, {}
-        for new in news.values():
-            match new:
+        for kind in tuple(self._news):
+            # taken one by one: what a thread puts in meanwhile stays for the next time
+            match new := self._news.pop(kind):
                 case PolicySet():
                     self._detection.replace_policies(new)
                 case Inventory():
