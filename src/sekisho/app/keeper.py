@@ -91,7 +91,7 @@ class Keeper:
 
     def denied(self, name: str, what: str, why: str) -> None:
         now, key = self._clock.now(), (name, why)
-        self._count("denied")
+        self._count("denied_total")
         with self._denied_lock:
             if not 0 <= now - self._denied_since < DENIED_EVERY:
                 self._denied_since, self._denied = now, {}
