@@ -64,7 +64,7 @@ def test_a_flood_of_denials_neither_fills_the_journal_nor_goes_unseen(office: Of
     assert len(told) == DENIED_KINDS + 2
     assert told[0] == "mallory"
     assert "others" in told
-    assert office.keeper.totals["denied"] == 10 * DENIED_KINDS + 1
+    assert office.keeper.totals["denied_total"] == 10 * DENIED_KINDS + 1
 
 
 def test_a_proposal_that_nobody_says_yes_to_ends(office: Office) -> None:
