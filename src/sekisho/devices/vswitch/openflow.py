@@ -137,8 +137,9 @@ class BridgeDriver:
     def desired(self, program: Program) -> dict[str, Desired]:
         """Put a program into the switch's words; meters get their numbers here."""
         self.book.load()
-        seen = self._meters()
-        self.book.assign(program.meters, seen.keys() - self._ours(seen))
+        if program.meters or self.book.entries:
+            seen = self._meters()
+            self.book.assign(program.meters, seen.keys() - self._ours(seen))
         numbers = self.book.numbers
         items: dict[str, Desired] = {
             _meter_place(numbers[m.key]): Metered(m, numbers[m.key]) for m in program.meters
@@ -170,7 +171,8 @@ class BridgeDriver:
 
     def read(self) -> dict[str, Actual]:
         """Tell what of ours stands on the bridge now."""
-        seen = self._meters()
+        # Each command is a process, and until they are through a new port is not bound.
+        seen = self._meters() if self.book.entries else {}
         ours = self._ours(seen)
         # One of another kind under a number of ours was changed by somebody: it differs from any we want.
         meters = {_meter_place(n): m or MeterSeen(n, -1, -1) for n, m in seen.items() if n in ours}
