@@ -201,11 +201,11 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         Scenario(
             "spam",
             "One spammer and one honest mail server: the shortest way from a connection to a rule.",
-            40.0,
+            30.0,
             _CAST[:2],
             (
-                Actor("mail", "mail", 0, 38, ("--to", "198.51.100.1"), "a mail every 3 s"),
-                *_spammer(3, 15, 38),
+                Actor("mail", "mail", 0, 28, ("--to", "198.51.100.1"), "a mail every 3 s"),
+                *_spammer(2, 8, 28),
             ),
             (_SPAM_BOUND,),
         ),
