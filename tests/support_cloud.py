@@ -89,17 +89,25 @@ class Cloud:
 
     def connect(self) -> None:
         """Plug in the internet: 198.51.100.0/24 and 203.0.113.0/24 behind 10.0.0.254."""
-        self.switch.plug_vm(INTERNET, self.bridge, mac="02:00:00:00:ff:fe", addresses=("10.0.0.254/24",))
-        log = self.lab.folder / "internet.jsonl"
-        self.traffic(
-            INTERNET, "internet", "--network", "198.51.100.0/24", "--network", "203.0.113.0/24", log=log
+        self.uplink(INTERNET)
+
+    def uplink(self, name: str, vlan: int = 0) -> None:
+        """Plug the internet into one network."""
+        self.switch.plug_vm(
+            name, self.bridge, mac=f"02:00:00:00:ff:{vlan & 255:02x}", addresses=("10.0.0.254/24",), vlan=vlan
         )
+        log = self.lab.folder / f"{name}.jsonl"
+        log.unlink(missing_ok=True)
+        self.traffic(name, "internet", "--network", "198.51.100.0/24", "--network", "203.0.113.0/24", log=log)
         self.lab.wait(lambda: log.exists() and "ready" in log.read_text(), "the internet")
 
     def vm(
         self, name: str, number: int, *, bridge: str = "", identity: str = "", vlan: int = 0, address: int = 0
     ) -> str:
-        """Plug in a VM and wait until it is in the inventory; gives its subject id."""
+        """Plug in a VM and wait until it is in the inventory; gives its subject id.
+
+        `number` ends its MAC, and its IP address unless `address` is given.
+        """
         subject = identity or f"port-{name}"
         self.switch.plug_vm(
             name,
@@ -211,6 +219,7 @@ def cloud_of(settings: LabSettings) -> Iterator[Cloud]:
         for name, child in lab.children.items():
             if child.output is not None and child.output.exists():
                 print(f"--- {name}:\n{child.output.read_text()[-4000:]}")  # noqa: T201 - shown on failure
+        shutil.rmtree(lab.folder, ignore_errors=True)
         shutil.rmtree(lab.folder, ignore_errors=True)
 
 

@@ -21,8 +21,9 @@ from support_cloud import Cloud, cloud_of, settings
 
 pytestmark = [pytest.mark.ovs, pytest.mark.slow]
 
-POLICIES = (files("sekisho.lab") / "policies.toml").read_text()
+POLICIES = (files("sekisho.lab") / "policies.toml").read_text().replace('for = "10s"', 'for = "5s"')
 SPAM = ("--to", "198.51.100.0/24", "--rate", "20")
+VOLUME = ("--to", "203.0.113.9", "--port", "5001", "--bits", "6e7")
 FLAPPING = """
 [policy.spam]
 mode = "enforce"
@@ -41,13 +42,28 @@ for = "6s"
 """
 
 
+FLOODED = """
+[policy.flooded]
+mode = "enforce"
+[[policy.flooded.when]]
+detector = "ingress-syn-flood"
+threshold = "1 kpps"
+window = "3s"
+[[policy.flooded.then]]
+drop = "tcp"
+direction = "ingress"
+for = "10s"
+"""
+
+
 def host(protocol: str = "sflow", sampling: int = 2) -> tuple[LabHost, ...]:
-    return (LabHost(telemetry={"protocol": protocol, "sampling": sampling}),)
+    timeout = {"active_timeout": 1} if protocol == "netflow5" else {}
+    return (LabHost(telemetry={"protocol": protocol, "sampling": sampling, **timeout}),)
 
 
 @pytest.fixture(scope="module")
 def whole() -> Iterator[Cloud]:
-    with cloud_of(settings(POLICIES, host())) as made:
+    with cloud_of(settings(POLICIES + FLOODED, host())) as made:
         yield made
 
 
@@ -116,25 +132,62 @@ def test_the_command_line_explains_it(cloud: Cloud) -> None:
     assert guilty in sekisho("top", "--once")
 
 
-@pytest.mark.parametrize(
-    ("protocol", "exact", "role", "words", "policy"),
-    [
-        ("sflow", False, "spam", SPAM, "outgoing-spam"),
-        ("ipfix", True, "spam", SPAM, "outgoing-spam"),
-        ("ipfix", True, "udp", ("--to", "203.0.113.9", "--port", "5001", "--bits", "6e7"), "heavy-user"),
-        ("netflow5", False, "udp", ("--to", "203.0.113.9", "--port", "5001", "--bits", "6e7"), "heavy-user"),
-    ],
-    ids=["samples alone", "ipfix", "ipfix volume", "netflow5 volume"],
-)
-def test_every_way_of_telling_leads_to_a_rule(
-    *, protocol: str, exact: bool, role: str, words: tuple[str, ...], policy: str
-) -> None:
-    with cloud_of(settings(POLICIES, host(protocol), exact=exact)) as cloud:
-        guilty, honest = cloud.vm("guilty", 12), cloud.vm("honest", 11)
+def test_of_two_vms_of_one_address_only_the_guilty_one_is_bound(cloud: Cloud) -> None:
+    """The same MAC and IP address stand on one host in two VLANs, each with an internet of its own."""
+    one, two = (cloud.vm(f"vm-{vlan}", 21, vlan=vlan) for vlan in (101, 102))
+    for vlan in (101, 102):
+        cloud.uplink(f"net-{vlan}", vlan)
+    mail = cloud.traffic("vm-102", "mail", "--to", "198.51.100.1", "--rate", "2")
+    cloud.traffic("vm-101", "spam", *SPAM, seconds=4.0)
+    cloud.lab.wait(lambda: bound(cloud, one, "outgoing-spam"), "the spammer to be bound")
+    flood = ("--to", "10.0.0.21", "--ports", "80", "--sources", "198.51.100.0/24", "--rate", "4000")
+    cloud.traffic("net-101", "syn", *flood, seconds=6.0)
+    cloud.lab.wait(lambda: bound(cloud, one, "flooded"), "the flooded VM to be shielded")
+    assert not cloud.reaches("net-101", "10.0.0.21")
+    assert cloud.reaches("net-102", "10.0.0.21")
+    assert cloud.bound_by(two) == set()
+    sent = attempts(mail, 25)
+    assert len(sent) >= 4
+    assert all(a.ok for a in sent)
+
+
+def test_from_samples_alone_a_spammer_is_bound() -> None:
+    with cloud_of(settings(POLICIES, host(), exact=False)) as cloud:
+        guilty = cloud.vm("spammer", 12)
+        cloud.traffic("spammer", "spam", *SPAM, seconds=15.0)
+        assert_only_bound(cloud, guilty, "outgoing-spam")
+
+
+def test_from_ipfix_spam_and_volume_are_seen_and_a_new_collector_sees_them_too() -> None:
+    """A collector that starts knows no template until the switch tells them again."""
+    with cloud_of(settings(POLICIES, host("ipfix"))) as cloud:
+        guilty = cloud.vm("spammer", 12)
+        cloud.traffic("spammer", "spam", *SPAM, seconds=30.0)
+        assert_only_bound(cloud, guilty, "outgoing-spam")
+        cloud.lab.kill("collector")
+        until = cloud.active(guilty)[0].until
+        cloud.lab.restart("collector")
+        cloud.lab.wait(lambda: any(r.until > until for r in cloud.active(guilty)), "it to be seen anew")
+        heavy = cloud.vm("heavy", 14)
+        cloud.traffic("heavy", "udp", *VOLUME, seconds=15.0)
+        assert_only_bound(cloud, heavy, "heavy-user")
+
+
+def test_from_netflow5_volume_is_seen() -> None:
+    with cloud_of(settings(POLICIES, host("netflow5"), exact=False)) as cloud:
+        guilty = cloud.vm("heavy", 14)
+        cloud.traffic("heavy", "udp", *VOLUME, seconds=15.0)
+        assert_only_bound(cloud, guilty, "heavy-user")
+
+
+def assert_only_bound(cloud: Cloud, guilty: str, policy: str) -> None:
+    """See a subject bound, and an honest one beside it left alone."""
+    if "honest" not in cloud.switch.vms:
+        cloud.vm("honest", 11)
         cloud.traffic("honest", "browse", "--to", "198.51.100.80")
-        cloud.traffic("guilty", role, *words, seconds=15.0)
-        cloud.lab.wait(lambda: bound(cloud, guilty, policy), "the guilty to be bound", 30.0)
-        assert cloud.bound_by(honest) == set()
+    cloud.lab.wait(lambda: bound(cloud, guilty, policy), f"{guilty} to be bound", 30.0)
+    assert cloud.bound_by(guilty) == {policy}
+    assert cloud.bound_by("port-honest") == set()
 
 
 def test_who_spams_again_is_bound_longer_and_the_kill_switch_frees_at_once() -> None:
