@@ -34,11 +34,12 @@ COLLECTOR_PORT = 6343
 
 @dataclass(frozen=True, slots=True)
 class LabHost:
-    """One hypervisor of the lab: a bridge of the switch with an agent of its own."""
+    """One hypervisor of the lab: a bridge of the switch with an agent of its own, and its own settings."""
 
     name: str = "lab"
     bridge: str = "br-lab"
     telemetry: Mapping[str, Any] = field(default_factory=lambda: {"protocol": "sflow", "sampling": 50})
+    agent: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,7 @@ class Lab:
                 "state": str(self.folder / f"agent-{host.name}"),
                 "telemetry": {"target": target, "polling": 5, **host.telemetry},
                 **s.agent,
+                **host.agent,
             }
             name = f"agent-{host.name}"
             self._child(name, {**shared, "agent": agent}, inside, ["--token-file", str(files["agent"])])
