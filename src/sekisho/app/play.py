@@ -168,7 +168,7 @@ class Play:
             case "impose":
                 made = self.lab.client.restriction(entry.restriction)
                 actions = " and ".join(map(_words, made.actions)) or "a warning"
-                self.story.tell(moment, who, f"{entry.reason}", "crossed")
+                self.story.tell(moment, who, f"crosses {made.policy}: {entry.reason}", "crossed")
                 told = f"written into the ledger as {made.id}: {actions} for {made.duration:g} s"
                 self.story.tell(moment, who, told, "crossed")
             case "receipt":

@@ -251,7 +251,7 @@ def _why(case: _Case) -> str:
         f" over {_amount(f, f.threshold)} in {_window(f.window)}"
         for f in case.evidence.findings
     ]
-    return f"{case.policy.name}: {'; '.join(told)}."
+    return f"{'; '.join(told)}."
 
 
 def _window(seconds: float) -> str:

@@ -79,8 +79,8 @@ def _hosts(found: tuple[HostStatus, ...], now: float) -> RenderableType:
 
 def _carries(h: HostStatus) -> str | Text:
     if h.applied >= h.revision:
-        return f"revision {h.applied}"
-    return Text(f"revision {h.applied}, behind {h.revision}", "yellow")
+        return "all it should"
+    return Text("not yet what it should", "yellow")
 
 
 def _problem(h: HostStatus, now: float) -> str | Text:
