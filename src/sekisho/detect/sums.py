@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sekisho.tables import F32, F64, I64
 
 _STRIPES = 64  # a turn re-adds one of so many shares of the rows
+# The most a bucket holds: float32 has no more, and one infinity would make every later difference of the
+# total a NaN that no line is ever compared with.
+_MOST = 1e37
 
 
 def planes(parts: int) -> int:
@@ -89,7 +92,7 @@ class Sums:
         if not self.buckets.due(now):
             return
         index = self.buckets.index
-        self.ring[index] = self.filling
+        self.ring[index] = np.clip(self.filling, -_MOST, _MOST)
         # What the ring holds is rounded; the total must hold the same, or it drifts.
         self.total += self.ring[index] - self.filling
         self.filling.fill(0.0)

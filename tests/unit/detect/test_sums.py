@@ -31,6 +31,18 @@ def test_a_sum_covers_its_window_and_at_most_a_bucket_less() -> None:
         sums.turn(float(now))
 
 
+def test_an_amount_beyond_all_measure_leaves_no_nan_behind() -> None:
+    sums = Sums(1, 10.0, 1.0, 4, 0.0)
+    for now in range(1, 40):
+        sums.pour(np.array([2]), np.array([[1e30], [1e60], [1.0]] if now == 5 else [[100.0], [7.0], [1.0]]))
+        sums.leave(float(now))
+        seen = sums.observe(sums.places.row_of[[2]])
+        assert np.isfinite(seen.total).all()
+        assert np.isfinite(seen.variance).all()
+        sums.turn(float(now))
+    assert seen.samples[0] == 10.0
+
+
 def test_a_window_of_whole_ticks_is_covered_whole() -> None:
     sums = Sums(1, 10.0, 1.0, 4, 0.0)
     for now in range(1, 31):

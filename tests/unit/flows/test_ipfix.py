@@ -31,6 +31,13 @@ def as_input(message: bytes) -> bytes:
     return message[:24] + b"\x00" + message[25:]
 
 
+def test_a_count_that_no_link_carries_is_left_out(ear: Ear) -> None:
+    records = flow(), flow(counts=(2**63, 3)), flow(counts=(1500, 2**64 - 1)), flow()
+    batch = ear.hear(ipfix(DEFINE, a_set(256, b"".join(records))))
+    assert batch.bytes.tolist() == [1500, 1500]
+    assert ear.count("record_implausible") == 2
+
+
 class TestOpenVSwitch:
     def test_the_capture(self, ear: Ear) -> None:
         batch = ear.hear(*CAPTURE)

@@ -250,6 +250,11 @@ GOOD = wire.sflow(wire.flow_sample(RAW))
         (wire.sflow(wire.flow_sample(wire.record(1, bytes(8)))), "record_short"),
         (wire.sflow(wire.flow_sample(wire.record(3, bytes(8)))), "record_short"),
         (wire.sflow(wire.flow_sample(wire.switch(4))), "sample_without_packet"),
+        (wire.sflow(wire.flow_sample(RAW, rate=2**32 - 1)), "sample_implausible"),
+        (
+            wire.sflow(wire.flow_sample(wire.raw_header(FRAME, frame_length=2**32 - 1))),
+            "sample_implausible",
+        ),
         (
             wire.sflow(wire.flow_sample(wire.record(1, struct.pack(">IIII", 1, 60, 0, 9000) + FRAME))),
             "header_length_lies",

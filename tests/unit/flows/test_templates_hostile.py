@@ -122,6 +122,19 @@ def test_a_flood_of_different_templates_costs_little(ear: Ear) -> None:
     assert ear.count("records") <= limits.MAX_LAYOUTS_PER_BURST * 300
 
 
+def test_a_flood_of_large_templates_is_read_in_part_and_known_ones_are_heard_all_the_same(ear: Ear) -> None:
+    ear.hear(ipfix(DEFINE, domain=9))
+    rng = random.Random(1)
+    large = [
+        ipfix(a_set(2, template(300, [(rng.randrange(1, 400), 4) for _ in range(240)])), domain=n % 100)
+        for n in range(600)
+    ]
+    batch = ear.hear(*large, ipfix(DEFINE, a_set(256, flow()), domain=9))
+    fresh = len(large[0]) - 20  # the content of each set
+    assert len(batch) == 1
+    assert ear.count("template_flood") == 600 - limits.MAX_FRESH_OCTETS_PER_BURST // fresh
+
+
 def test_a_flood_of_tiny_records_is_cut(ear: Ear) -> None:
     ear.hear(ipfix(a_set(2, template(256, ((4, 1),)))))
     batch = ear.hear(*[ipfix(a_set(256, bytes(2000))) for _ in range(200)])

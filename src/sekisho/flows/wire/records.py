@@ -12,6 +12,7 @@ from sekisho.flows.wire.gather import Octets
 from sekisho.flows.wire.held import Held, Waiting
 from sekisho.flows.wire.layout import Layout, read
 from sekisho.flows.wire.limits import (
+    MAX_COUNT,
     MAX_LAYOUTS_PER_BURST,
     MAX_RECORDS_PER_BURST,
     MAX_STEPS_PER_BURST,
@@ -196,7 +197,15 @@ class RecordDecoder:
                 self._counters.count("options_records", len(owner))
             else:
                 flows.append(self._flows(group, values, owner))
-        return FlowBatch.concat(flows)
+        return self._plausible(FlowBatch.concat(flows))
+
+    def _plausible(self, batch: FlowBatch) -> FlowBatch:
+        """Leave out what no link carries within one record: one lie would outweigh a window of truth."""
+        right = np.maximum(batch.packets, batch.bytes) <= MAX_COUNT
+        if right.all():
+            return batch
+        self._counters.count("record_implausible", int(np.count_nonzero(~right)))
+        return batch.take(right)
 
     def _flows(self, group: _Group, values: Values, owner: I64) -> FlowBatch:
         row, ovs = group.row[owner], group.layout.is_ovs

@@ -27,6 +27,8 @@ SAMPLED_IPV4: Final = 3
 SAMPLED_IPV6: Final = 4
 SWITCH: Final = 1001
 HEADER_FILLS: Final = ((1, fill_ethernet), (11, fill_ipv4), (12, fill_ipv6))
+MOST_RATE: Final = 10**9  # a sparser sampling is a lie, and so is a longer frame
+MOST_OCTETS: Final = 1 << 20
 INTERNAL: Final = 0x3FFF_FFFF  # came from, or ended in, the device itself
 # An agent address takes 0, 4 or 16 octets by its type: unknown, IPv4, IPv6.
 AGENT_SIZES: Final = np.array([0, 4, 16], np.int64)
@@ -160,11 +162,13 @@ class Sflow:
         # A rate of 0 is not one: such a sample stands for itself.
         batch.packets[:] = np.maximum(flows.rate, 1)
         batch.bytes[:] = batch.packets * length
-        held = length >= 0
+        lies = (flows.rate > MOST_RATE) | (length > MOST_OCTETS)
+        held = (length >= 0) & ~lies
         np.add.at(self._exporters.records, batch.exporter[held], 1)
         if held.all():
             return batch
-        self.counters.count("sample_without_packet", int(np.count_nonzero(~held)))
+        self.counters.count("sample_implausible", int(np.count_nonzero(lies)))
+        self.counters.count("sample_without_packet", int(np.count_nonzero(~held & ~lies)))
         return batch.take(held)
 
     def _raw_headers(self, octets: Octets, raw: Items, batch: FlowBatch, length: F64) -> None:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 import numpy as np
 
 from sekisho.flows.wire.layout import VARIABLE, Field, Layout, compile_layout
-from sekisho.flows.wire.limits import CLOCK_STEP, MAX_DEFINITIONS_PER_BURST, MAX_LAYOUTS, MAX_PARSED_OCTETS
+from sekisho.flows.wire.limits import (
+    CLOCK_STEP,
+    MAX_DEFINITIONS_PER_BURST,
+    MAX_FRESH_OCTETS_PER_BURST,
+    MAX_LAYOUTS,
+    MAX_PARSED_OCTETS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +71,7 @@ class Templates:
         self._of_row: dict[int, set[int]] = {}
         self._clock, self._now, self._swept = 0.0, 0.0, 0.0
         self._index: tuple[I64, I64] | None = None
-        self._budget, self._compacted, self._parsed_octets = 0, 0, 0
+        self._budget, self._fresh, self._compacted, self._parsed_octets = 0, 0, 0, 0
 
     def __len__(self) -> int:
         return len(self._known)
@@ -79,7 +85,7 @@ class Templates:
         """Begin a burst: let time pass, by our own clock, and forget what was not renewed."""
         self._clock += min(max(now - self._now, 0.0), CLOCK_STEP)
         self._now = now
-        self._budget = MAX_DEFINITIONS_PER_BURST
+        self._budget, self._fresh = MAX_DEFINITIONS_PER_BURST, MAX_FRESH_OCTETS_PER_BURST
         if self._clock - self._swept >= self._settings.template_idle / 16:
             self._sweep()
         if len(self.layouts) > max(MAX_LAYOUTS // 2, self._compacted + MAX_LAYOUTS // 8):
@@ -116,6 +122,10 @@ class Templates:
     def _definitions(self, content: bytes, *, options: bool) -> list[Definition]:
         found = self._parsed.get((content, options))
         if found is None:
+            self._fresh -= len(content)
+            if self._fresh < 0:
+                self._counters.count("template_flood")
+                return []
             found = self._parse(
                 content, options=options, counters=self._counters, fields=self._settings.template_fields
             )
