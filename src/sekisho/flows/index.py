@@ -17,6 +17,8 @@ NONE: Final = -1
 AMBIGUOUS: Final = -2
 _V4_MAPPED: Final = 0xFFFF_0000_0000
 _WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
+# Interfaces are numbered in 32 bits; what a host reports beyond them is no interface, and no reason to fall.
+_NUMBERS: Final = 0xFFFF_FFFF
 
 
 class Table:
@@ -46,9 +48,13 @@ class SubjectIndex:
         placed = [(row, hosts[s.host], s) for row, s in enumerate(inventory.subjects) if s.host in hosts]
         addresses = [(row, a) for row, s in enumerate(inventory.subjects) for a in _addresses(s)]
         self._ids = _AddressIds({a for _, a in addresses})
-        self._by_ifindex = Table((host << 32 | s.ifindex, row) for row, host, s in placed if s.ifindex)
+        self._by_ifindex = Table(
+            (host << 32 | s.ifindex, row) for row, host, s in placed if 0 < s.ifindex <= _NUMBERS
+        )
         self._by_ofport = Table(
-            (self.bridges[host, s.bridge] << 32 | s.ofport, row) for row, host, s in placed if s.ofport > 0
+            (self.bridges[host, s.bridge] << 32 | s.ofport, row)
+            for row, host, s in placed
+            if 0 < s.ofport <= _NUMBERS
         )
         self._by_mac = Table((host << 48 | mac, row) for row, host, s in placed if (mac := mac_number(s.mac)))
         host_of = {row: host for row, host, _ in placed}

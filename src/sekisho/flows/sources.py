@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sekisho.flows.exporters import Exporters
     from sekisho.model.inventory import Host, Inventory, Telemetry
     from sekisho.tables import I32
+
+_SPARSEST: Final = 10**9  # a sparser sampling is a lie
 
 
 class Sources:
@@ -62,7 +64,7 @@ class Sources:
             return
         self.bridge[row] = self._bridges[host, told.bridge]
         self.exact[row] = _is_exact(told, protocol, domain)
-        self.sampling[row] = 1 if self.exact[row] else told.sampling
+        self.sampling[row] = 1 if self.exact[row] else min(max(told.sampling, 0), _SPARSEST)
 
     def _host(self, row: int, protocol: int, domain: int) -> int:
         """Tell the host by its addresses, and by the domain where several share one or tell none."""

@@ -341,3 +341,15 @@ def test_many_subjects_are_found_as_one_by_one() -> None:
     batch.exporter[:] = e
     world.resolver.resolve(batch)
     assert (batch.sender == order).all()
+
+
+@pytest.mark.parametrize("number", [-1, 2**32, 2**70])
+def test_a_host_that_reports_nonsense_harms_nobody_else(number: int) -> None:
+    """Any agent may report any number: it must not take the collector down."""
+    odd = Host("odd", ("192.168.1.9",), (Telemetry("br-int", "ipfix", number, 9, number),))
+    subjects = (*SUBJECTS, vm("x", "odd", 1, ifindex=number), vm("y", "odd", 2, ofport=number))
+    world = World(Inventory(2, (*HOSTS, odd), subjects))
+    good, bad = world.exporter(IPFIX, "192.168.1.1", 5), world.exporter(IPFIX, "192.168.1.9", 9)
+    batch = world.resolve(*({"exporter": e, "in_if": 11} for e in (good, bad)))
+    assert batch.sender.tolist() == [A, -1]
+    assert (batch.rate >= 0).all()
