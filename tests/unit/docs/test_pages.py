@@ -18,7 +18,7 @@ from sekisho.model.policy_file import parse
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "bench").glob("*.md")])
-LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"!?\[(?:[^][]|\[[^]]*\])*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(
     r"^(?:\$ |# )?(?:sudo )?(?:-u \w+ )?(?:\.venv/bin/)?sekisho ([a-z][^\n#|]*)", re.MULTILINE
