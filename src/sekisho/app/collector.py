@@ -20,6 +20,7 @@ from sekisho.flows.memory import keep_freed
 from sekisho.flows.receive import Receiver, ReceiveSettings
 from sekisho.flows.resolve import Resolver, ResolveSettings
 from sekisho.flows.wire.protocol import DecodeSettings
+from sekisho.model.errors import Malformed
 from sekisho.model.inventory import Inventory
 from sekisho.model.policy import PolicySet
 from sekisho.model.report import CollectorReport
@@ -27,6 +28,7 @@ from sekisho.model.report import CollectorReport
 if TYPE_CHECKING:
     from sekisho.app.clock import Clock
     from sekisho.client import Client
+    from sekisho.model.report import Verdict
     from sekisho.model.restriction import Evidence
     from sekisho.tables import Burst
 
@@ -44,6 +46,7 @@ class Outbox:
 
     pending: dict[tuple[str, str], Evidence] = field(default_factory=dict)
     dropped: int = 0
+    refused: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     filled: threading.Event = field(default_factory=threading.Event)
 
@@ -60,10 +63,10 @@ class Outbox:
                 self.pending[key] = evidence
         self.filled.set()
 
-    def take(self) -> list[Evidence]:
+    def take(self, most: int = CHUNK) -> list[Evidence]:
         """Take the next chunk out, oldest first."""
         with self.lock:
-            keys = list(self.pending)[:CHUNK]
+            keys = list(self.pending)[:most]
             return [self.pending.pop(k) for k in keys]
 
     def give_back(self, chunk: list[Evidence]) -> None:
@@ -189,6 +192,7 @@ class Collector:
             "receive.errors": float(self.receiver.errors),
             "tick.seconds": self._seconds["busy"],
             "evidence.dropped": float(self._outbox.dropped),
+            "evidence.refused": float(self._outbox.refused),
             "evidence.waiting": float(len(self._outbox.pending)),
         }
 
@@ -225,12 +229,24 @@ class Collector:
         self._outbox.filled.clear()
         while chunk := self._outbox.take():
             try:
-                verdicts = self._client.evidence(tuple(chunk))
+                verdicts = self._tell(chunk)
             except Exception:
                 self._outbox.give_back(chunk)
                 raise
             for verdict in verdicts:
                 log.info("%s %s: %s %s", verdict.subject, verdict.policy, verdict.outcome, verdict.reason)
+
+    def _tell(self, chunk: list[Evidence]) -> tuple[Verdict, ...]:
+        """Send evidence; a piece that the keeper cannot read must not hold up all the others."""
+        try:
+            return self._client.evidence(tuple(chunk))
+        except Malformed as error:
+            if len(chunk) == 1:
+                self._outbox.refused += 1
+                log.error("%s %s: refused: %s", chunk[0].subject, chunk[0].policy, error.fixer)  # noqa: TRY400
+                return ()
+            half = len(chunk) // 2
+            return (*self._tell(chunk[:half]), *self._tell(chunk[half:]))
 
     def _send_report(self) -> None:
         if self._report.time:
@@ -240,11 +256,10 @@ class Collector:
 
 @cache
 def own_addresses(listens: str) -> tuple[str, ...]:
-    """Give the address a collector listens on; where that is all of them, those of this machine's name."""
-    if listens not in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        return (listens,)
+    """Give the addresses a collector listens on; where that is all of them, those of this machine's name."""
+    everywhere = listens in ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
     try:
-        found = socket.getaddrinfo(host_name(), None)
+        found = socket.getaddrinfo(host_name() if everywhere else listens, None)
     except OSError:
         return ()
     return tuple(sorted({str(address[4][0]) for address in found}))

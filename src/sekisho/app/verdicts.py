@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from sekisho.detect import guard
@@ -197,7 +198,7 @@ class Verdicts:
     def _collectors(self) -> tuple[str, ...]:
         """Give our own collectors' addresses, loopback apart."""
         told = {a for c in self._fleet.collectors for a in c.addresses}
-        return tuple(sorted(a for a in told if not a.startswith("127.") and a != "::1"))
+        return tuple(sorted(a for a in told if _is_elsewhere(a)))
 
     def _judged(self, case: _Case, judgement: guard.Judgement, now: float) -> Restriction | Verdict:
         author, why = f"policy:{case.policy.name}", _why(case)
@@ -234,6 +235,14 @@ class Verdicts:
                 touched.add(entry.subject)
         if touched:
             self._fleet.touch(touched)
+
+
+def _is_elsewhere(address: str) -> bool:
+    """Tell whether a collector told an address (it may have told a name), and not one of loopback."""
+    try:
+        return not ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _outcome(case: _Case, entry: Restriction) -> Outcome:

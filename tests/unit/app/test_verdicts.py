@@ -214,3 +214,10 @@ def test_our_own_collector_is_never_bound(court: Court) -> None:
     (verdict,) = court.decide(evidence())
     assert verdict.outcome is Outcome.REFUSED
     assert "192.0.2.9" in verdict.reason
+
+
+@pytest.mark.parametrize("told", ["collector.example.net", "fe80::1%eth0", "", "10.0.0.0/33"])
+def test_what_a_collector_calls_itself_stops_no_decision(court: Court, told: str) -> None:
+    court.fleet.report_collector(CollectorReport("c", court.now, addresses=(told,)), court.now)
+    (verdict,) = court.decide(evidence())
+    assert verdict.outcome is Outcome.IMPOSED
