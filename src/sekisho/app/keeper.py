@@ -16,7 +16,8 @@ from sekisho.app.rules import Rules, Source
 from sekisho.app.verdicts import Verdicts
 from sekisho.detect import guard
 from sekisho.model.errors import Forbidden, Malformed, Unavailable
-from sekisho.model.policy import Scope
+from sekisho.model.plain import from_plain, to_plain
+from sekisho.model.policy import PolicySet, Scope
 from sekisho.model.report import (
     CollectorReport,
     Enforcement,
@@ -46,6 +47,7 @@ SILENT = 60.0
 # Turned-away requests of one kind are journaled once in so many seconds, those beyond so many kinds together.
 DENIED_EVERY = 60.0
 DENIED_KINDS = 100
+_POLICIES = "policies"  # under which the ledger remembers those in force
 _ESCAPES = {ord("\\"): r"\\", ord('"'): r"\"", ord("\n"): r"\n"}
 
 
@@ -58,7 +60,8 @@ class Keeper:
         self._clock = clock
         self._listeners: list[Callable[[str], None]] = []
         self._fleet = Fleet(clock.now(), self._notify)
-        self._rules = Rules(source, clock.now())
+        self._rules = Rules(source, clock.now(), _policies_before(ledger))
+        self._remember_policies()
         self._verdicts = Verdicts(settings, ledger, self._fleet)
         self._denied: dict[tuple[str, str], int] = {}
         self._denied_since = 0.0
@@ -231,6 +234,7 @@ class Keeper:
     def reload_policies(self, who: Principal) -> PolicyView:
         now = self._clock.now()
         changed = self._rules.reload(now)
+        self._remember_policies()
         view = self._rules.view()
         detail = json.dumps({"version": view.policies.version, "problems": view.problems})
         self._ledger.write_journal(now, who.name, "reload-policies", detail=detail)
@@ -238,6 +242,15 @@ class Keeper:
             self._notify("policies")
             self._fleet.touch_all()
         return view
+
+    def _remember_policies(self) -> None:
+        """Keep what is in force: a file broken since then must not free everybody at the next start."""
+        kept = json.dumps(to_plain(replace(self._rules.policies, version=0)))
+        try:
+            if self._ledger.recall(_POLICIES) != kept:
+                self._ledger.remember(_POLICIES, kept)
+        except Unavailable as error:
+            log.warning("the policies in force could not be kept for the next start: %s", error.fixer)
 
     # --- exemptions, enforcement ---------------------------------------------------------------
 
@@ -401,6 +414,15 @@ class Keeper:
                     for name in ("datagrams", "records", "lost", "late", "restarted")
                 }
         return found
+
+
+def _policies_before(ledger: Ledger) -> PolicySet | None:
+    """Recall what an earlier keeper had in force."""
+    try:
+        kept = ledger.recall(_POLICIES)
+        return from_plain(PolicySet, json.loads(kept)) if kept else None
+    except (ValueError, Malformed):  # written by another version
+        return None
 
 
 def _metric(metric: str, **labels: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias
@@ -21,11 +22,15 @@ Source: TypeAlias = Callable[[], tuple[tuple[Policy, ...], tuple[Baseline, ...]]
 
 
 class Rules:
-    """Reads policies from a source; a bad one leaves what was in force and says so."""
+    """Reads policies from a source; a bad one leaves what was in force and says so.
 
-    def __init__(self, source: Source, now: float) -> None:
+    `before` is what an earlier keeper had in force: what stays if the source is bad from the start.
+    """
+
+    def __init__(self, source: Source, now: float, before: PolicySet | None = None) -> None:
         self._source = source
-        self.policies = PolicySet(version=int(now * 1000))
+        version = int(now * 1000)
+        self.policies = replace(before, version=version) if before else PolicySet(version)
         self._problems: tuple[str, ...] = ()
         self.reload(now)
 
@@ -73,7 +78,9 @@ def folder(path: str) -> Source:
         if not path:
             return (), ()
         try:
-            texts = {str(p): p.read_text() for p in sorted(Path(path).glob("*.toml"))}
+            # Listed, not globbed: a folder that is away must not look like one without policies.
+            files = sorted(p for p in Path(path).iterdir() if p.suffix == ".toml")
+            texts = {str(p): p.read_text() for p in files}
         except (OSError, UnicodeDecodeError) as error:
             raise Malformed(f"{path}: cannot be read: {error}.") from error
         return policy_file.load(texts, known_detectors(), LARGEST)

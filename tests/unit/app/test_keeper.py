@@ -16,7 +16,7 @@ from sekisho.ledger.ledger import Ledger
 from sekisho.model.access import Principal, Role
 from sekisho.model.errors import Forbidden, Malformed
 from sekisho.model.inventory import Host, HostReport, Subject
-from sekisho.model.policy import Baseline, Direction, Drop, Protocol, Scope
+from sekisho.model.policy import Baseline, Direction, Drop, Policy, Protocol, Scope
 from sekisho.model.report import CollectorReport
 from sekisho.model.restriction import State
 
@@ -81,6 +81,19 @@ def test_a_proposal_that_nobody_says_yes_to_ends(office: Office) -> None:
 def test_an_exemption_of_nobody_in_particular_is_refused(office: Office) -> None:
     with pytest.raises(Malformed, match="everybody"):
         office.keeper.exempt(ALICE, Scope(), "oops", 60.0, (), "")
+
+
+def test_a_policy_file_broken_while_the_keeper_was_away_frees_nobody(office: Office) -> None:
+    """What was in force stays, its baselines too: else every restart with a mistake would open all ports."""
+
+    def broken() -> tuple[tuple[Policy, ...], tuple[Baseline, ...]]:
+        raise Malformed("policies", problems=("spam.toml:3: a mistake",))
+
+    clock = Clock(lambda: 1e9 + office.up, lambda: office.up, "boot")
+    again = Keeper(SETTINGS, office.ledger, clock, broken)
+    again.report_host(ALICE, HostReport(Host("h1"), (Subject("vm", "h1"),)))
+    assert [b.name for b in again.program("h1").baselines] == ["closed"]
+    assert "policies: spam.toml:3: a mistake" in again.status().degraded
 
 
 def test_metrics_escape_what_names_may_hold(office: Office) -> None:

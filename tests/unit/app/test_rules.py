@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,18 @@ def install(monkeypatch: pytest.MonkeyPatch, found: Any) -> None:
 
     monkeypatch.setattr(plugins, "names", lambda _group: (*CATALOGUE, "dns-questions"))
     monkeypatch.setattr(plugins, "load", load)
+
+
+def test_a_folder_that_is_away_is_no_folder_without_policies(tmp_path: Path) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    baseline = '[baseline.closed]\ndrop = "tcp/25"\n'
+    (folder / "a.toml").write_text(baseline)
+    found = rules.Rules(rules.folder(str(folder)), 1.0)
+    folder.rename(tmp_path / "elsewhere")
+    assert not found.reload(2.0)
+    assert [b.name for b in found.policies.baselines] == ["closed"]
+    assert str(folder) in found.view().problems[0]
 
 
 def test_a_detector_of_another_distribution_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
