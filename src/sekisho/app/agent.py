@@ -170,32 +170,58 @@ class Agent:
         memory, passed = self._memory, self._clock.passed()
         ends = [h.deadline - passed for h in memory.held if h.deadline > passed] if memory else []
         every = self._settings.counters_every if ends else self._settings.every
+        if self._failures:
+            every = min(every, RETRY[1], RETRY[0] * 2 ** min(self._failures - 1, 10))
         return max(0.0, min([*ends, every]))
 
     def converge(self) -> None:
-        """Make every bridge right, once; what failed is tried again at once."""
-        memory = self._memory
+        """Make every bridge right, once; what failed is tried again soon."""
+        memory, errors = self._memory, list[SekishoError]()
         receipts: list[Receipt] = []
         try:
             subjects = self._ports.subjects()
-            for switch in self._switches:
-                if memory is not None:
-                    # Without a word from the keeper nothing is known, so nothing is removed either.
-                    here = tuple(s for s in subjects if s.bridge == switch.bridge)
-                    receipts += switch.carry(here, memory, self._clock.passed())
-                self._telemetry[switch.bridge] = switch.export(memory.templates if memory else 0.0)
         except SekishoError as error:
-            self.troubles.begin("converging", error.fixer)
-            if self._problem != error.fixer:
-                self._problem = error.fixer
-                self._receipts_due.set()
-            self.stop.wait(min(RETRY[1], RETRY[0] * 2 ** min(self._failures, 10)))
-            self._failures += 1
-            self._wake.set()
+            self._fail(error)
+            return
+        for switch in self._switches:
+            here = tuple(s for s in subjects if s.bridge == switch.bridge)
+            receipts += self._converge(switch, here, memory, errors)
+        revision = memory.revision if memory else 0
+        self._publish(subjects, tuple(receipts), self._applied if errors else revision)
+        if errors:
+            self._fail(errors[0])
             return
         self.troubles.end("converging")
         self._failures = 0
-        self._publish(subjects, tuple(receipts), memory.revision if memory else 0)
+        if self._problem:
+            self._problem = ""
+            self._receipts_due.set()
+
+    def _converge(
+        self, switch: Switch, here: Sequence[Subject], memory: kept.Memory | None, errors: list[SekishoError]
+    ) -> tuple[Receipt, ...]:
+        """Make one bridge right; its trouble is no other bridge's, and that of its export not its rules'."""
+        receipts: tuple[Receipt, ...] = ()
+        try:
+            # Without a word from the keeper nothing is known, so nothing is removed either.
+            if memory is not None:
+                receipts = switch.carry(here, memory, self._clock.passed())
+        except SekishoError as error:
+            errors.append(error)
+        try:
+            self._telemetry[switch.bridge] = switch.export(memory.templates if memory else 0.0)
+        except SekishoError as error:
+            errors.append(error)
+        return receipts
+
+    def _fail(self, error: SekishoError) -> None:
+        self.troubles.begin("converging", error.fixer)
+        self._failures += 1
+        if self._problem != error.fixer:
+            self._problem = error.fixer
+            self._receipts_due.set()
+        # What happens meanwhile on the switch wakes us before the next try is due, but not at every turn.
+        self.stop.wait(RETRY[0])
 
     def _publish(self, subjects: tuple[Subject, ...], receipts: tuple[Receipt, ...], revision: int) -> None:
         """Hand what this round saw to the threads that tell the keeper."""
@@ -205,8 +231,8 @@ class Agent:
         if report != self._host_report:
             self._host_report = report
             self._report_due.set()
-        news = in_force != self._in_force or revision != self._applied or self._problem
-        self._receipts, self._in_force, self._applied, self._problem = receipts, in_force, revision, ""
+        news = in_force != self._in_force or revision != self._applied
+        self._receipts, self._in_force, self._applied = receipts, in_force, revision
         if news:
             self._receipts_due.set()
 
@@ -218,15 +244,17 @@ class Agent:
         self._report_due.clear()
         if self._host_report is None or self.stop.is_set():
             return
+        before = self._memory
         try:
-            self._learn(self._client.report_host(self._host_report))
+            self._learn(self._client.report_host(self._host_report), before)
         except SekishoError:
             self._report_due.set()
             raise
 
     def follow(self) -> None:
         """Wait for the keeper to say something new, and learn it."""
-        revision = self._memory.revision if self._memory else -1
+        before = self._memory
+        revision = before.revision if before else -1
         try:
             program = self._client.program(self._settings.host, revision, self._settings.wait)
         except NotFound:
@@ -235,11 +263,16 @@ class Agent:
             self.stop.wait(0.2)
             return
         if program is not None:
-            self._learn(program)
+            self._learn(program, before)
 
-    def _learn(self, program: HostProgram) -> None:
+    def _learn(self, program: HostProgram, before: kept.Memory | None) -> None:
+        """Learn an answer that was asked for when `before` was all we knew.
+
+        What was learnt since may be newer than this answer, whose revision does not say so: a keeper may
+        begin them anew. It is left, and asked for again.
+        """
         with self._lock:
-            if self._memory is not None and self._memory.revision == program.revision:
+            if self._memory is not before or (before is not None and before.revision == program.revision):
                 return
             memory = kept.learn(program, self._clock.boot, self._clock.passed())
             # Written before it is acted on: an agent that dies in between must find it here again.

@@ -12,7 +12,7 @@ import pytest
 from sekisho.app.agent import Agent, AgentSettings
 from sekisho.app.clock import Clock
 from sekisho.app.memory import Memory
-from sekisho.model.errors import NotFound, Unavailable
+from sekisho.model.errors import Conflict, NotFound, Unavailable
 from sekisho.model.inventory import HostReport, Subject, Telemetry
 from sekisho.model.policy import Direction, Drop, Protocol
 from sekisho.model.report import HostProgram
@@ -82,12 +82,13 @@ class Host:
     def __init__(self, folder: Path) -> None:
         self.up = 1000.0
         self.switch, self.ports, self.keeper = Switch(), Ports(), Keeper()
+        self.switches = [self.switch]
         self.settings = AgentSettings(host="h1", state=str(folder))
         self.start()
 
     def start(self) -> None:
         clock = Clock(lambda: 1e9 + self.up, lambda: self.up, "boot")
-        self.agent = Agent(self.settings, cast("Any", self.keeper), clock, self.ports, [self.switch])
+        self.agent = Agent(self.settings, cast("Any", self.keeper), clock, self.ports, self.switches)
         self.agent.recall()
 
     def bind(self, remaining: float = 100.0, revision: int = 2) -> None:
@@ -163,6 +164,64 @@ def test_it_wakes_for_the_next_end_and_looks_more_often_while_something_is_held(
     host.bind(remaining=100.0, revision=3)
     host.agent.follow()
     assert host.agent.idle() == 5.0
+
+
+def test_a_bridge_in_trouble_keeps_no_other_from_being_right_nor_the_host_from_being_known(
+    host: Host,
+) -> None:
+    """Somebody else's flow export on one bridge must not switch enforcement off on all of them."""
+    host.agent.converge()
+    host.bind()
+    host.agent.report()
+    first, second = Switch(), Switch()
+    second.bridge = "br-two"
+
+    def conflict(_templates: float) -> Telemetry:
+        raise Conflict("Bridge br-int exports sflow already, set up by somebody else.")
+
+    first.export = conflict  # type: ignore[method-assign]
+    host.switches = [first, second]
+    host.start()
+    host.agent.converge()
+    assert first.carried
+    assert second.carried
+    host.agent.report()
+    assert host.keeper.reports[-1].subjects == (PORT,)
+    host.agent.send_receipts()
+    applied, receipts, problem = host.keeper.receipts_[-1]
+    assert applied == 0
+    assert [r.restriction for r in receipts] == ["r1", "r1"]
+    assert "somebody else" in problem
+
+
+def test_what_fails_is_tried_again_less_and_less_often_but_an_event_still_wakes(host: Host) -> None:
+    host.switch.broken = True
+    host.agent.converge()
+    host.bind()
+    host.agent.report()
+    waits = []
+    for _ in range(8):
+        host.agent.converge()
+        waits.append(host.agent.idle())
+    assert waits == sorted(waits)
+    assert waits[0] == 0.05
+    assert waits[-1] == 2.0
+
+
+def test_an_answer_that_was_overtaken_by_a_newer_one_is_not_learnt(host: Host) -> None:
+    """The report's answer was written before a restriction of which the long poll has told meanwhile."""
+    host.agent.converge()
+    stale = HostProgram("h1", 2)
+
+    def slow(_report: HostReport) -> HostProgram:
+        host.bind(revision=3)
+        host.agent.follow()
+        return stale
+
+    host.keeper.report_host = slow  # type: ignore[method-assign]
+    host.agent.report()
+    host.agent.converge()
+    assert [h.binding.restriction for h in host.switch.carried[-1][1].held] == ["r1"]
 
 
 def test_a_signal_ends_a_resting_agent_long_before_it_would_look_again(host: Host) -> None:
