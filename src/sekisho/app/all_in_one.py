@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sekisho.ledger.ledger import Ledger
 from sekisho.model.access import Role
-from sekisho.model.errors import SekishoError
+from sekisho.model.errors import Malformed, SekishoError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +30,8 @@ TOKENS = {"admin": Role.ADMIN, "collector": Role.AGENT, "agent": Role.AGENT}
 RESTART = (0.5, 10.0)
 # How long a process has to end by itself before it is killed.
 GRACE = 5.0
+# How the names of what stands in a state folder begin.
+OURS = ("ledger.db", "tokens", "client.toml", "agent.json", "lost+found")
 # The mode bits of everybody but the owner.
 OTHERS = 0o077
 
@@ -44,6 +46,7 @@ def open_ledger(state: Path) -> Ledger:
 
     What SQLite writes beside its file (WAL) takes the file's own mode.
     """
+    _need_own_folder(state)
     close_to_others(state)
     file = state / "ledger.db"
     # Never opened here once it is there: closing it again would drop this process's own locks on it.
@@ -53,6 +56,18 @@ def open_ledger(state: Path) -> Ledger:
         if each.exists() and each.stat().st_mode & OTHERS:
             each.chmod(0o600)
     return Ledger(ledger_url(state))
+
+
+def _need_own_folder(state: Path) -> None:
+    """Refuse a folder that others use too: to close it would shut them out of /var/lib or /tmp."""
+    if not state.is_dir() or not state.stat().st_mode & OTHERS:
+        return
+    foreign = sorted(p.name for p in state.iterdir() if not p.name.startswith(OURS))
+    if foreign:
+        raise Malformed(
+            f"keeper.state: {state} holds things of others ({', '.join(foreign[:3])}); "
+            "name a folder of Sekisho's own, or close this one to others yourself (chmod 700)."
+        )
 
 
 def close_to_others(folder: Path) -> None:

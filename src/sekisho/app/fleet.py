@@ -151,6 +151,18 @@ class Fleet:
             self._collectors[report.name] = replace(report, time=now)
             return before != (self.exact_ports, self.templates)
 
+    def forget_collectors(self, before: float) -> tuple[str, ...]:
+        """Forget collectors not heard of since `before`, with the ports and addresses they told."""
+        with self._lock:
+            gone = tuple(n for n, r in self._collectors.items() if r.time < before)
+            ports = self.exact_ports
+            for name in gone:
+                del self._collectors[name]
+            changed = ports != self.exact_ports
+        if changed:
+            self.touch_all()
+        return gone
+
     @property
     def collectors(self) -> tuple[CollectorReport, ...]:
         """The latest report of each collector, `time` being when it came."""

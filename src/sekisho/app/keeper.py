@@ -86,6 +86,10 @@ class Keeper:
         self._ledger.reject_before(self._clock.now() - self._settings.proposal_life, self._clock.now())
         for gone in self._fleet.forget_hosts(self._clock.now() - self._settings.forget_host):
             log.warning("host %s has not reported for %.0f s: forgotten", gone, self._settings.forget_host)
+        for gone in self._fleet.forget_collectors(self._clock.now() - self._settings.forget_host):
+            log.warning(
+                "collector %s has not reported for %.0f s: forgotten", gone, self._settings.forget_host
+            )
 
     # --- who asks ------------------------------------------------------------------------------
 

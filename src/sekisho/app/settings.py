@@ -46,8 +46,8 @@ class KeeperSettings:
     """The keeper. `state` is the folder of the ledger, `policies` the folder of the policy files.
 
     `lift_grace` is how many seconds an automatic policy leaves a subject alone after a person lifted
-    or rejected its restriction; `forget_host` how long a silent host's subjects stay in the inventory;
-    `proposal_life` how long a proposal waits for a yes.
+    or rejected its restriction; `forget_host` how long a silent host's subjects stay in the inventory,
+    and a silent collector is known; `proposal_life` how long a proposal waits for a yes.
     """
 
     state: str = "/var/lib/sekisho"

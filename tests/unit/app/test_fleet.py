@@ -75,6 +75,19 @@ def test_silent_hosts_are_forgotten_with_their_subjects(fleet: Fleet) -> None:
     assert [s.id for s in fleet.inventory.subjects] == ["p2"]
 
 
+def test_a_collector_that_was_taken_away_is_forgotten_with_what_it_asked_for(
+    fleet: Fleet, heard: list[str]
+) -> None:
+    fleet.report_host(report("a", "p1"), 1.0)
+    fleet.report_collector(CollectorReport("old", 0.0, exact_ports=(25, 587)), 1.0)
+    fleet.report_collector(CollectorReport("new", 0.0, exact_ports=(25,)), 50.0)
+    heard.clear()
+    assert fleet.forget_collectors(10.0) == ("old",)
+    assert [c.name for c in fleet.collectors] == ["new"]
+    assert fleet.exact_ports == (25,)
+    assert heard == ["host:a"]
+
+
 def test_exact_ports_are_the_union_of_what_collectors_want(fleet: Fleet) -> None:
     assert fleet.report_collector(CollectorReport("x", 0.0, exact_ports=(25,)), 1.0)
     assert fleet.report_collector(CollectorReport("y", 0.0, exact_ports=(587, 25)), 1.0)

@@ -12,6 +12,7 @@ from sekisho.app.all_in_one import first_token, open_ledger, prepare
 from sekisho.app.clock import Clock
 from sekisho.app.keeper_process import address
 from sekisho.model.access import Role
+from sekisho.model.errors import Malformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,16 @@ def test_an_open_folder_of_earlier_is_closed(tmp_path: Path) -> None:
     open_ledger(state).close()
     assert oct(state.stat().st_mode & 0o777) == "0o700"
     assert modes(state) == {"ledger.db": "0o600"}
+
+
+def test_a_folder_that_others_use_is_left_as_it_is_and_refused(tmp_path: Path) -> None:
+    """`state = "/var/lib"` must not lock everybody else out of it."""
+    (tmp_path / "postgresql").mkdir()
+    tmp_path.chmod(0o755)
+    with pytest.raises(Malformed, match="postgresql"):
+        open_ledger(tmp_path)
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    assert not (tmp_path / "ledger.db").exists()
 
 
 def test_a_keeper_without_any_token_makes_the_administrator_s(tmp_path: Path) -> None:
