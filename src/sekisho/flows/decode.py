@@ -57,4 +57,5 @@ class Decoder:
             totals |= {f"{name}.{kind}": float(n) for kind, n in protocol.counters.totals().items()}
         totals["exporters.live"] = float(self.exporters.count)
         totals["exporters.refused"] = float(self.exporters.refused)
+        totals["exporters.unwelcome"] = float(self.exporters.unwelcome)
         return totals

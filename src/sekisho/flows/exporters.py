@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from sekisho.flows.addresses import Inside
 from sekisho.flows.wire.protocol import PROTOCOL_NAMES
 from sekisho.model.report import ExporterReport
 from sekisho.tables import address_text
@@ -39,11 +40,16 @@ Identities: TypeAlias = NDArray[np.void]  # of dtype IDENTITY
 
 @dataclass(frozen=True, slots=True)
 class ExporterSettings:
-    """How many exporters are remembered, and for how long (seconds of silence)."""
+    """How many exporters are remembered, and for how long (seconds of silence).
+
+    `sources` are prefixes of addresses that are heard; none: everybody who reaches the port. An exporter
+    is believed in all it says, so whoever may send can have anybody bound.
+    """
 
     total: int = 4096
     per_address: int = 256
     idle: float = 3600.0
+    sources: tuple[str, ...] = ()
 
 
 class Exporters:
@@ -69,6 +75,8 @@ class Exporters:
         self.datagrams, self.records = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self.lost, self.late, self.restarted = (np.zeros(n, np.int64) for _ in range(3))
         self.refused = 0  # datagrams of exporters over a cap
+        self.unwelcome = 0  # datagrams from outside `sources`
+        self._welcome = Inside(self.settings.sources) if self.settings.sources else None
         self._next = np.zeros(n, np.uint32)  # the sequence number expected next
         self._in_step = np.zeros(n, np.bool_)  # whether _next is known
         self._seen = np.zeros(n, np.float64)  # on our own clock, which never jumps far
@@ -94,7 +102,7 @@ class Exporters:
         domain: U32,
         now: float,
     ) -> I32:
-        """Row of each datagram's exporter, made where it is new; -1 over a cap.
+        """Row of each datagram's exporter, made where it is new; -1 over a cap and for the unwelcome.
 
         All arrays have one element per datagram, in arrival order. Counts the datagrams and notes when
         they came; call it once per datagram.
@@ -104,13 +112,21 @@ class Exporters:
         wanted["address_hi"], wanted["address_lo"] = address_hi, address_lo
         wanted["agent_hi"], wanted["agent_lo"] = agent_hi, agent_lo
         wanted["domain"], wanted["protocol"] = domain, protocol
-        found = self._rows_of(wanted)
+        welcome = self._from_sources(address_hi, address_lo)
+        found = np.full(len(wanted), -1, np.int32)
+        found[welcome] = self._rows_of(wanted[welcome])
         known = found[found >= 0]
-        self.refused += len(found) - len(known)
+        self.refused += int(np.count_nonzero(welcome)) - len(known)
+        self.unwelcome += len(found) - int(np.count_nonzero(welcome))
         np.add.at(self.datagrams, known, 1)
         self.last_seen[known] = now
         self._seen[known] = self._clock
         return found
+
+    def _from_sources(self, address_hi: U64, address_lo: U64) -> Bool:
+        if self._welcome is None:
+            return np.ones(len(address_hi), np.bool_)
+        return ~self._welcome.internet(address_hi, address_lo)
 
     def counted(self, rows: I32, records: I64) -> None:
         """Add the records each datagram held; rows of -1 are passed over."""

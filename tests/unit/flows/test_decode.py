@@ -37,6 +37,7 @@ def test_nothing_known_is_counted_and_empty(decoder: Decoder) -> None:
         "unrecognised.version": 3.0,
         "exporters.live": 0.0,
         "exporters.refused": 0.0,
+        "exporters.unwelcome": 0.0,
     }
 
 

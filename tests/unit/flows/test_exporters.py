@@ -30,6 +30,15 @@ def told(table: Exporters, row: int, *numbers: int, step: int = 1) -> tuple[int,
     return int(table.lost[row]), int(table.late[row]), int(table.restarted[row])
 
 
+def test_nobody_but_the_named_sources_is_heard_or_takes_room() -> None:
+    table = Exporters(ExporterSettings(total=4, sources=("10.0.0.1/32", "2001:db8::/32")))
+    assert seen(table, (B, 1), (A, 1), (B, 2), (B, 3), (B, 4), (B, 5), (A, 2)).tolist() == [
+        *(-1, 0, -1, -1, -1, -1, 1),
+    ]
+    assert (table.count, table.unwelcome, table.refused) == (2, 5, 0)
+    assert seen(table, (B, 1)).tolist() == [-1]
+
+
 def test_an_exporter_is_address_protocol_agent_and_domain() -> None:
     table = Exporters()
     first = seen(table, (A, 1), (A, 2), (B, 1), (A, 1))
