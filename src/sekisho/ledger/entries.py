@@ -153,10 +153,14 @@ def lift_automatic(connection: Connection, ending: Ending) -> tuple[Restriction,
 
 
 def shift(connection: Connection, entries: Sequence[Restriction], delta: float, ending: Ending) -> None:
-    """Move the ends of active entries along with a stepped clock."""
+    """Move active entries and proposals along with a stepped clock: how old they are stays true too."""
     revision = next_revision(connection)
-    moved = update(table).where(table.c.state == State.ACTIVE.value)
-    connection.execute(moved.values(until=table.c.until + delta, revision=revision))
+    active = update(table).where(table.c.state == State.ACTIVE.value)
+    moved = {"created": table.c.created + delta, "until": table.c.until + delta, "revision": revision}
+    connection.execute(active.values(moved))
+    connection.execute(active.where(table.c.in_force > 0).values(in_force=table.c.in_force + delta))
+    proposed = update(table).where(table.c.state == State.PROPOSED.value)
+    connection.execute(proposed.values(created=table.c.created + delta))
     detail = dump({"seconds": delta})
     write(connection, [_line(ending, e, detail) for e in entries] or [_line(ending, None, detail)], revision)
 

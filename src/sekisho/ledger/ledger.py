@@ -226,7 +226,9 @@ class Ledger:
     def shift(
         self, delta: float, author: str, now: float, *, remember: Mapping[str, str] | None = None
     ) -> None:
-        """Move every active end by the step of a clock, so that nobody is freed early or held late.
+        """Move every end by the step of a clock, so that nobody is freed early or held late.
+
+        Ends of exemptions and tokens move too: a step must not have the exempt bound, or agents locked out.
 
         `remember` keeps small values in the same transaction: the mark of the new clock goes there, else
         a crash in between would have the same step seen, and moved by, twice.
@@ -234,6 +236,7 @@ class Ledger:
         with self.store.writing() as connection:
             active = entries.having(connection, _table.c.state == State.ACTIVE.value)
             entries.shift(connection, active, delta, Ending("shift", author, "The clock stepped.", now))
+            access.shift(connection, delta)
             for name, value in (remember or {}).items():
                 memory.put(connection, f"app.{name}", value)
 

@@ -14,9 +14,9 @@ from sekisho.app.keeper_process import resumed
 from sekisho.app.settings import KeeperSettings
 from sekisho.ledger.ledger import Ledger
 from sekisho.model.access import Principal, Role
-from sekisho.model.errors import Unavailable
+from sekisho.model.errors import Unauthenticated, Unavailable
 from sekisho.model.inventory import Host, HostReport, Subject
-from sekisho.model.policy import Direction, Drop, Protocol
+from sekisho.model.policy import Direction, Drop, Protocol, Scope
 from sekisho.model.restriction import State
 
 SMTP = Drop(Protocol.TCP, Direction.EGRESS, 25, 25)
@@ -68,6 +68,36 @@ def test_a_step_of_the_clock_neither_frees_nor_holds_anyone(machine: Machine, st
     assert machine.keeper.restriction(entry.id).state is State.ACTIVE
     machine.pass_time(2)
     assert machine.keeper.restriction(entry.id).state is State.EXPIRED
+
+
+@pytest.mark.parametrize("step", [30 * 86_400.0, -30 * 86_400.0])
+def test_a_step_ends_no_exemption_token_or_proposal_and_revives_none(machine: Machine, step: float) -> None:
+    keeper, ledger = machine.keeper, machine.ledger
+    keeper.exempt(ALICE, Scope(subjects=("p1",)), "ours", 7200.0, (), "")
+    _, lasting = keeper.create_token(ALICE, "agent", Role.AGENT, "", 7200.0)
+    _, ended = keeper.create_token(ALICE, "old", Role.AGENT, "", 10.0)
+    proposal = ledger.propose("p1", (SMTP,), "crossed", "policy:x", 60.0, machine.wall, policy="x")
+    machine.pass_time(3600)
+    machine.wall += step
+    machine.pass_time(1)
+    assert len(keeper.exemptions()) == 1
+    assert keeper.authenticate(lasting).name == "agent"
+    with pytest.raises(Unauthenticated):
+        keeper.authenticate(ended)
+    assert keeper.restriction(proposal.id).state is State.PROPOSED
+    machine.pass_time(3600)
+    assert keeper.exemptions() == ()
+    with pytest.raises(Unauthenticated):
+        keeper.authenticate(lasting)
+
+
+def test_a_step_back_does_not_fill_the_guard_s_hour(machine: Machine) -> None:
+    now = machine.wall
+    machine.ledger.impose("p1", (SMTP,), "", "policy:x", 1e6, now, automatic=True, policy="x", host="h1")
+    machine.pass_time(7200)
+    machine.wall -= 86_400
+    machine.pass_time(1)
+    assert machine.ledger.imposed_since(machine.wall - 3600).cloud == 0
 
 
 @pytest.mark.parametrize("step", [7200.0, -7200.0])
