@@ -214,7 +214,13 @@ class Verdicts:
     def _released(self, now: float) -> frozenset[tuple[str, str]]:
         """Find whom a person freed or would not bind lately; what the kill switch lifted does not count."""
         since = max(now - self._settings.lift_grace, self._ledger.enforcement().since)
-        return frozenset((r.subject, r.policy) for r in self._ledger.released_since(since))
+        life = self._settings.proposal_life
+        return frozenset(
+            (r.subject, r.policy)
+            for r in self._ledger.released_since(since)
+            # What nobody answered ended by itself: nobody's word, and no hour's peace.
+            if r.state is not State.REJECTED or r.ended - r.created < life
+        )
 
     # --- ledger ----------------------------------------------------------------------------------
 

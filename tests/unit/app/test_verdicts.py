@@ -216,6 +216,15 @@ def test_our_own_collector_is_never_bound(court: Court) -> None:
     assert "192.0.2.9" in verdict.reason
 
 
+def test_a_proposal_that_nobody_answered_is_made_again_at_once(court: Court) -> None:
+    propose = replace(SPAM, mode=Mode.PROPOSE)
+    court.decide(evidence(), policy=propose)
+    court.now += KeeperSettings().proposal_life + 1
+    court.ledger.reject_before(court.now - KeeperSettings().proposal_life, court.now)
+    (verdict,) = court.decide(evidence(), policy=propose)
+    assert verdict.outcome is Outcome.PROPOSED
+
+
 @pytest.mark.parametrize("told", ["collector.example.net", "fe80::1%eth0", "", "10.0.0.0/33"])
 def test_what_a_collector_calls_itself_stops_no_decision(court: Court, told: str) -> None:
     court.fleet.report_collector(CollectorReport("c", court.now, addresses=(told,)), court.now)
