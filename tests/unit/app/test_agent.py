@@ -179,7 +179,7 @@ def test_a_bridge_in_trouble_keeps_no_other_from_being_right_nor_the_host_from_b
     def conflict(_templates: float) -> Telemetry:
         raise Conflict("Bridge br-int exports sflow already, set up by somebody else.")
 
-    first.export = conflict  # type: ignore[method-assign]
+    first.export = conflict  # type: ignore[method-assign, assignment]
     host.switches = [first, second]
     host.start()
     host.agent.converge()
@@ -218,7 +218,7 @@ def test_an_answer_that_was_overtaken_by_a_newer_one_is_not_learnt(host: Host) -
         host.agent.follow()
         return stale
 
-    host.keeper.report_host = slow  # type: ignore[method-assign]
+    host.keeper.report_host = slow  # type: ignore[method-assign, assignment]
     host.agent.report()
     host.agent.converge()
     assert [h.binding.restriction for h in host.switch.carried[-1][1].held] == ["r1"]
