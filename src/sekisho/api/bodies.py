@@ -20,8 +20,9 @@ T = TypeVar("T")
 
 Reason = Annotated[str, Field(min_length=1, max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
-Seconds = Annotated[float, Field(gt=0)]
-SecondsOrNoEnd = Annotated[float, Field(ge=0)]
+LONGEST = 100 * 365.25 * 86400  # no calendar knows the end of much longer ones
+Seconds = Annotated[float, Field(gt=0, le=LONGEST)]
+SecondsOrNoEnd = Annotated[float, Field(ge=0, le=LONGEST)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ SILENT = 60.0
 DENIED_EVERY = 60.0
 DENIED_KINDS = 100
 _POLICIES = "policies"  # under which the ledger remembers those in force
+LARGEST_COUNT = 1 << 63  # what is told beyond it is no number of anything
 _ESCAPES = {ord("\\"): r"\\", ord('"'): r"\"", ord("\n"): r"\n"}
 
 
@@ -333,7 +334,10 @@ class Keeper:
     @property
     def exact_ports(self) -> tuple[int, ...]:
         """The TCP ports whose new connections every host tells exactly."""
-        return tuple(sorted({*self._settings.exact_ports, *self._fleet.exact_ports}))
+        # One that is none would make every switch refuse its whole program.
+        return tuple(
+            sorted(p for p in {*self._settings.exact_ports, *self._fleet.exact_ports} if 0 < p < 1 << 16)
+        )
 
     def receipts(
         self, who: Principal, host: str, applied: int, receipts: tuple[Receipt, ...], problem: str
@@ -414,7 +418,9 @@ class Keeper:
             for e in c.exporters:
                 labels = {"exporter": e.address, "protocol": e.protocol, "domain": str(e.domain)}
                 found |= {
-                    _metric(f"exporter_{name}_total", collector=c.name, **labels): float(getattr(e, name))
+                    _metric(f"exporter_{name}_total", collector=c.name, **labels): float(
+                        min(getattr(e, name), LARGEST_COUNT)
+                    )
                     for name in ("datagrams", "records", "lost", "late", "restarted")
                 }
         return found

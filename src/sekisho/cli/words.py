@@ -111,7 +111,10 @@ def volume(octets: float) -> str:
 
 def moment(time: float) -> str:
     """Write unix seconds in the reader's zone; 0 is never."""
-    return f"{datetime.fromtimestamp(time).astimezone():%Y-%m-%d %H:%M:%S %Z}" if time else "-"
+    try:
+        return f"{datetime.fromtimestamp(time).astimezone():%Y-%m-%d %H:%M:%S %Z}" if time else "-"
+    except (OverflowError, ValueError, OSError):  # beyond every calendar
+        return "far away"
 
 
 def remaining(until: float, now: float) -> str:

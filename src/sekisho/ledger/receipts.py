@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import insert, select, update
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sekisho.model.restriction import Receipt, Restriction
 
+_LARGEST: Final = 1 << 62
 _table = schema.receipt
 _entry = schema.restriction
 
@@ -73,8 +74,8 @@ def _values(receipt: Receipt) -> dict[str, Any]:
     return {
         "in_force": receipt.in_force,
         "time": receipt.time,
-        "packets": receipt.dropped_packets,
-        "bytes": receipt.dropped_bytes,
+        "packets": _sane(receipt.dropped_packets),
+        "bytes": _sane(receipt.dropped_bytes),
         "problem": receipt.problem,
     }
 
@@ -101,8 +102,8 @@ def _count(
     begins: bool,
 ) -> None:
     values: dict[str, Any] = {
-        "dropped_packets": _entry.c.dropped_packets + _gained(before, "packets", receipt.dropped_packets),
-        "dropped_bytes": _entry.c.dropped_bytes + _gained(before, "bytes", receipt.dropped_bytes),
+        "dropped_packets": _sane(entry.dropped_packets + _gained(before, "packets", receipt.dropped_packets)),
+        "dropped_bytes": _sane(entry.dropped_bytes + _gained(before, "bytes", receipt.dropped_bytes)),
     }
     if begins:
         # The host's clock is believed only where it fits between the decision and this receipt.
@@ -112,8 +113,13 @@ def _count(
 
 def _gained(before: RowMapping | dict[str, Any] | None, name: str, total: int) -> int:
     """Count on from the host's last total; a smaller one means its rules were laid anew."""
-    last = 0 if before is None else int(before[name])
+    last, total = 0 if before is None else int(before[name]), _sane(total)
     return total - last if total >= last else total
+
+
+def _sane(total: int) -> int:
+    """Keep a total within what a database counts to: beyond it becomes a fraction, which nobody can read."""
+    return max(0, min(total, _LARGEST))
 
 
 def _is_worth_a_line(receipt: Receipt, before: RowMapping | dict[str, Any] | None) -> bool:

@@ -509,6 +509,17 @@ def problems_are_journaled_once(ledger: Ledger) -> None:
 
 
 @check
+def totals_beyond_all_measure_stay_whole_numbers(ledger: Ledger) -> None:
+    """A sum over 64 bits would become a fraction, and no list with the entry could be read any more."""
+    entry = by_hand(ledger)
+    for packets in (2**62, 5, 2**70, 5, 2**62, -3):
+        ledger.receipts("h1", [said(entry, packets)], NOW + 5)
+    found = ledger.restriction(entry.id).dropped_packets
+    assert isinstance(found, int)
+    assert 0 <= found < 2**63
+
+
+@check
 def receipts_about_nothing_we_know_are_passed_over(ledger: Ledger) -> None:
     """The rest of the batch counts."""
     entry = by_hand(ledger)

@@ -119,6 +119,7 @@ def test_wrong_questions_are_told_where(client: httpx.Client, path: str, place: 
         ({"subject": 7}, "subject"),
         ({"reason": ""}, "reason"),
         ({"duration": 0}, "duration"),
+        ({"duration": 1e308}, "duration"),
         ({"duration": "3600"}, "duration"),
         ({"duration": True}, "duration"),
         ({"colour": "red"}, "colour"),

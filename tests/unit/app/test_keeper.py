@@ -17,7 +17,7 @@ from sekisho.model.access import Principal, Role
 from sekisho.model.errors import Forbidden, Malformed
 from sekisho.model.inventory import Host, HostReport, Subject
 from sekisho.model.policy import Baseline, Direction, Drop, Policy, Protocol, Scope
-from sekisho.model.report import CollectorReport
+from sekisho.model.report import CollectorReport, ExporterReport
 from sekisho.model.restriction import State
 
 SMTP = Drop(Protocol.TCP, Direction.EGRESS, 25, 25)
@@ -94,6 +94,17 @@ def test_a_policy_file_broken_while_the_keeper_was_away_frees_nobody(office: Off
     again.report_host(ALICE, HostReport(Host("h1"), (Subject("vm", "h1"),)))
     assert [b.name for b in again.program("h1").baselines] == ["closed"]
     assert "policies: spam.toml:3: a mistake" in again.status().degraded
+
+
+def test_a_port_that_is_none_is_told_to_no_host(office: Office) -> None:
+    office.keeper.report_collector(ALICE, CollectorReport("c", 0.0, exact_ports=(-1, 0, 25, 65_536)))
+    assert office.keeper.program("h1").exact_ports == (25,)
+
+
+def test_a_counter_beyond_all_measure_takes_no_metrics_down(office: Office) -> None:
+    odd = ExporterReport("192.0.2.1", "sflow", datagrams=10**400)
+    office.keeper.report_collector(ALICE, CollectorReport("c", 0.0, exporters=(odd,)))
+    assert office.keeper.metrics()
 
 
 def test_metrics_escape_what_names_may_hold(office: Office) -> None:

@@ -99,6 +99,7 @@ def test_moments_are_in_the_readers_zone(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.undo()
         time.tzset()
     assert words.moment(0) == "-"
+    assert words.moment(1e308) == "far away"
 
 
 def test_quantities_are_in_the_detectors_unit() -> None:
