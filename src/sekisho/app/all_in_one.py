@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sekisho.ledger.ledger import Ledger
 from sekisho.model.access import Role
-from sekisho.model.errors import Malformed, SekishoError
+from sekisho.model.errors import Malformed, SekishoError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +46,15 @@ def open_ledger(state: Path) -> Ledger:
 
     What SQLite writes beside its file (WAL) takes the file's own mode.
     """
+    try:
+        _prepare_state(state)
+    except OSError as error:
+        fixer = f"keeper.state: {state} cannot be made or written: {error}."
+        raise Unavailable("The keeper's state folder cannot be used.", fixer) from error
+    return Ledger(ledger_url(state))
+
+
+def _prepare_state(state: Path) -> None:
     _need_own_folder(state)
     close_to_others(state)
     file = state / "ledger.db"
@@ -55,7 +64,6 @@ def open_ledger(state: Path) -> Ledger:
     for each in (file, state / "ledger.db-wal", state / "ledger.db-shm"):
         if each.exists() and each.stat().st_mode & OTHERS:
             each.chmod(0o600)
-    return Ledger(ledger_url(state))
 
 
 def _need_own_folder(state: Path) -> None:

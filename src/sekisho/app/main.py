@@ -19,7 +19,8 @@ from sekisho import cli
 from sekisho.app import lab_command
 from sekisho.app.process import start_log, stop_on_signal
 from sekisho.cli.exits import EXITS, spoken
-from sekisho.model.errors import Malformed
+from sekisho.cli.words import clean
+from sekisho.model.errors import Malformed, SekishoError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +46,13 @@ def said(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         with spoken():
-            command(*args, **kwargs)
+            try:
+                command(*args, **kwargs)
+            except SekishoError as error:
+                # Who starts a process is who must mend it.
+                if error.fixer != error.asker:
+                    print(clean(error.fixer), file=sys.stderr)
+                raise
 
     return run
 

@@ -53,9 +53,14 @@ def learn(program: HostProgram, boot: str, passed: float) -> Memory:
 def save(path: Path, memory: Memory) -> None:
     """Write it whole or not at all."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:
-        json.dump(to_plain(memory), file)
-        file.flush()
-        os.fsync(file.fileno())
+        try:
+            json.dump(to_plain(memory), file)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            # A full disk is tried again and again: what is left over must not fill it up further.
+            Path(file.name).unlink(missing_ok=True)
+            raise
     Path(file.name).replace(path)
 
 
@@ -63,7 +68,7 @@ def load(path: Path, boot: str, passed: float) -> Memory | None:
     """Read it back; None when there is none or it cannot be read (the keeper is then asked first)."""
     try:
         memory = from_plain(Memory, json.loads(path.read_text()))
-    except (OSError, ValueError, Malformed):
+    except (OSError, ValueError, RecursionError, Malformed):
         return None
     if memory.boot == boot:
         return memory

@@ -122,6 +122,9 @@ def validate(kind: type[T], raw: Any, path: str) -> T:
             place = ".".join([path, *map(str, e["loc"])])
             problems.append(f"{place}: {e['msg']}, found {e['input']!r:.80}")
         settings = None
+    except Malformed as error:  # what a dataclass finds by itself
+        problems += [f"{path}: {problem}" for problem in error.problems or (error.asker,)]
+        settings = None
     if problems:
         raise Malformed(f"The settings have {len(problems)} mistakes.", "; ".join(problems), tuple(problems))
     return cast("T", settings)

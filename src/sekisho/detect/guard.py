@@ -42,6 +42,10 @@ class GuardSettings:
     subjects: tuple[str, ...] = ()
     interfaces: tuple[str, ...] = ROUTERS
 
+    def __post_init__(self) -> None:
+        # Found out at the first decision, a prefix that is none would refuse every decision there is.
+        _never(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

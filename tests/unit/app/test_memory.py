@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -32,7 +34,23 @@ def test_after_a_reboot_what_was_left_is_held_on_and_the_keeper_is_asked(tmp_pat
     assert again.revision == 0
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"boot": 3}', '{"nonsense": true}'])
+def test_a_full_disk_leaves_the_old_memory_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = memory.learn(PROGRAM, "boot", passed=1000.0)
+    memory.save(tmp_path / "agent.json", before)
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        memory.save(tmp_path / "agent.json", memory.learn(PROGRAM, "boot", passed=2000.0))
+    assert [f.name for f in tmp_path.iterdir()] == ["agent.json"]
+    assert memory.load(tmp_path / "agent.json", "boot", 0.0) == before
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, '{"boot": 3}', '{"nonsense": true}'])
 def test_a_file_that_cannot_be_read_is_no_memory(tmp_path: Path, text: str) -> None:
     (tmp_path / "agent.json").write_text(text)
     assert memory.load(tmp_path / "agent.json", "boot", 0.0) is None

@@ -51,6 +51,19 @@ def test_a_file_that_is_no_toml_is_told_with_its_name_and_line(tmp_path: Path, t
         load(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('[keeper.guard]\nprefixes = ["10.0.0.0/33"]', "10.0.0.0/33"),
+        ('[agent.telemetry]\nprotocol = "sflow6"', "sflow6"),
+    ],
+)
+def test_what_a_dataclass_finds_wrong_by_itself_is_told_too(tmp_path: Path, text: str, named: str) -> None:
+    _, problems = settings.check(load(tmp_path, text))
+    (problem,) = problems
+    assert named in problem
+
+
 def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(Malformed, match="no such settings file"):
         settings.load(tmp_path / "none.toml")

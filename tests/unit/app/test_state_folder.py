@@ -12,7 +12,7 @@ from sekisho.app.all_in_one import first_token, open_ledger, prepare
 from sekisho.app.clock import Clock
 from sekisho.app.keeper_process import address
 from sekisho.model.access import Role
-from sekisho.model.errors import Malformed
+from sekisho.model.errors import Malformed, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +75,13 @@ def test_a_folder_that_others_use_is_left_as_it_is_and_refused(tmp_path: Path) -
         open_ledger(tmp_path)
     assert tmp_path.stat().st_mode & 0o777 == 0o755
     assert not (tmp_path / "ledger.db").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable) as raised:
+        open_ledger(tmp_path / "file" / "state")
+    assert f"keeper.state: {tmp_path / 'file' / 'state'}" in raised.value.fixer
 
 
 def test_a_keeper_without_any_token_makes_the_administrator_s(tmp_path: Path) -> None:
