@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from sekisho.devices.vswitch.pipeline import PLACED
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _IPV4: Final = term("eth_type", 0x0800)
 _IPV6: Final = term("eth_type", 0x86DD)
 _PORTS: Final = 1 << 16
+_MAC: Final = re.compile(r"(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}")
 # ICMP has a number of its own in each IP version.
 _NUMBERS: Final[Mapping[Protocol, tuple[int, int]]] = {
     Protocol.TCP: (6, 6),
@@ -58,8 +60,8 @@ class Places:
             if subject.ofport > 0:
                 yield frozenset({term("in_port", subject.ofport), term(MARK, 0, unset)})
             return
-        if not subject.mac:
-            return
+        if not _MAC.fullmatch(subject.mac):
+            return  # none, or something somebody wrote that is none: it costs this port its ingress rules
         mac = term("dl_dst", int(subject.mac.replace(":", ""), 16))
         if not self.ambiguous(subject):
             yield frozenset({mac, term(MARK, 0, unset)})
