@@ -38,17 +38,19 @@ apt-lab:
 apt-check:
 	$(call install_apt,$(APT_CHECK))
 
-# requirements.lock runs the product, requirements-dev.lock also checks it; both are hashed.
+# requirements.lock runs the product, requirements-dev.lock also checks it; both are hashed and whole, so nothing
+# is resolved here (--no-deps): a release that came after the lock cannot get in the way.
 $(VENV)/.run: requirements.lock pyproject.toml | apt-lab
 	@echo "make: installing Python packages from requirements.lock into $(VENV)"
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run | apt-check
 	@echo "make: installing Python packages from requirements-dev.lock into $(VENV)"
-	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
+	@$(BIN)/pip check -q --disable-pip-version-check
 	@touch $@
 
 # --- the two commands --------------------------------------------------------------------------
