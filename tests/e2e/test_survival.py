@@ -163,11 +163,11 @@ def test_an_agent_that_restarts_while_the_keeper_is_away_carries_on(cloud: Cloud
 
 def test_what_others_delete_is_put_back_and_what_is_theirs_is_left_alone(cloud: Cloud) -> None:
     subject, stream, _ = blocked(cloud, 30, "br-b")
-    cloud.client.impose(subject, (Police(50_000_000, Direction.EGRESS),), "a test", 30)
+    limit = cloud.client.impose(subject, (Police(50_000_000, Direction.EGRESS),), "a test", 30)
     cloud.switch.ofctl("add-meter", "br-b", "meter=7,kbps,band=type=drop,rate=1000")
     cloud.switch.ofctl("add-flow", "br-b", "cookie=0x77,priority=5,tcp,tp_dst=7,actions=meter:7,normal")
     try:
-        cloud.lab.wait(lambda: bool(meter(cloud, "rate=50000")), "the limit")
+        cloud.lab.wait(lambda: cloud.client.restriction(limit.id).in_force > 0, "the limit")
         before = standing(cloud)
         for lose in (("del-flows", COOKIE), ("del-meter", f"meter={meter(cloud, 'rate=50000')}")):
             cloud.switch.ofctl(lose[0], "br-b", lose[1])
