@@ -121,13 +121,11 @@ def test_a_thousand_subjects_are_carried_in_one_bundle(switch: PrivateSwitch) ->
         bounds = [
             Bound(f"r{n}", f"s{n}", (Police(10_000_000, EGRESS),), rig.now + 600) for n in range(10, 60)
         ]
-        begun = time.monotonic()
         carried = agent.carry(subjects, bounds, baselines, [25], rig.now)
         assert all(r.in_force for r in carried.receipts)
         assert carried.changes == 8_000 + 100
         assert agent.carry(subjects, bounds, baselines, [25], rig.now).changes == 0
         assert agent.clear(rig.now) == 8_100
-        assert time.monotonic() - begun < 30
 
 
 def test_a_bridge_that_is_gone_is_said_to_be(switch: PrivateSwitch, tmp_path: Path) -> None:

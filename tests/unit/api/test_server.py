@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,14 +39,17 @@ def test_it_listens_when_start_returns() -> None:
         httpx.get(f"{running.url}/healthz", trust_env=False)
 
 
+def seconds(ask: Callable[[], object]) -> float:
+    began = time.monotonic()
+    ask()
+    return time.monotonic() - began
+
+
 def test_answers_do_not_wait_for_an_acknowledgement() -> None:
     """Without TCP_NODELAY each answer takes the 40 ms of a delayed ACK."""
     with support_api.served(FakeKeeper()) as (_, url), Client(url, SECRETS[Role.VIEWER]) as client:
         client.status()
-        began = time.monotonic()
-        for _ in range(20):
-            client.status()
-        assert time.monotonic() - began < 20 * 0.035
+        assert min(seconds(client.status) for _ in range(20)) < 0.035
 
 
 def test_stopping_lets_long_polls_go() -> None:

