@@ -148,8 +148,8 @@ class Keeper:
         return Explanation(
             found,
             tuple(sorted(restrictions, key=lambda r: (order.get(r.state, 2), -r.created))),
-            tuple(b for b in self._rules.policies.baselines if b.scope.matches(found)),
-            tuple(e for e in self._ledger.exemptions(now) if e.scope.matches(found)),
+            tuple(b for b in self._rules.policies.baselines if b.scope.matches(found, now)),
+            tuple(e for e in self._ledger.exemptions(now) if e.scope.matches(found, now)),
             self._ledger.journal("", subject, 50, "").items,
             self._talkers().get(subject),
         )

@@ -115,7 +115,7 @@ class Verdicts:
                 verdicts[i] = _verdict(e, Outcome.REFUSED, f"No policy {e.policy!r} is in force.")
             elif subject is None:
                 verdicts[i] = _verdict(e, Outcome.REFUSED, "No host reports this subject.")
-            elif not policy.scope.matches(subject):
+            elif not policy.scope.matches(subject, now):
                 verdicts[i] = _verdict(e, Outcome.REFUSED, "The policy's scope leaves this subject out.")
             else:
                 stands = standing.get((e.subject, e.policy))

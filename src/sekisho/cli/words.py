@@ -165,15 +165,26 @@ def quantity(found: Finding, amount: float) -> str:
             return f"{number(round(amount, 1))} in {duration(found.window)}"
 
 
+# One name of each kind, as people say it.
+_KINDS: Final = {
+    "projects": "project",
+    "subjects": "subject",
+    "tags": "tag",
+    "hosts": "host",
+    "networks": "network",
+    "flavors": "flavor",
+    "qos": "plan",
+}
+
+
 def scope(whom: Scope) -> str:
     """Write whom a policy, baseline or exemption is for."""
-    named = [("project", whom.projects), ("subject", whom.subjects), ("tag", whom.tags), ("host", whom.hosts)]
-    without = [
-        ("project", whom.exclude_projects),
-        ("subject", whom.exclude_subjects),
-        ("tag", whom.exclude_tags),
-        ("host", whom.exclude_hosts),
-    ]
-    to = ", ".join(f"{kind} {name}" for kind, names in named for name in names) or "everybody"
-    but = ", ".join(f"{kind} {name}" for kind, names in without for name in names)
+    to = _names(whom, "") or "everybody"
+    if whom.younger:
+        to = f"{to} whose project is younger than {duration(whom.younger)}"
+    but = _names(whom, "exclude_")
     return f"{to} but {but}" if but else to
+
+
+def _names(whom: Scope, side: str) -> str:
+    return ", ".join(f"{word} {name}" for kind, word in _KINDS.items() for name in getattr(whom, side + kind))

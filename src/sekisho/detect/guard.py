@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sekisho.model.errors import Malformed
+from sekisho.model.policy import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -205,18 +206,13 @@ class _Exempt:
     def __init__(self, exemptions: Sequence[Exemption], now: float) -> None:
         self._everybody: list[Exemption] = []
         self._named: dict[tuple[str, str], list[Exemption]] = {}
+        self._now = now
         for exemption in exemptions:
             if exemption.until == 0 or exemption.until > now:
                 self._add(exemption)
 
     def _add(self, exemption: Exemption) -> None:
-        scope = exemption.scope
-        named = [
-            *(("subject", n) for n in scope.subjects),
-            *(("project", n) for n in scope.projects),
-            *(("host", n) for n in scope.hosts),
-            *(("tag", n) for n in scope.tags),
-        ]
+        named = [(kind, name) for kind in KINDS for name in getattr(exemption.scope, kind)]
         for name in named:
             self._named.setdefault(name, []).append(exemption)
         if not named:
@@ -226,14 +222,13 @@ class _Exempt:
         """Find one that holds for a subject under a policy."""
         for exemption in self._about(subject):
             applies = not exemption.policies or policy in exemption.policies
-            if applies and exemption.scope.matches(subject):
+            if applies and exemption.scope.matches(subject, self._now):
                 return exemption
         return None
 
     def _about(self, subject: Subject) -> Iterator[Exemption]:
         yield from self._everybody
-        names = [("subject", subject.id), ("project", subject.project), ("host", subject.host)]
-        for name in (*names, *(("tag", tag) for tag in subject.tags)):
+        for name in ((kind, name) for kind, of in KINDS.items() for name in of(subject)):
             yield from self._named.get(name, ())
 
 

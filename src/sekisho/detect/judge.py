@@ -73,9 +73,9 @@ class Judge:
         self.z = deviate(policy.confidence)
         self.scope: Bool = np.zeros(len(standing.streak), np.bool_)
 
-    def rescope(self, subjects: Sequence[Subject | None], present: Bool) -> None:
+    def rescope(self, subjects: Sequence[Subject | None], present: Bool, wall: float) -> None:
         """Find out anew who is in scope; whoever is no longer has done nothing."""
-        self.scope = _in_scope(self.policy.scope, subjects) & present
+        self.scope = _in_scope(self.policy.scope, subjects, wall) & present
         self.standing.forget(np.flatnonzero(~self.scope))
 
     def close(self, wall: float, steady: float, repeat: float) -> I64:
@@ -117,7 +117,7 @@ class Judge:
             standing.told[done] = -np.inf
 
 
-def _in_scope(scope: Scope, subjects: Sequence[Subject | None]) -> Bool:
+def _in_scope(scope: Scope, subjects: Sequence[Subject | None], wall: float) -> Bool:
     """Ask the scope once per kind of subject: tens of thousands share a project and a host."""
     known: dict[object, bool] = {}
     named = bool(scope.subjects or scope.exclude_subjects)
@@ -125,8 +125,12 @@ def _in_scope(scope: Scope, subjects: Sequence[Subject | None]) -> Bool:
     for slot, subject in enumerate(subjects):
         if subject is None:
             continue
-        key = subject.id if named else (subject.project, subject.host, subject.tags)
+        key = subject.id if named else _likeness(subject)
         if key not in known:
-            known[key] = scope.matches(subject)
+            known[key] = scope.matches(subject, wall)
         inside[slot] = known[key]
     return inside
+
+
+def _likeness(s: Subject) -> object:
+    return s.project, s.host, s.tags, s.network, s.flavor, s.qos, s.project_created

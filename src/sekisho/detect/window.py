@@ -49,6 +49,7 @@ class Detection:
         self._detectors = registered() if detectors is None else detectors
         self._exporter_name = exporter_name
         self._steady = Steady()
+        self._wall = 0.0  # at the last close
         self._slots = _SLOTS
         self._roster = Roster()
         self._streams: dict[Key, Stream] = {}
@@ -127,7 +128,7 @@ class Detection:
         subjects = [*self._roster.subjects, *([None] * spare)]
         present = np.concatenate([self._roster.present, np.zeros(spare, np.bool_)])
         for judge in self._judges:
-            judge.rescope(subjects, present)
+            judge.rescope(subjects, present, self._wall)
 
     def add(self, batch: FlowBatch) -> None:
         """Count a resolved batch; rows of nobody's are left out."""
@@ -182,7 +183,7 @@ class Detection:
 
     def close(self, now: float) -> list[Evidence]:
         """End a second at wall time `now`: measure, judge, and tell what is due."""
-        steady = self._steady.read(now)
+        self._wall, steady = now, self._steady.read(now)
         self._counters["closes"] += 1
         self._leave(steady)
         # A tick that comes a little early must not wait for the next one.

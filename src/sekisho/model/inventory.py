@@ -11,7 +11,10 @@ class Subject:
 
     `id` is Neutron's port id (OVSDB `external_ids:iface-id`), or ``host/interface`` on a bare
     switch. `ifindex` and `ofport` are 0 while the switch has given none. `vlan` is the local tag of
-    its access port, 0 for none. `mac` is lower case with colons. All may be stale but `id`.
+    its access port, 0 for none. `mac` is lower case with colons. `flavor` is its server's, `qos` the
+    id, the name and the tags of the QoS policy in effect on it (its own, else its network's),
+    `project_created` when its project came to be (unix seconds, 0 where nobody knows). All may be stale
+    but `id`.
     """
 
     id: str
@@ -27,6 +30,9 @@ class Subject:
     ifindex: int = 0
     ofport: int = 0
     vlan: int = 0
+    flavor: str = ""
+    qos: tuple[str, ...] = ()
+    project_created: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

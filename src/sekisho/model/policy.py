@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias
@@ -87,7 +88,9 @@ def unfit(action: Action) -> str:
 class Scope:
     """Whom a policy or baseline is for: all, or those any include names; never those an exclude names.
 
-    Empty includes mean everybody. `projects`, `subjects`, `tags`, `hosts` are exact names.
+    Empty includes mean everybody. All are exact names: `networks` are ids, `qos` are ids, names or
+    tags of QoS policies, which is how operators sell plans. With `younger`, only subjects whose project
+    has existed for fewer seconds are in scope, whatever else names them; one of unknown age is young.
     """
 
     projects: tuple[str, ...] = ()
@@ -98,24 +101,49 @@ class Scope:
     exclude_subjects: tuple[str, ...] = ()
     exclude_tags: tuple[str, ...] = ()
     exclude_hosts: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    flavors: tuple[str, ...] = ()
+    qos: tuple[str, ...] = ()
+    exclude_networks: tuple[str, ...] = ()
+    exclude_flavors: tuple[str, ...] = ()
+    exclude_qos: tuple[str, ...] = ()
+    younger: float = 0.0
 
-    def matches(self, subject: Subject) -> bool:
-        """Tell whether the subject is in scope."""
-        if (
-            subject.project in self.exclude_projects
-            or subject.id in self.exclude_subjects
-            or subject.host in self.exclude_hosts
-            or not set(subject.tags).isdisjoint(self.exclude_tags)
-        ):
+    def matches(self, subject: Subject, now: float = 0.0) -> bool:
+        """Tell whether the subject is in scope at `now` (unix seconds)."""
+        if self.younger and self.grown(subject, now):
             return False
-        if not (self.projects or self.subjects or self.tags or self.hosts):
-            return True
-        return (
-            subject.project in self.projects
-            or subject.id in self.subjects
-            or subject.host in self.hosts
-            or not set(subject.tags).isdisjoint(self.tags)
-        )
+        return not self.names(subject, "exclude_") and (not self.includes or self.names(subject))
+
+    def names(self, subject: Subject, side: str = "") -> bool:
+        """Tell whether any of its includes, or of its excludes, names the subject."""
+        given = ((getattr(self, side + kind), of) for kind, of in KINDS.items())
+        return any(names and not of(subject).isdisjoint(names) for names, of in given)
+
+    def grown(self, subject: Subject, now: float) -> bool:
+        """Tell whether the subject's project is known to be too old for this scope."""
+        return bool(subject.project_created) and now - subject.project_created >= self.younger
+
+    @property
+    def includes(self) -> bool:
+        """Tell whether it names anybody at all, or is for everybody."""
+        return any(getattr(self, kind) for kind in KINDS)
+
+
+def _one(name: str) -> frozenset[str]:
+    return frozenset((name,)) if name else frozenset()
+
+
+# Which names of each kind a subject has, in the order in which a scope is told.
+KINDS: Final[Mapping[str, Callable[[Subject], frozenset[str]]]] = {
+    "projects": lambda s: _one(s.project),
+    "subjects": lambda s: _one(s.id),
+    "tags": lambda s: frozenset(s.tags),
+    "hosts": lambda s: _one(s.host),
+    "networks": lambda s: _one(s.network),
+    "flavors": lambda s: _one(s.flavor),
+    "qos": lambda s: frozenset(s.qos),
+}
 
 
 class Unit(StrEnum):

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, cast
 from sekisho.model import units
 from sekisho.model.errors import Malformed
 from sekisho.model.policy import (
+    KINDS,
     LEAST_RATE,
     PORTLESS,
     Action,
@@ -45,7 +46,8 @@ _WHEN_KEYS: Final = ("detector", "threshold", "clear", "window")
 _ACTION_KEYS: Final = ("drop", "limit", "burst", "direction")
 _THEN_KEYS: Final = ("warn", "for", *_ACTION_KEYS)
 _BASELINE_KEYS: Final = ("description", "scope", *_ACTION_KEYS)
-_SCOPE_KEYS: Final = ("projects", "subjects", "tags", "hosts")
+_SCOPE_KEYS: Final = tuple(KINDS)
+_YOUNGER: Final = "project_younger_than"
 _BOTH: Final = (Direction.EGRESS, Direction.INGRESS)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _SERVICE: Final = re.compile(r"([a-z]+)(?:/(\d{1,5})(?:-(\d{1,5}))?)?")
@@ -302,13 +304,14 @@ def _police(node: Node, directions: tuple[Direction, ...]) -> list[Police]:
 def _scope(node: Node) -> Scope:
     if not node.present or not node.is_table('{ projects = ["name"] }'):
         return Scope()
-    node.only(*_SCOPE_KEYS, "exclude")
+    node.only(*_SCOPE_KEYS, _YOUNGER, "exclude")
     exclude = node.child("exclude")
     excludes: dict[str, tuple[str, ...]] = {}
     if exclude.present and exclude.is_table('{ projects = ["name"] }'):
         exclude.only(*_SCOPE_KEYS)
         excludes = {f"exclude_{k}": exclude.child(k).names() for k in _SCOPE_KEYS}
-    return Scope(**{k: node.child(k).names() for k in _SCOPE_KEYS}, **excludes)
+    includes: dict[str, tuple[str, ...]] = {k: node.child(k).names() for k in _SCOPE_KEYS}
+    return Scope(**includes, **excludes, younger=_duration(node, _YOUNGER, 0.0))
 
 
 def _choice(node: Node, key: str, choices: tuple[str, ...], default: str) -> str:

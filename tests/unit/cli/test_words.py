@@ -112,6 +112,8 @@ def test_quantities_are_in_the_detectors_unit() -> None:
 def test_scopes_name_who_is_in_and_who_is_out() -> None:
     assert words.scope(Scope()) == "everybody"
     assert words.scope(Scope(projects=("a",), exclude_hosts=("h",))) == "project a but host h"
+    young = Scope(qos=("small",), younger=30 * 86400.0)
+    assert words.scope(young) == "plan small whose project is younger than 30 d"
 
 
 def test_names_cannot_drive_the_readers_terminal() -> None:

@@ -7,7 +7,17 @@ import pytest
 from sekisho.model.inventory import Subject
 from sekisho.model.policy import Direction, Drop, Police, Protocol, Scope, unfit
 
-WHO = Subject("p1", "h1", "acme", tags=("new", "web"))
+WHO = Subject(
+    "p1",
+    "h1",
+    "acme",
+    tags=("new", "web"),
+    network="n1",
+    flavor="small",
+    qos=("5eed", "plan-a", "cheap"),
+    project_created=1000.0,
+)
+NOW = 1000.0 + 10 * 86400
 
 
 @pytest.mark.parametrize(
@@ -28,11 +38,25 @@ WHO = Subject("p1", "h1", "acme", tags=("new", "web"))
         (Scope(exclude_tags=("web",)), False),
         (Scope(exclude_hosts=("h1",)), False),
         (Scope(exclude_hosts=("h2",), exclude_projects=("other",)), True),
+        (Scope(networks=("n1",)), True),
+        (Scope(networks=("n2",)), False),
+        (Scope(flavors=("small",)), True),
+        (Scope(flavors=("",)), False),
+        (Scope(qos=("5eed",)), True),
+        (Scope(qos=("plan-b", "cheap")), True),
+        (Scope(qos=("plan-b",)), False),
+        (Scope(qos=("plan-a",), exclude_flavors=("small",)), False),
+        (Scope(exclude_networks=("n1",)), False),
+        (Scope(exclude_qos=("cheap",)), False),
+        (Scope(younger=11 * 86400.0), True),
+        (Scope(younger=10 * 86400.0), False),  # not any more, from this moment on
+        (Scope(projects=("acme",), younger=86400.0), False),  # whoever names it
+        (Scope(projects=("other",), younger=30 * 86400.0), False),  # youth alone names nobody else
         (Scope(subjects=("p1",), exclude_tags=("new",)), False),  # an exclude has the last word
     ],
 )
 def test_a_scope_is_for_those_any_include_names_and_no_exclude(scope: Scope, *, inside: bool) -> None:
-    assert scope.matches(WHO) is inside
+    assert scope.matches(WHO, NOW) is inside
 
 
 OUT = Direction.EGRESS
@@ -59,3 +83,11 @@ OUT = Direction.EGRESS
 )
 def test_what_no_device_can_carry_is_told(action: Drop | Police, *, fits: bool) -> None:
     assert (unfit(action) == "") is fits
+
+
+def test_a_project_of_unknown_age_is_young() -> None:
+    assert Scope(younger=1.0).matches(Subject("p1", "h1"), NOW)
+
+
+def test_an_unknown_name_is_nobodys() -> None:
+    assert not Scope(projects=("",), networks=("",)).matches(Subject("p1", "h1"), NOW)

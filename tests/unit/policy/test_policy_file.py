@@ -129,6 +129,18 @@ def test_what_is_left_out_has_a_default_and_only_watches() -> None:
     assert found.conditions[0].clear == pytest.approx(0.8e9)
 
 
+def test_a_plan_carries_its_baseline_to_who_is_new() -> None:
+    _, (found,) = parse(
+        """
+        [baseline.new]
+        drop = "tcp/25"
+        scope = { qos = ["plan-small"], networks = "n1", flavors = ["m1"], project_younger_than = "30d" }
+        """
+    )
+    expected = Scope(networks=("n1",), flavors=("m1",), qos=("plan-small",), younger=30 * 86400.0)
+    assert found.scope == expected
+
+
 def test_an_empty_file_is_fine() -> None:
     assert parse("") == parse("# nothing yet\n") == ((), ())
 
