@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sekisho.app.clock import Clock
 from sekisho.app.keeper import Keeper
 from sekisho.app.settings import KeeperSettings
+from sekisho.host.clock import Clock
 from sekisho.ledger.ledger import Ledger
 from sekisho.model.policy import Baseline, Policy, PolicySet
 from sekisho.testing.contract_keeper import CHECKS, POLICIES, Check, name

@@ -20,7 +20,7 @@ from sekisho.model.errors import Malformed, SekishoError, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sekisho.app.clock import Clock
+    from sekisho.host.clock import Clock
 
 log = logging.getLogger("sekisho.up")
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sekisho.app.process import Troubles, spawn
 from sekisho.app.settings import host_name
 from sekisho.detect.settings import DetectSettings
 from sekisho.detect.window import Detection
@@ -20,14 +19,15 @@ from sekisho.flows.memory import keep_freed
 from sekisho.flows.receive import Receiver, ReceiveSettings
 from sekisho.flows.resolve import Resolver, ResolveSettings
 from sekisho.flows.wire.protocol import DecodeSettings
+from sekisho.host.tasks import Troubles, spawn
 from sekisho.model.errors import Malformed
 from sekisho.model.inventory import Inventory
 from sekisho.model.policy import PolicySet
 from sekisho.model.report import CollectorReport
 
 if TYPE_CHECKING:
-    from sekisho.app.clock import Clock
     from sekisho.client import Client
+    from sekisho.host.clock import Clock
     from sekisho.model.report import Verdict
     from sekisho.model.restriction import Evidence
     from sekisho.tables import Burst

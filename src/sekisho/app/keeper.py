@@ -32,9 +32,9 @@ from sekisho.model.report import (
 from sekisho.model.restriction import Binding, Evidence, JournalEntry, Receipt, Restriction, State
 
 if TYPE_CHECKING:
-    from sekisho.app.clock import Clock
-    from sekisho.app.process import Troubles
     from sekisho.app.settings import KeeperSettings
+    from sekisho.host.clock import Clock
+    from sekisho.host.tasks import Troubles
     from sekisho.ledger.ledger import Ledger
     from sekisho.model.access import Principal, Role, Token
     from sekisho.model.inventory import HostReport, Inventory, Subject

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from sekisho.api import create_app, serve
 from sekisho.app import rules
 from sekisho.app.all_in_one import first_token, open_ledger
-from sekisho.app.clock import Clock, Mark
 from sekisho.app.keeper import Keeper
-from sekisho.app.process import Troubles, spawn
+from sekisho.host.clock import Clock, Mark
+from sekisho.host.tasks import Troubles, spawn
 from sekisho.model.errors import Malformed
 from sekisho.model.plain import from_plain
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from sekisho.app import all_in_one
 from sekisho.app.all_in_one import Child, Supervisor, command
-from sekisho.app.clock import Clock
 from sekisho.client import Client
+from sekisho.host.clock import Clock
 from sekisho.lab import sockets
 from sekisho.lab.ovs import PrivateSwitch
 from sekisho.model.errors import NotFound, SekishoError, Unavailable

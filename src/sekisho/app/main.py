@@ -80,8 +80,8 @@ def keeper(
 def collector(config: Config = None, token_file: TokenFile = None, log_level: LogLevel = "INFO") -> None:
     """Run a collector: hear flow datagrams, judge them, tell the keeper."""
     from sekisho.app import settings
-    from sekisho.app.clock import Clock
     from sekisho.app.collector import Collector, CollectorSettings
+    from sekisho.host.clock import Clock
 
     start_log(log_level)
     raw = settings.load(config)
@@ -95,9 +95,9 @@ def collector(config: Config = None, token_file: TokenFile = None, log_level: Lo
 def agent(config: Config = None, token_file: TokenFile = None, log_level: LogLevel = "INFO") -> None:
     """Run a host's agent: carry on its switch what the keeper decided."""
     from sekisho.app import settings
-    from sekisho.app.agent import Agent, AgentSettings
-    from sekisho.app.clock import Clock
-    from sekisho.app.switch import open_switch
+    from sekisho.host.agent import Agent, AgentSettings
+    from sekisho.host.clock import Clock
+    from sekisho.host.switch import open_switch
 
     start_log(log_level)
     raw = settings.load(config)
@@ -112,7 +112,7 @@ def agent(config: Config = None, token_file: TokenFile = None, log_level: LogLev
 def up(config: Config = None, log_level: LogLevel = "INFO") -> None:
     """Run keeper, collector and agent of this machine together."""
     from sekisho.app import all_in_one, settings
-    from sekisho.app.clock import Clock
+    from sekisho.host.clock import Clock
 
     start_log(log_level)
     raw = settings.load(config)

@@ -87,8 +87,8 @@ def client(raw: Mapping[str, Any]) -> ClientSettings:
 
 def sections() -> dict[str, type]:
     """Name every section and the dataclass it becomes; imports the rooms of all processes."""
-    from sekisho.app.agent import AgentSettings
     from sekisho.app.collector import CollectorSettings
+    from sekisho.host.agent import AgentSettings
 
     return {
         "client": ClientSettings,

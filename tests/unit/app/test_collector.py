@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from sekisho.app.clock import Clock
 from sekisho.app.collector import Collector, CollectorSettings, own_addresses
 from sekisho.flows.receive import ReceiveSettings
+from sekisho.host.clock import Clock
 from sekisho.model.errors import Malformed
 from sekisho.model.report import Outcome, Verdict
 from sekisho.model.restriction import Evidence, Finding

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sekisho.app.clock import Clock
 from sekisho.app.keeper import DENIED_KINDS, Keeper
 from sekisho.app.settings import KeeperSettings
 from sekisho.detect.guard import GuardSettings
+from sekisho.host.clock import Clock
 from sekisho.ledger.ledger import Ledger
 from sekisho.model.access import Principal, Role
 from sekisho.model.errors import Forbidden, Malformed

@@ -9,8 +9,8 @@ import pytest
 
 from sekisho.api.settings import ApiSettings
 from sekisho.app.all_in_one import first_token, open_ledger, prepare
-from sekisho.app.clock import Clock
 from sekisho.app.keeper_process import address
+from sekisho.host.clock import Clock
 from sekisho.model.access import Role
 from sekisho.model.errors import Malformed, Unavailable
 

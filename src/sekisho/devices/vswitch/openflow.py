@@ -18,7 +18,7 @@ from sekisho.devices.vswitch.words import FlowSeen, MeterSeen
 from sekisho.model.errors import Conflict, Refused, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sekisho.devices.converge import Changes
     from sekisho.devices.vswitch.book import MeterBook
@@ -45,6 +45,7 @@ _GONE: Final = ("No such file", "Connection refused", "connection dropped", "Con
 class OfctlSettings:
     """Where the bridge's management socket is, how long a command may take, where our meters begin.
 
+    An empty `run_dir` lets ovs-ofctl look where it was built or told to (``OVS_RUNDIR``).
     Neutron QoS takes the lowest free meter numbers; ours begin far above. `protocol` must be among
     those the bridge speaks and have bundles: OpenFlow14 or OpenFlow15.
     """
@@ -85,22 +86,39 @@ class Asks(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command ended: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_here(argv: Sequence[str], stdin: str, timeout: float) -> Ran:
+    """Run a command as who we are; raises OSError or subprocess.TimeoutExpired."""
+    done = subprocess.run(  # noqa: S603 - our own words, no shell
+        argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
 @dataclass(slots=True)
 class Ofctl:
-    """Runs ovs-ofctl against one bridge."""
+    """Runs ovs-ofctl against one bridge; `run` is for where others must run it for us."""
 
     bridge: str
     settings: OfctlSettings
+    run: Callable[[Sequence[str], str, float], Ran] = run_here
 
     def __call__(self, command: str, *arguments: str, stdin: str = "", bundle: bool = False) -> str:
         """Run one command; raises Unavailable when nobody answers, Refused when the switch says no."""
-        target = () if command == "parse-flows" else (f"unix:{self.settings.run_dir}/{self.bridge}.mgmt",)
+        place = f"unix:{self.settings.run_dir}/{self.bridge}.mgmt" if self.settings.run_dir else self.bridge
+        target = () if command == "parse-flows" else (place,)
         argv = ["ovs-ofctl", f"-O{self.settings.protocol}", "--no-names", *(["--bundle"] if bundle else [])]
         argv += [command, *target, *arguments]
         try:
-            done = subprocess.run(  # noqa: S603 - our own words, no shell
-                argv, input=stdin, capture_output=True, text=True, timeout=self.settings.timeout, check=False
-            )
+            done = self.run(argv, stdin, self.settings.timeout)
         except subprocess.TimeoutExpired as error:
             raise Unavailable(
                 "The switch does not answer.",
@@ -109,10 +127,10 @@ class Ofctl:
             ) from error
         except OSError as error:
             raise Unavailable("The switch cannot be asked.", f"ovs-ofctl: {error}.", 5.0) from error
-        if done.returncode == 0:
-            return done.stdout
-        said = f"{' '.join(argv)}: {done.stderr.strip()}"
-        if any(word in done.stderr for word in _GONE):
+        if done.code == 0:
+            return done.out
+        said = f"{' '.join(argv)}: {done.err.strip()}"
+        if any(word in done.err for word in _GONE):
             raise Unavailable("The switch does not answer.", said, 0.05)
         raise Refused("The switch refused a change.", said)
 

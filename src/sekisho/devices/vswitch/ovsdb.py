@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _FIRST_RETRY_MS: Final = 50
 _LAST_RETRY_MS: Final = 250
+_REMOTE: Final = ("tcp:", "ssl:")
 _BUSY: Final = frozenset({Transaction.UNCOMMITTED, Transaction.INCOMPLETE})
 
 
@@ -59,14 +60,18 @@ class Database:
     """One host's switch, watched over its unix socket by a thread of its own.
 
     `socket` is the path of ovsdb-server's socket; bridges answer OpenFlow in the same folder unless
-    `rundir` says another. Ports without `iface-id` on the bridges in `bare` are subjects too.
+    `rundir` says another. It may also be a remote such as ``tcp:127.0.0.1:6640`` (ovsdb(7)); without a
+    `rundir` nobody then tells of a switch that restarts (`Happening.TABLES`) but who asked for it.
+    Ports without `iface-id` on the bridges in `bare` are subjects too.
     """
 
     def __init__(self, socket: str, host: str, bare: tuple[str, ...] = (), rundir: str = "") -> None:
         self._host, self._bare = host, frozenset(bare)
-        self._path = socket.removeprefix("unix:")
-        self._idl = _open(f"unix:{self._path}")
-        self._lines = Lines(Path(rundir or Path(self._path).parent))
+        local = not socket.startswith(_REMOTE)
+        self._remote = socket if not local or socket.startswith("unix:") else f"unix:{socket}"
+        self._idl = _open(self._remote)
+        folder = rundir or (str(Path(socket.removeprefix("unix:")).parent) if local else "")
+        self._lines = Lines(Path(folder)) if folder else None
         self._listeners: list[Callable[[Happening], None]] = []
         self._writes: deque[_Write] = deque()
         self._subjects: tuple[Subject, ...] = ()
@@ -147,7 +152,7 @@ class Database:
         self.close()
 
     def _away(self) -> Unavailable:
-        return Unavailable("The switch's database does not answer.", f"{self._path}: nobody answers.")
+        return Unavailable("The switch's database does not answer.", f"{self._remote}: nobody answers.")
 
     def _wake(self) -> None:
         os.eventfd_write(self._wake_fd, 1)
@@ -157,9 +162,10 @@ class Database:
             try:
                 self._round()
             except Exception:  # noqa: BLE001 - the library's own faults must not end the watch
-                _log.exception("%s: beginning again", self._path)
+                _log.exception("%s: beginning again", self._remote)
                 self._begin_again()
-        self._lines.close()
+        if self._lines:
+            self._lines.close()
         self._idl.close()
 
     def _round(self) -> None:
@@ -168,7 +174,7 @@ class Database:
         if changed and self.connected:
             self._compare()
             self._follow_configuration()
-        if self._lines.run():
+        if self._lines and self._lines.run():
             self._tell(Happening.TABLES)
         self._drive_writes()
         self._block()
@@ -177,14 +183,15 @@ class Database:
         """Forget the connection after a fault of the library's own, so that the watch goes on."""
         self._connected.clear()
         self._idl.close()
-        self._idl = _open(f"unix:{self._path}")
+        self._idl = _open(self._remote)
         for write in self._writes:
             write.transaction = None
 
     def _block(self) -> None:
         poller = Poller()
         self._idl.wait(poller)
-        self._lines.wait(poller)
+        if self._lines:
+            self._lines.wait(poller)
         poller.fd_wait(self._wake_fd, POLLIN)
         poller.block()
         with suppress(BlockingIOError):
@@ -212,7 +219,8 @@ class Database:
         access = read_access(self._idl.tables)
         before = ((self._subjects, self._access), self._tables, self._telemetry)
         self._subjects, self._access, self._tables, self._telemetry = subjects, access, tables, telemetry
-        self._lines.watch(read_bridges(self._idl.tables))
+        if self._lines:
+            self._lines.watch(read_bridges(self._idl.tables))
         if not self._seen.is_set():
             return
         kinds = (Happening.PORTS, Happening.TABLES, Happening.TELEMETRY)

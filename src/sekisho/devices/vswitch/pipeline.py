@@ -34,12 +34,20 @@ _EITHER: Final = frozenset({"in_port", "dl_dst"})
 class Layout:
     """Where our rules stand on a bridge: table 0 of a bare one, 60 (TRANSIENT) of Neutron's br-int.
 
-    `cookie` is the upper half of every cookie of ours, `register` the OpenFlow register we mark.
+    `cookie` is the upper half of every cookie of ours, `register` the OpenFlow register we mark. The
+    lower half says what the rule says, or with `one_cookie` is always 1: for a bridge whose owner
+    deletes what bears a cookie that was not reserved with it.
     """
 
     table: int = 0
     register: int = 13
     cookie: int = 0x5E4B15E0
+    one_cookie: bool = False
+
+    @property
+    def reserved(self) -> int:
+        """The whole cookie of all our rules where there is but one."""
+        return self.cookie << 32 | 1
 
 
 @dataclass(frozen=True, slots=True)

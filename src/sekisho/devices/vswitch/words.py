@@ -93,7 +93,7 @@ def _step_words(step: Step, layout: Layout, numbers: Mapping[str, int]) -> str:
 
 def cookie(rule: Rule, layout: Layout) -> int:
     """Give a rule's cookie: ours above, what the rule says below."""
-    return layout.cookie << 32 | rule.identity
+    return layout.reserved if layout.one_cookie else layout.cookie << 32 | rule.identity
 
 
 def meter_words(meter: Meter, number: int) -> str:

@@ -22,9 +22,10 @@ from sekisho.model.inventory import Telemetry
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sekisho.app.agent import AgentSettings
-    from sekisho.app.memory import Memory
+    from sekisho.devices.vswitch.openflow import Asks
     from sekisho.devices.vswitch.telemetry import TelemetrySettings
+    from sekisho.host.agent import AgentSettings
+    from sekisho.host.memory import Memory
     from sekisho.model.inventory import Subject
     from sekisho.model.restriction import Receipt
 
@@ -33,9 +34,11 @@ EXACT = 0x8000_0000
 
 
 class VSwitch:
-    """Implements `app.agent.Switch` over a real Open vSwitch."""
+    """Implements `host.agent.Switch` over a real Open vSwitch; `ofctl` is as for `Bridge`."""
 
-    def __init__(self, bridge: str, settings: AgentSettings, database: Database) -> None:
+    def __init__(
+        self, bridge: str, settings: AgentSettings, database: Database, ofctl: Asks | None = None
+    ) -> None:
         self.bridge = bridge
         self._database = database
         self._telemetry = own_domains(settings, bridge)
@@ -47,6 +50,7 @@ class VSwitch:
                 settings.layout, self._telemetry.collector_set, self._telemetry.exact_domain, settings.burst
             ),
             OfctlSettings(settings.run_dir, settings.timeout, settings.first_meter),
+            ofctl,
         )
         self._templates = 0.0
 
@@ -91,7 +95,7 @@ def open_switch(settings: AgentSettings) -> tuple[FilteredPorts, list[VSwitch]]:
 
 
 class FilteredPorts:
-    """The subjects on the bridges this agent keeps; implements `app.agent.Ports`."""
+    """The subjects on the bridges this agent keeps; implements `host.agent.Ports`."""
 
     def __init__(self, database: Database, settings: AgentSettings) -> None:
         self._database = database

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sekisho.app.clock import Clock
+from sekisho.host.clock import Clock
 
 
 class Machine:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from sekisho.app.process import Troubles, repeat
+from sekisho.host.tasks import Troubles, repeat
 from sekisho.model.errors import Refused, Unavailable
 
 log = logging.getLogger("test")

@@ -8,24 +8,24 @@ seconds since boot, which no step of the wall clock moves.
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sekisho.app import memory as kept
-from sekisho.app.process import Troubles, spawn
-from sekisho.app.settings import host_name
 from sekisho.devices.vswitch.pipeline import Layout
 from sekisho.devices.vswitch.telemetry import TelemetrySettings
+from sekisho.host import memory as kept
+from sekisho.host.tasks import Troubles, spawn
 from sekisho.model.errors import NotFound, SekishoError
 from sekisho.model.inventory import Host, HostReport, Subject, Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sekisho.app.clock import Clock
     from sekisho.client import Client
+    from sekisho.host.clock import Clock
     from sekisho.model.report import HostProgram
     from sekisho.model.restriction import Receipt
 
@@ -51,7 +51,7 @@ class AgentSettings:
     the bridge's own sampling.
     """
 
-    host: str = field(default_factory=host_name)
+    host: str = field(default_factory=socket.gethostname)
     addresses: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ("br-int",)
     bare: bool = False
@@ -122,6 +122,9 @@ class Agent:
         self._applied = 0
         self._problem = ""
         self._failures = 0
+        self._carried: dict[str, Subject] = {}
+        self._turn = threading.Condition()
+        self._begun = self._done = 0
         self._wake = threading.Event()
         self._report_due = threading.Event()
         self._receipts_due = threading.Event()
@@ -176,6 +179,16 @@ class Agent:
 
     def converge(self) -> None:
         """Make every bridge right, once; what failed is tried again soon."""
+        with self._turn:
+            self._begun += 1
+        try:
+            self._converge_all()
+        finally:
+            with self._turn:
+                self._done = self._begun
+                self._turn.notify_all()
+
+    def _converge_all(self) -> None:
         memory, errors = self._memory, list[SekishoError]()
         receipts: list[Receipt] = []
         try:
@@ -191,6 +204,7 @@ class Agent:
         if errors:
             self._fail(errors[0])
             return
+        self._carried = {s.id: s for s in subjects}
         self.troubles.end("converging")
         self._failures = 0
         if self._problem:
@@ -235,6 +249,36 @@ class Agent:
         self._receipts, self._in_force, self._applied = receipts, in_force, revision
         if news:
             self._receipts_due.set()
+
+    # --- for whoever wires ports and must not go on before they are bound ------------------------
+
+    def wake(self) -> None:
+        """Look at everything again, now."""
+        self._wake.set()
+
+    def nudge(self) -> None:
+        """Ask the keeper for news now: somebody says that there are some."""
+        self._report_due.set()
+
+    def carries(self, subject: Subject) -> bool:
+        """Tell whether the switch was last made right with just this subject on it."""
+        return self._carried.get(subject.id) == subject
+
+    def binds(self, subject: Subject) -> bool:
+        """Tell whether anything binds the subject, by what we know."""
+        memory = self._memory
+        if memory is None:
+            return False
+        return any(h.binding.subject == subject.id for h in memory.held) or any(
+            b.actions and b.scope.matches(subject) for b in memory.baselines
+        )
+
+    def carry_soon(self, timeout: float) -> bool:
+        """Wait until the switch has been made right once from now on; False if that took too long."""
+        with self._turn:
+            wanted = self._begun + 1
+            self._wake.set()
+            return self._turn.wait_for(lambda: self._done >= wanted, timeout)
 
     # --- talking to the keeper, each in its own thread ------------------------------------------
 

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from sekisho.app.agent import Agent, AgentSettings
-from sekisho.app.clock import Clock
-from sekisho.app.memory import Memory
+from sekisho.host.agent import Agent, AgentSettings
+from sekisho.host.clock import Clock
+from sekisho.host.memory import Memory
 from sekisho.model.errors import Conflict, NotFound, Unavailable
 from sekisho.model.inventory import HostReport, Subject, Telemetry
 from sekisho.model.policy import Direction, Drop, Protocol

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sekisho.app import memory
+from sekisho.host import memory
 from sekisho.model.policy import Baseline, Direction, Drop, Protocol
 from sekisho.model.report import HostProgram
 from sekisho.model.restriction import Binding

@@ -1,0 +1,171 @@
+"""The extension of neutron-openvswitch-agent (``[agent] extensions = sekisho``).
+
+Neutron calls it for each port it wires; the loop that keeps the host right runs in a thread of its own.
+Nothing here ever raises into Neutron's: what fails is said once, counted and tried again.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import oslo_messaging
+from neutron_lib.agent import l2_extension
+from oslo_config import cfg
+
+from sekisho.client import Client
+from sekisho.devices.vswitch.ovsdb import Database
+from sekisho.guests.neutron import bridge as neutron_bridge
+from sekisho.guests.neutron import config
+from sekisho.guests.neutron.facts import Facts, NeutronPorts, read_facts
+from sekisho.host.agent import Agent
+from sekisho.host.clock import Clock
+from sekisho.host.switch import FilteredPorts, VSwitch
+from sekisho.host.tasks import Troubles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sekisho.host.agent import AgentSettings
+
+log = logging.getLogger(__name__)
+
+TOPIC: Final = "sekisho"
+# How long after a failure it begins again.
+AGAIN: Final = 1.0
+
+
+class SekishoAgentExtension(l2_extension.L2AgentExtension):
+    """Binds the ports of one host where Neutron wires them."""
+
+    def __init__(self) -> None:
+        self._api: Any = None
+        self._agent: Agent | None = None
+        self._ports: NeutronPorts | None = None
+        self._facts: dict[str, Facts] = {}
+        self._pause = threading.Event()
+        self._wait = 0.0
+        self._troubles = Troubles(log)
+
+    def consume_api(self, agent_api: Any) -> None:
+        """Take Neutron's hand to its bridges, before `initialize`."""
+        self._api = agent_api
+
+    def initialize(self, connection: Any, driver_type: str) -> None:
+        """Begin to keep this host right; a mistake in the settings must not keep Neutron from starting."""
+        del driver_type
+        with _Guarded(self._troubles, "starting"):
+            options = config.register(cfg.CONF, (*config.KEEPER, *config.AGENT))
+            bridge = self._api.request_int_br()
+            settings = config.agent_settings(options, cfg.CONF.host, bridge.br_name)
+            # Before Neutron looks for flows that nobody knows, which it does once all ports are wired.
+            neutron_bridge.reserve(bridge, settings)
+            self._wait = options.port_timeout
+            connection.create_consumer(TOPIC, [Nudges(self._nudge)], fanout=True)
+            keep = partial(self._keep, options, bridge, settings)
+            threading.Thread(target=keep, name="sekisho", daemon=True).start()
+
+    def _keep(self, options: Any, bridge: Any, settings: AgentSettings) -> None:
+        """Keep the host right for as long as the process lives, whatever happens."""
+        while True:
+            with _Guarded(self._troubles, "keeping the host right"):
+                self._agent = self._agent or self._made(options, bridge, settings)
+                self._agent.run()
+                return
+            self._pause.wait(AGAIN)
+
+    def _made(self, options: Any, bridge: Any, settings: AgentSettings) -> Agent:
+        asks = client(options)
+        database = Database(cfg.CONF.OVS.ovsdb_connection, settings.host)
+        self._ports = NeutronPorts(FilteredPorts(database, settings), self._facts)
+        switch = VSwitch(bridge.br_name, settings, database, neutron_bridge.ofctl(bridge, settings))
+        return Agent(settings, asks, Clock(), self._ports, [switch])
+
+    def _nudge(self) -> None:
+        if self._agent is not None:
+            self._agent.nudge()
+
+    def handle_port(self, context: Any, data: Mapping[str, Any]) -> None:
+        """Learn what Neutron says of a port; let it go on only once what binds the port is in force."""
+        del context
+        with _Guarded(self._troubles, "taking a port"):
+            self._take(data)
+
+    def _take(self, data: Mapping[str, Any]) -> None:
+        port = str(data["port_id"])
+        self._facts[port] = read_facts(data, self._cached(port))
+        agent, ports = self._agent, self._ports
+        if agent is None or ports is None:
+            return
+        subject = ports.find(port)
+        if subject is not None and agent.carries(subject):
+            return
+        if subject is not None and agent.binds(subject):
+            if not agent.carry_soon(self._wait):
+                log.warning("port %s goes on before what binds it is in force", port)
+        else:
+            agent.wake()
+
+    def _cached(self, port: str) -> Any:
+        """Find the Port object that the agent's cache has, or None: it is not asked over the network."""
+        cache = getattr(getattr(self._api, "plugin_rpc", None), "remote_resource_cache", None)
+        return cache.get_resource_by_id("Port", port) if cache is not None else None
+
+    def delete_port(self, context: Any, data: Mapping[str, Any]) -> None:
+        """Forget a port; its rules go with it from the switch."""
+        del context
+        with _Guarded(self._troubles, "letting a port go"):
+            self._facts.pop(str(data["port_id"]), None)
+            if self._agent is not None:
+                self._agent.wake()
+
+    def handle_switch_restart(self) -> None:
+        """Lay everything again before Neutron wires the ports again."""
+        with _Guarded(self._troubles, "after a restart of the switch"):
+            if self._agent is not None:
+                self._agent.carry_soon(self._wait)
+
+
+class Nudges:
+    """Hears by fanout that the keeper has news; one that is lost costs nothing."""
+
+    target = oslo_messaging.Target(version="1.0")
+
+    def __init__(self, nudge: Callable[[], None]) -> None:
+        self._nudge = nudge
+
+    def nudge(self, context: Any, revision: int = 0) -> None:
+        """Ask the keeper now."""
+        del context, revision
+        self._nudge()
+
+
+class _Guarded:
+    """Keeps whatever goes wrong inside from Neutron; says it once."""
+
+    def __init__(self, troubles: Troubles, what: str) -> None:
+        self._troubles = troubles
+        self._what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> bool:
+        if isinstance(error, Exception):
+            self._troubles.begin(self._what, repr(error))
+            log.debug("%s", self._what, exc_info=error)
+            return True
+        if kind is None:
+            self._troubles.end(self._what)
+        return False
+
+
+def client(options: Any) -> Client:
+    """Make a client of the keeper from Neutron's settings."""
+    token = Path(options.token_file).read_text(encoding="utf-8")
+    context = ssl.create_default_context(cafile=options.ca_file) if options.ca_file else None
+    return Client(options.keeper_url, token, options.timeout, context)
