@@ -63,9 +63,12 @@ class Answer:
 
 
 def fitting(kind: type[T], value: Any) -> T:
-    """Build what was asked for from an answer; one that does not fit is none, and no fault of the asker."""
+    """Build what was asked for from an answer; one that does not fit is none, and no fault of the asker.
+
+    A keeper is upgraded before the rest: what only a newer one knows is passed over.
+    """
     try:
-        return from_plain(kind, value)
+        return from_plain(kind, value, strict=False)
     except Malformed as error:
         asker = "The keeper's answer is not what was asked for; is its version another one?"
         raise Unavailable(asker, f"{asker} {error.asker}") from error

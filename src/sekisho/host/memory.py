@@ -67,7 +67,7 @@ def save(path: Path, memory: Memory) -> None:
 def load(path: Path, boot: str, passed: float) -> Memory | None:
     """Read it back; None when there is none or it cannot be read (the keeper is then asked first)."""
     try:
-        memory = from_plain(Memory, json.loads(path.read_text()))
+        memory = from_plain(Memory, json.loads(path.read_text()), strict=False)
     except (OSError, ValueError, RecursionError, Malformed):
         return None
     if memory.boot == boot:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_
 from sekisho.model.errors import Malformed
 
 T = TypeVar("T")
+C = TypeVar("C", bound=type)
 Build: TypeAlias = Callable[[Any], Any]
 
 
@@ -29,15 +30,26 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def from_plain(kind: type[T], value: Any, path: str = "") -> T:
+def from_plain(kind: type[T], value: Any, path: str = "", *, strict: bool = True) -> T:
     """Build a noun from plain values.
 
-    Raises Malformed, naming the path, when a value is missing, unknown or of the wrong type.
+    Raises Malformed, naming the path, when a value is missing, unknown or of the wrong type. Not strict is
+    how the words of a newer version are read: names we do not know are passed over, and what would then
+    say something else (`whole`) is left out of the list it stands in.
     """
     try:
-        return cast("T", _builder(cast("Any", kind))(value))
+        return cast("T", _builder(cast("Any", kind), strict)(value))
     except _Misfit as misfit:
         raise Malformed(f"{path or kind.__name__}{misfit.path}: {misfit.says}.") from misfit.__cause__
+
+
+def whole(kind: C) -> C:
+    """Mark a noun whose meaning changes when a part of it is passed over (a scope that would widen)."""
+    _WHOLE.add(kind)
+    return kind
+
+
+_WHOLE: set[type] = set()
 
 
 class _Misfit(Exception):
@@ -52,20 +64,24 @@ class _Misfit(Exception):
         self.path = path
 
 
+class _News(_Misfit):
+    """What a newer version says and ours does not understand."""
+
+
 @cache
-def _builder(kind: Any) -> Build:
+def _builder(kind: Any, strict: bool) -> Build:  # noqa: FBT001 - the key of a cache
     """Say how a value of this kind is built: found out once, for ledgers hold it ten thousand times."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
         return _one_of(arguments)
     if origin in (Union, types.UnionType):
-        return _union(arguments)
+        return _union(arguments, strict)
     if origin is tuple:
-        return _row(_builder(arguments[0]))
+        return _row(_builder(arguments[0], strict), strict)
     if origin is Mapping or origin is dict:
-        return _mapping(_builder(arguments[1]))
+        return _mapping(_builder(arguments[1], strict))
     if dataclasses.is_dataclass(kind):
-        return _dataclass(cast("type", kind))
+        return _dataclass(cast("type", kind), strict)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _enum(kind)
     return _scalar(kind)
@@ -77,18 +93,26 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 @cache
-def _fields(kind: type) -> dict[str, Build]:
-    return {name: _builder(hint) for name, hint in _hints(kind).items()}
+def _fields(kind: type, strict: bool) -> dict[str, Build]:  # noqa: FBT001 - the key of a cache
+    return {name: _builder(hint, strict) for name, hint in _hints(kind).items()}
 
 
-def _dataclass(kind: type) -> Build:
+def _known(kind: type, value: Mapping[Any, Any], fields: Mapping[str, Build], *, strict: bool) -> Any:
+    """Give what of a value is ours to read; what is not may be passed over where that changes nothing."""
+    if value.keys() <= fields.keys():
+        return value
+    unknown = [name for name in value if name not in fields]
+    if strict or (kind in _WHOLE and any(value[name] for name in unknown)):
+        raise _News(f"unknown name; known are {', '.join(fields)}", f".{min(map(str, unknown))}")
+    return {name: given for name, given in value.items() if name in fields}
+
+
+def _dataclass(kind: type, strict: bool) -> Build:  # noqa: FBT001 - as `_builder`
     def build(value: Any) -> Any:
         if not isinstance(value, Mapping):
             raise _wrong("an object", value)
-        fields = _fields(kind)  # not before: a noun may hold nouns of its own kind
-        if not value.keys() <= fields.keys():
-            unknown = min(map(str, value.keys() - fields.keys()))
-            raise _Misfit(f"unknown name; known are {', '.join(fields)}", f".{unknown}")
+        fields = _fields(kind, strict)  # not before: a noun may hold nouns of its own kind
+        value = _known(kind, value, fields, strict=strict)
         built = {}
         for name, given in value.items():
             try:
@@ -104,7 +128,7 @@ def _dataclass(kind: type) -> Build:
     return build
 
 
-def _row(item: Build) -> Build:
+def _row(item: Build, strict: bool) -> Build:  # noqa: FBT001 - as `_builder`
     def build(value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             raise _wrong("a list", value)
@@ -112,6 +136,10 @@ def _row(item: Build) -> Build:
         for i, given in enumerate(value):
             try:
                 built.append(item(given))
+            except _News as news:
+                if strict:
+                    news.path = f"[{i}]{news.path}"
+                    raise
             except _Misfit as misfit:
                 misfit.path = f"[{i}]{misfit.path}"
                 raise
@@ -136,22 +164,23 @@ def _mapping(item: Build) -> Build:
     return build
 
 
-def _union(kinds: tuple[Any, ...]) -> Build:
+def _union(kinds: tuple[Any, ...], strict: bool) -> Build:  # noqa: FBT001 - as `_builder`
     choices = [k for k in kinds if k is not type(None)]
-    build = _builder(choices[0]) if len(choices) == 1 else _tagged(choices)
+    build = _builder(choices[0], strict) if len(choices) == 1 else _tagged(choices, strict)
     if len(choices) == len(kinds):
         return build
     return lambda value: None if value is None else build(value)
 
 
-def _tagged(choices: list[Any]) -> Build:
+def _tagged(choices: list[Any], strict: bool) -> Build:  # noqa: FBT001 - as `_builder`
     """Tell nouns apart by their `kind`."""
-    tags = {get_args(_hints(k)["kind"])[0]: _builder(k) for k in choices}
+    tags = {get_args(_hints(k)["kind"])[0]: _builder(k, strict) for k in choices}
 
     def build(value: Any) -> Any:
         tag = value.get("kind") if isinstance(value, Mapping) else None
         if not isinstance(tag, str) or tag not in tags:
-            raise _Misfit(f"expected one of {', '.join(tags)}, found {tag!r}", ".kind")
+            unfit = _News if isinstance(tag, str) else _Misfit
+            raise unfit(f"expected one of {', '.join(tags)}, found {tag!r}", ".kind")
         return tags[tag](value)
 
     return build
@@ -165,7 +194,8 @@ def _enum(kind: type[Enum]) -> Build:
 def _one_of(choices: tuple[Any, ...]) -> Build:
     def build(value: Any) -> Any:
         if value not in choices:
-            raise _Misfit(f"expected one of {', '.join(map(str, choices))}, found {value!r}")
+            unfit = _News if isinstance(value, str) else _Misfit
+            raise unfit(f"expected one of {', '.join(map(str, choices))}, found {value!r}")
         return value
 
     return build

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final, Literal, TypeAlias
 
 from sekisho.model.inventory import Subject
+from sekisho.model.plain import whole
 
 
 class Direction(StrEnum):
@@ -35,6 +36,7 @@ class Protocol(StrEnum):
     ICMP = "icmp"
 
 
+@whole
 @dataclass(frozen=True, slots=True)
 class Drop:
     """Drop one protocol or a range of its ports, in IPv4 and IPv6 alike.
@@ -50,6 +52,7 @@ class Drop:
     kind: Literal["drop"] = "drop"
 
 
+@whole
 @dataclass(frozen=True, slots=True)
 class Police:
     """Limit the port's whole traffic in one direction to `rate` bit/s.
@@ -84,6 +87,7 @@ def unfit(action: Action) -> str:
     return ""
 
 
+@whole
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Whom a policy or baseline is for: all, or those any include names; never those an exclude names.

@@ -62,3 +62,12 @@ def test_collectors_report(client: httpx.Client) -> None:
     top = client.get("/v1/top", params={"by": "egress_bps", "limit": "1"}).json()
     assert [t["subject"] for t in top["items"]] == ["port-mail"]
     assert client.get("/v1/subjects/port-web/explain").json()["talker"]["egress_bps"] == 3.0
+
+
+def test_an_agent_of_an_older_version_is_understood(client: httpx.Client, keeper: FakeKeeper) -> None:
+    told = to_plain(report("h1", keeper.subject("port-web")))
+    for since in ("flavor", "qos", "project_created"):
+        del told["subjects"][0][since]
+    assert client.put("/v1/hosts/h1", json=told, headers=AGENT).status_code == 200
+    told["subjects"][0]["mood"] = "good"
+    assert client.put("/v1/hosts/h1", json=told, headers=AGENT).status_code == 422

@@ -11,9 +11,11 @@ from fastapi import FastAPI
 
 import support_api
 from sekisho.client import Client
+from sekisho.client.problems import fitting
 from sekisho.model import errors
 from sekisho.model.access import Principal, Role
 from sekisho.model.inventory import Subject
+from sekisho.model.plain import to_plain
 from sekisho.model.policy import Direction, Drop, Police, PolicySet, Protocol, Scope
 from sekisho.model.report import CollectorReport, ExporterReport, Outcome, Talker
 from sekisho.model.restriction import Receipt, State
@@ -218,3 +220,8 @@ def test_subjects_with_slashes_and_worse(admin: Client, keeper: FakeKeeper) -> N
         admin.subject("no/such")
     assert admin.impose(wild, [SMTP], "why", 60).subject == wild
     assert [r.subject for r in admin.restrictions(subject=wild)] == [wild]
+
+
+def test_the_words_of_a_newer_keeper_are_passed_over() -> None:
+    said = to_plain(Subject("p1", "h1")) | {"mood": "good"}
+    assert fitting(Subject, said) == Subject("p1", "h1")

@@ -10,9 +10,9 @@ import pytest
 from sekisho.model.errors import Malformed
 from sekisho.model.inventory import Host, HostReport, Inventory, Subject, Telemetry
 from sekisho.model.plain import from_plain, to_plain
-from sekisho.model.policy import Action, Direction, Drop, Mode, Police, Protocol, Scope
-from sekisho.model.report import CollectorReport, ExporterReport, Talker
-from sekisho.model.restriction import Count, Evidence, Finding, Restriction, State
+from sekisho.model.policy import Action, Baseline, Direction, Drop, Mode, Police, Protocol, Scope
+from sekisho.model.report import CollectorReport, ExporterReport, HostProgram, Talker
+from sekisho.model.restriction import Binding, Count, Evidence, Finding, Restriction, State
 
 EVIDENCE = Evidence(
     "p1",
@@ -99,3 +99,46 @@ def test_a_mapping_names_its_key_and_a_caller_may_name_the_root() -> None:
     report = {"name": "c", "time": 1.0, "counters": {"a": 1, "b": "two"}}
     with pytest.raises(Malformed, match=r"^body\.counters\.b: expected a float, found str 'two'\.$"):
         from_plain(CollectorReport, report, "body")
+
+
+def of_a_newer_version(noun: Any, **more: Any) -> Any:
+    return to_plain(noun) | more
+
+
+def test_what_a_newer_version_says_beside_what_we_know_is_passed_over() -> None:
+    said = of_a_newer_version(RESTRICTION, mood="bad", evidence=of_a_newer_version(EVIDENCE, colour="red"))
+    assert from_plain(Restriction, said, strict=False) == RESTRICTION
+    with pytest.raises(Malformed):
+        from_plain(Restriction, said)
+
+
+def test_a_scope_that_would_widen_takes_its_baseline_with_it_and_nothing_else() -> None:
+    """Read as "everybody", a scope by something we do not know would bind a whole cloud."""
+    wide = Baseline("wide", ACTIONS, Scope())
+    odd = of_a_newer_version(wide, name="odd", scope=of_a_newer_version(Scope(), continents=["asia"]))
+    same = of_a_newer_version(wide, scope=of_a_newer_version(Scope(), continents=[]))
+    program = to_plain(HostProgram("h1", 1)) | {"baselines": [odd, same]}
+    assert from_plain(HostProgram, program, strict=False).baselines == (wide,)
+    with pytest.raises(Malformed, match="continents"):
+        from_plain(Scope, odd["scope"], strict=False)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"kind": "mirror", "direction": "egress"},
+        of_a_newer_version(ACTIONS[0], prefix="198.51.100.0/24"),
+        of_a_newer_version(ACTIONS[0], protocol="quic"),
+    ],
+)
+def test_an_action_we_could_carry_out_only_wrongly_is_left_out(action: Any) -> None:
+    said = to_plain(Binding("r1", "p1", ACTIONS, 60.0))
+    said["actions"].append(action)
+    assert from_plain(Binding, said, strict=False).actions == ACTIONS
+    with pytest.raises(Malformed):
+        from_plain(Binding, said)
+
+
+def test_a_value_of_the_wrong_type_is_no_newer_version() -> None:
+    with pytest.raises(Malformed, match="revision"):
+        from_plain(Restriction, plain(revision="seven"), strict=False)
