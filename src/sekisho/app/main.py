@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sekisho.app.settings import ClientSettings
     from sekisho.client import Client
+    from sekisho.host.agent import AgentSettings
 
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings file.", envvar="SEKISHO_CONFIG", show_default=False)
@@ -92,7 +93,15 @@ def collector(config: Config = None, token_file: TokenFile = None, log_level: Lo
 
 
 @said
-def agent(config: Config = None, token_file: TokenFile = None, log_level: LogLevel = "INFO") -> None:
+def agent(
+    config: Config = None,
+    token_file: TokenFile = None,
+    log_level: LogLevel = "INFO",
+    *,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Take everything of ours off this host's switch, and end.")
+    ] = False,
+) -> None:
     """Run a host's agent: carry on its switch what the keeper decided."""
     from sekisho.app import settings
     from sekisho.host.agent import Agent, AgentSettings
@@ -102,10 +111,26 @@ def agent(config: Config = None, token_file: TokenFile = None, log_level: LogLev
     start_log(log_level)
     raw = settings.load(config)
     ours = settings.validate(AgentSettings, raw.get("agent", {}), "agent")
+    if clear:
+        _clear(ours)
+        return
     client = _client(settings.client(raw), token_file)
     worker = Agent(ours, client, Clock(), *open_switch(ours))
     stop_on_signal(worker.stop)
     worker.run()
+
+
+def _clear(settings: AgentSettings) -> None:
+    from sekisho.host.clock import Clock
+    from sekisho.host.switch import open_switch
+
+    ports, switches = open_switch(settings)
+    try:
+        ports.subjects()  # Unavailable here, and not half-way, where there is no switch
+        for switch in switches:
+            print(f"{switch.bridge}: {switch.clear(Clock().passed())} rules and meters taken off.")
+    finally:
+        ports.close()
 
 
 @said

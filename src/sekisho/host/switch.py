@@ -16,6 +16,7 @@ from sekisho.devices.vswitch.telemetry import (
     converge_telemetry,
     forget_deleted_bridges,
     refresh_templates,
+    remove_telemetry,
 )
 from sekisho.model.inventory import Telemetry
 
@@ -63,6 +64,12 @@ class VSwitch:
         access = self._database.access(self.bridge)
         ports = memory.exact_ports
         return self._driver.carry(subjects, bounds, memory.baselines, ports, now, access).receipts
+
+    def clear(self, now: float) -> int:
+        """Take everything of ours off the bridge; give how many rules and meters there were."""
+        gone = self._driver.clear(now)
+        remove_telemetry(self._database, self.bridge)
+        return gone
 
     def export(self, templates: float) -> Telemetry:
         """Point the bridge's export at the collector; send the IPFIX templates again for a new collector."""

@@ -110,7 +110,11 @@ class FakeSwitch:
         def setkey(column: str, key: str, value: str) -> None:
             getattr(row, column)[key] = value
 
-        row = SimpleNamespace(name=self.bridge, external_ids=self.external_ids, setkey=setkey)
+        def delkey(column: str, key: str) -> None:
+            getattr(row, column).pop(key, None)
+
+        keys = {"setkey": setkey, "delkey": delkey}
+        row = SimpleNamespace(name=self.bridge, external_ids=self.external_ids, **keys)
         change(SimpleNamespace(tables={"Bridge": SimpleNamespace(rows={0: row})}))
         return before != self.external_ids
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +16,7 @@ from sekisho.host.clock import Clock
 from sekisho.host.memory import Memory
 from sekisho.model.errors import Conflict, NotFound, Unavailable
 from sekisho.model.inventory import HostReport, Subject, Telemetry
-from sekisho.model.policy import Direction, Drop, Protocol
+from sekisho.model.policy import Baseline, Direction, Drop, Protocol, Scope
 from sekisho.model.report import HostProgram
 from sekisho.model.restriction import Binding, Receipt
 
@@ -232,3 +234,47 @@ def test_a_signal_ends_a_resting_agent_long_before_it_would_look_again(host: Hos
     host.agent.stop.set()
     running.join(5.0)
     assert not running.is_alive()
+
+
+def test_whoever_wires_ports_learns_whom_anything_binds(host: Host) -> None:
+    other = Subject("p2", "h1", project="acme", bridge="br-int", ofport=4)
+    assert not host.agent.binds(PORT)  # nothing is known yet
+    host.bind()
+    host.agent.follow()
+    assert host.agent.binds(PORT)
+    assert not host.agent.binds(other)
+    host.keeper.answer = HostProgram("h1", 3, baselines=(Baseline("b", (SMTP,), Scope(projects=("acme",))),))
+    host.agent.follow()
+    assert host.agent.binds(other)
+    assert not host.agent.binds(PORT)
+
+
+def test_a_port_is_carried_only_as_it_was_when_the_switch_was_made_right(host: Host) -> None:
+    assert not host.agent.carries(PORT)
+    host.agent.converge()
+    assert host.agent.carries(PORT)
+    assert not host.agent.carries(replace(PORT, ofport=9))
+    host.bind()
+    host.agent.follow()
+    host.switch.broken = True
+    host.ports.here = (replace(PORT, ofport=9),)
+    host.agent.converge()
+    assert not host.agent.carries(host.ports.here[0])
+
+
+def test_whoever_must_not_go_on_waits_for_a_look_that_began_after_it_asked(host: Host) -> None:
+    assert not host.agent.carry_soon(0.01)  # nobody looks
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(host.agent.carry_soon, 10.0)
+        while not waiting.done():
+            host.agent.converge()
+        assert waiting.result()
+
+
+def test_a_nudge_asks_the_keeper_at_once(host: Host) -> None:
+    host.agent.converge()
+    host.agent.report()
+    host.bind()
+    host.agent.nudge()
+    host.agent.report()  # would wait for 30 s
+    assert host.agent.binds(PORT)

@@ -73,6 +73,11 @@ class MeterBook:
         gone = set(numbers)
         self._keep({k: e for k, e in self.entries.items() if e[0] not in gone})
 
+    def erase(self) -> None:
+        """Leave no page behind."""
+        self.database.write(lambda idl: self._row(idl).delkey("external_ids", _KEY))
+        self.entries, self._stored = {}, None
+
     def _keep(self, entries: dict[str, Entry]) -> None:
         if entries != self._stored:
             text = json.dumps(entries, separators=(",", ":"), sort_keys=True)

@@ -73,8 +73,10 @@ class Bridge:
         return Carried(receipts, len(result.changes), len(result.left))
 
     def clear(self, now: float) -> int:
-        """Remove everything of ours; give how much there was."""
-        return len(self._converge(Program(), now)[0].changes)
+        """Remove everything of ours, the book of meters too; give how many rules and meters there were."""
+        gone = len(self._converge(Program(), now)[0].changes)
+        self._driver.book.erase()
+        return gone
 
     def _converge(
         self, program: Program, now: float
