@@ -7,17 +7,14 @@ Nothing here ever raises into Neutron's: what fails is said once, counted and tr
 from __future__ import annotations
 
 import logging
-import ssl
 import threading
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import oslo_messaging
 from neutron_lib.agent import l2_extension
 from oslo_config import cfg
 
-from sekisho.client import Client
 from sekisho.devices.vswitch.ovsdb import Database
 from sekisho.guests.neutron import bridge as neutron_bridge
 from sekisho.guests.neutron import config
@@ -79,7 +76,7 @@ class SekishoAgentExtension(l2_extension.L2AgentExtension):
             self._pause.wait(AGAIN)
 
     def _made(self, options: Any, bridge: Any, settings: AgentSettings) -> Agent:
-        asks = client(options)
+        asks = config.client(options)
         database = Database(cfg.CONF.OVS.ovsdb_connection, settings.host)
         self._ports = NeutronPorts(FilteredPorts(database, settings), self._facts)
         switch = VSwitch(bridge.br_name, settings, database, neutron_bridge.ofctl(bridge, settings))
@@ -162,10 +159,3 @@ class _Guarded:
         if kind is None:
             self._troubles.end(self._what)
         return False
-
-
-def client(options: Any) -> Client:
-    """Make a client of the keeper from Neutron's settings."""
-    token = Path(options.token_file).read_text(encoding="utf-8")
-    context = ssl.create_default_context(cafile=options.ca_file) if options.ca_file else None
-    return Client(options.keeper_url, token, options.timeout, context)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from oslo_config import cfg
 
+from sekisho.client import Client
 from sekisho.devices.vswitch.pipeline import Layout
 from sekisho.devices.vswitch.telemetry import TelemetrySettings
 from sekisho.host.agent import AgentSettings
@@ -73,6 +75,11 @@ def register(conf: Any, options: Sequence[Any]) -> Any:
     return conf.sekisho
 
 
+def server_opts() -> list[tuple[str, Sequence[Any]]]:
+    """List what the service plugin reads, for oslo-config-generator."""
+    return [(GROUP, [*KEEPER])]
+
+
 def agent_opts() -> list[tuple[str, Sequence[Any]]]:
     """List what the agent extension reads, for oslo-config-generator."""
     return [(GROUP, [*KEEPER, *AGENT])]
@@ -99,3 +106,10 @@ def agent_settings(options: Any, host: str, bridge: str) -> AgentSettings:
         layout=Layout(options.table, options.register, one_cookie=True),
         telemetry=telemetry,
     )
+
+
+def client(options: Any) -> Client:
+    """Make a client of the keeper; raises OSError where the token or the authority cannot be read."""
+    token = Path(options.token_file).read_text(encoding="utf-8")
+    context = ssl.create_default_context(cafile=options.ca_file) if options.ca_file else None
+    return Client(options.keeper_url, token, options.timeout, context)

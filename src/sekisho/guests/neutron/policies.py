@@ -1,0 +1,42 @@
+"""Who may do what with restrictions, as oslo.policy rules that operators can override."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from neutron_lib.policy import rules
+from oslo_policy import policy
+
+COLLECTION: Final = "/port-restrictions"
+RESOURCE: Final = "/port-restrictions/{id}"
+
+
+def _rule(name: str, check: str, description: str, *operations: tuple[str, str]) -> Any:
+    return policy.DocumentedRuleDefault(
+        name=name,
+        check_str=check,
+        description=description,
+        operations=[{"method": method, "path": path} for method, path in operations],
+        scope_types=["project"],
+    )
+
+
+def list_rules() -> list[Any]:
+    """List the rules: administrators decide, a project sees its own."""
+    return [
+        _rule("create_port_restriction", rules.ADMIN, "Restrict a port for a time", ("POST", COLLECTION)),
+        _rule(
+            "get_port_restriction",
+            rules.ADMIN_OR_PROJECT_READER,
+            "See what restricts a port, why and until when",
+            ("GET", COLLECTION),
+            ("GET", RESOURCE),
+        ),
+        _rule(
+            "update_port_restriction",
+            rules.ADMIN,
+            "Let a restriction end later or earlier",
+            ("PUT", RESOURCE),
+        ),
+        _rule("delete_port_restriction", rules.ADMIN, "Lift a restriction", ("DELETE", RESOURCE)),
+    ]
