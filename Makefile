@@ -1,6 +1,7 @@
 # Two commands do all the set-up on a fresh Debian 12 with root (or sudo), git, make and Python:
 #   make lab     the main job, live: a real Open vSwitch with small VMs, and Sekisho watching them
 #   make check   lint, types, import contracts, all tests
+# and one more: make lab-openstack, a real OpenStack with two hosts to look around in.
 # LAB_ARGS and BENCH_ARGS are passed on, for example: make lab LAB_ARGS="--scenario mixed --headless --json"
 
 SHELL := /bin/bash
@@ -11,13 +12,16 @@ TEST_WORKERS ?= 3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_LAB := openvswitch-switch iproute2 ethtool iperf3 procps python3-venv
 APT_CHECK := $(APT_LAB) tshark
+# gcc and Python's headers build uwsgi, which comes as source
+APT_OPENSTACK := $(APT_LAB) mariadb-server rabbitmq-server build-essential python3-dev iputils-ping
 # tests and programs find the sbin tools even in a user's shell
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector clean help
+.PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector clean help \
+  apt-openstack lab-openstack check-openstack
 
 help:
-	@sed -n '1,5s/^# \{0,1\}//p' Makefile
+	@sed -n '1,6s/^# \{0,1\}//p' Makefile
 
 # --- set-up: each step leaves a stamp and says what it does -----------------------------------
 
@@ -39,6 +43,9 @@ apt-lab:
 apt-check:
 	$(call install_apt,$(APT_CHECK))
 
+apt-openstack:
+	$(call install_apt,$(APT_OPENSTACK))
+
 # requirements.lock runs the product, requirements-dev.lock also checks it; both are hashed and whole, so nothing
 # is resolved here (--no-deps): a release that came after the lock cannot get in the way.
 $(VENV)/.run: requirements.lock pyproject.toml | apt-lab
@@ -54,12 +61,29 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run | apt-check
 	@$(BIN)/pip check -q --disable-pip-version-check
 	@touch $@
 
+# OpenStack's own packages, in environments of their own. Sekisho stands beside Neutron's as a guest does, with nothing
+# it needs itself.
+OPENSTACK := .make/openstack .make/gnocchi
+.make/%/.installed: requirements-%.lock | apt-openstack
+	@echo "make: installing Python packages from $< into .make/$*"
+	@[ -x .make/$*/bin/python ] || $(PYTHON) -m venv .make/$*
+	@.make/$*/bin/pip install -q --disable-pip-version-check --require-hashes --no-deps -r $<
+	@.make/$*/bin/pip check -q --disable-pip-version-check
+	@touch $@
+
+.make/openstack/.guests: pyproject.toml .make/openstack/.installed
+	@.make/openstack/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
 # --- the two commands --------------------------------------------------------------------------
 
 lab: $(VENV)/.run
 	@$(SUDO) $(BIN)/sekisho lab $(LAB_ARGS)
 
-check: lint types contracts test
+lab-openstack: $(VENV)/.run $(OPENSTACK:%=%/.installed) .make/openstack/.guests
+	@$(SUDO) $(BIN)/sekisho lab openstack $(LAB_ARGS)
+
+check: lint types contracts test check-openstack
 
 # --- their parts -------------------------------------------------------------------------------
 
@@ -75,11 +99,15 @@ contracts: $(VENV)/.dev
 
 # Side by side, a file to a worker: no two share a switch, a folder or a port. Those that promise moments to
 # customers come after the others, which would keep the machine busy under them.
-PYTEST = $(SUDO) $(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --cov
+PYTEST = $(SUDO) $(BIN)/pytest --ignore=tests/openstack -n $(TEST_WORKERS) --dist loadfile --cov
 TIMED := tests/e2e tests/integration/vswitch tests/contract/test_vswitch_real.py
 test: $(VENV)/.dev
 	$(PYTEST) --cov-report= $(TIMED:%=--ignore=%) $(TEST_ARGS)
 	$(PYTEST) --cov-append --cov-report=term $(TIMED) $(TEST_ARGS)
+
+# One OpenStack for all of them, so one after another.
+check-openstack: $(VENV)/.dev $(OPENSTACK:%=%/.installed) .make/openstack/.guests
+	$(SUDO) $(BIN)/pytest tests/openstack --durations=10 $(TEST_ARGS)
 
 fmt: $(VENV)/.dev
 	$(BIN)/ruff format .
@@ -95,6 +123,10 @@ lock:
 	  env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" .make/lock/bin/pip-compile -q --generate-hashes \
 	  --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \
 	  --extra=collector --extra=agent --extra=keeper --extra=cli --extra=settings --extra=build -o $$1 "$${@:2}" pyproject.toml; done
+	for name in openstack gnocchi; do \
+	  env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" .make/lock/bin/pip-compile -q --generate-hashes \
+	  --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \
+	  -o requirements-$$name.lock requirements-$$name.in; done
 
 clean:
 	rm -rf $(VENV) .make dist .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -116,7 +116,8 @@ def _hint(lab: Lab) -> str:
     )
 
 
-def command(
+def command(  # noqa: PLR0913 - each is an option
+    context: typer.Context,
     *,
     name: Annotated[
         str, typer.Option("--scenario", help="What to play; --list tells what there is.")
@@ -134,6 +135,8 @@ def command(
     show_list: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
 ) -> None:
     """Play a scenario on a real Open vSwitch with small VMs, keeper, collector and agent."""
+    if context.invoked_subcommand is not None:
+        return
     if show_list:
         for each in scenario.SCENARIOS.values():
             print(f"{each.name:<10} {each.duration:4.0f} s  {each.sentence}")

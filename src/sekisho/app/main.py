@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 import typer
 
 from sekisho import cli
-from sekisho.app import lab_command
+from sekisho.app import lab_command, openstack_command
 from sekisho.app.process import start_log, stop_on_signal
 from sekisho.cli.exits import EXITS, spoken
 from sekisho.cli.words import clean
@@ -238,7 +238,10 @@ def add_processes(app: typer.Typer) -> None:
     for process in (keeper, collector, agent, up):
         app.command()(process)
     app.add_typer(config_app, name="config")
-    app.command("lab")(said(lab_command.command))
+    lab = typer.Typer(invoke_without_command=True)
+    lab.callback()(said(lab_command.command))
+    lab.command("openstack")(said(openstack_command.command))
+    app.add_typer(lab, name="lab")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def commands(group: Any, path: str) -> Iterator[tuple[str, Any]]:
     for name, command in sorted(getattr(group, "commands", {}).items()):
         if getattr(command, "commands", None):
             yield from commands(command, f"{path} {name}")
-        else:
+        if not getattr(command, "commands", None) or command.invoke_without_command:
             yield f"{path} {name}", command
 
 

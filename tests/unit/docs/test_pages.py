@@ -59,8 +59,10 @@ def commands() -> set[str]:
     group = typer.main.get_command(build(add_processes))
     found = set()
     for name, command in getattr(group, "commands", {}).items():
-        inner = getattr(command, "commands", None)
-        found |= {f"{name} {each}" for each in inner} if inner else {name}
+        inner = getattr(command, "commands", {})
+        found |= {f"{name} {each}" for each in inner}
+        if not inner or getattr(command, "invoke_without_command", False):
+            found.add(name)
     return found
 
 

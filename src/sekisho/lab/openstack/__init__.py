@@ -1,0 +1,1 @@
+"""A real OpenStack in a folder: Keystone, Neutron with two hosts, Gnocchi, and what they stand on."""
