@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sekisho.model.access import Principal, Role, Token
+    from sekisho.model.cloud import CloudPort
     from sekisho.model.inventory import HostReport, Inventory, Subject
     from sekisho.model.policy import Action, Exemption, Scope
     from sekisho.model.report import (
@@ -53,7 +54,9 @@ class Keeper(Protocol):
         """Give gauges and totals, named as Prometheus wants them, labels included in the name."""
         ...
 
-    def subjects(self, host: str, project: str, text: str, limit: int, marker: str) -> Page[Subject]: ...
+    def subjects(
+        self, host: str, project: str, text: str, limit: int, marker: str, flavor: str = "", plan: str = ""
+    ) -> Page[Subject]: ...
 
     def subject(self, subject: str) -> Subject: ...
 
@@ -126,6 +129,14 @@ class Keeper(Protocol):
     def report_host(self, who: Principal, report: HostReport) -> HostProgram: ...
 
     def program(self, host: str) -> HostProgram: ...
+
+    def report_port(self, who: Principal, port: CloudPort) -> None:
+        """Take what the cloud says of one port; a port that is on no host yet can be bound ahead."""
+        ...
+
+    def forget_port(self, who: Principal, port: str) -> None:
+        """Forget what the cloud said of a port; what a host says of it stays."""
+        ...
 
     def receipts(
         self, who: Principal, host: str, applied: int, receipts: tuple[Receipt, ...], problem: str

@@ -35,18 +35,20 @@ def hosts(
 
 
 @READING.add("GET", "/v1/subjects", VIEW, Items[Subject])
-def subjects(
+def subjects(  # noqa: PLR0913, PLR0917 - a filter each
     request: Request,
     response: Response,
     keeper: TheKeeper,
     host: Text = "",
     project: Text = "",
+    flavor: Text = "",
+    plan: Text = "",
     text: Text = "",
     limit: Limit = 100,
     marker: Marker = "",
 ) -> Items[Subject]:
-    """List subjects of a host, of a project, with a text in their names or addresses."""
-    found = keeper.subjects(host, project, text, limit, marker)
+    """List subjects of a host, project, flavor or plan, with a text in their names or addresses."""
+    found = keeper.subjects(host, project, text, limit, marker, flavor, plan)
     return page(request, response, found.items, found.next)
 
 

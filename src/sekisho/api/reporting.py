@@ -9,6 +9,7 @@ from sekisho.api.access import AGENT, Asker, TheKeeper
 from sekisho.api.bodies import Receipts, json_body
 from sekisho.api.fields import Wait, etag
 from sekisho.api.routes import Routes
+from sekisho.model.cloud import CloudPort
 from sekisho.model.errors import Malformed
 from sekisho.model.inventory import HostReport, Inventory
 from sekisho.model.report import CollectorReport, HostProgram, Verdict
@@ -76,6 +77,22 @@ def receipts(
         [f"receipts[{i}].host: not {host!r}." for i, r in enumerate(body.receipts) if r.host != host]
     )
     keeper.receipts(who, host, body.applied, body.receipts, body.problem)
+
+
+@REPORTING.add("PUT", "/v1/cloud/ports/{port}", AGENT, body=CloudPort, status=204)
+def report_port(
+    keeper: TheKeeper, who: Asker, port: str, facts: Annotated[CloudPort, Depends(json_body(CloudPort))]
+) -> None:
+    """Replace what the cloud says of a port."""
+    if facts.id != port:
+        _speaks_for_itself([f"id: not {port!r}."])
+    keeper.report_port(who, facts)
+
+
+@REPORTING.add("DELETE", "/v1/cloud/ports/{port}", AGENT, status=204)
+def forget_port(keeper: TheKeeper, who: Asker, port: str) -> None:
+    """Forget what the cloud said of a port."""
+    keeper.forget_port(who, port)
 
 
 @REPORTING.add("POST", "/v1/evidence", AGENT, tuple[Verdict, ...], body=tuple[Evidence, ...])

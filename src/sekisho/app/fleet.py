@@ -1,7 +1,8 @@
-"""Who reports to the keeper: hosts with their subjects, collectors, and the revisions hosts follow.
+"""Who reports to the keeper: hosts with their subjects, collectors, the cloud; what revisions hosts follow.
 
-Held in memory only: agents and collectors report again after a restart, and what must survive is in
-the ledger.
+Held in memory only: agents and collectors report again after a restart, the cloud is asked again, and what
+must survive is in the ledger. Nothing here goes through all subjects but a full list of the cloud and the
+inventory, which is put together when somebody asks for it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from sekisho.app.facts import Facts
 from sekisho.model.errors import NotFound
 from sekisho.model.inventory import HostReport, Inventory, Subject
 from sekisho.model.report import CollectorReport, HostStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from sekisho.model.cloud import Cloud, CloudPort
 
 
 @dataclass(slots=True)
@@ -25,7 +29,8 @@ class _Host:
     revision: int
     applied: int = 0
     problem: str = ""
-    ids: frozenset[str] = field(default_factory=frozenset)
+    local: dict[str, Subject] = field(default_factory=dict)  # as the host itself says, by id
+    reported: int = 0  # orders hosts by when they last said something new
 
 
 class Fleet:
@@ -38,8 +43,11 @@ class Fleet:
         self._collectors: dict[str, CollectorReport] = {}
         # Seeded by the time, so that a restarted keeper never repeats a number a host has seen.
         self._counter = int(now * 1000)
-        self._inventory = Inventory(version=self._counter)
-        self._by_id: dict[str, tuple[Subject, ...]] = {}
+        self._version = self._counter
+        self._inventory = Inventory(version=self._version)
+        self._facts = Facts()
+        # Where each subject is, host by host, the host that last said something new of it last.
+        self._places: dict[str, dict[str, Subject]] = {}
 
     # --- hosts -------------------------------------------------------------------------------
 
@@ -51,11 +59,18 @@ class Fleet:
             if known is not None and known.report == report:
                 known.last_seen = now
                 return False
-            ids = frozenset(s.id for s in report.subjects)
+            local = {s.id: s for s in report.subjects}
             revision = self._next()
             applied = known.applied if known else 0
-            self._hosts[name] = _Host(report, now, revision, applied, ids=ids)
-            self._rebuild()
+            self._hosts[name] = _Host(report, now, revision, applied, local=local, reported=revision)
+            before = known.local if known else {}
+            for gone in before.keys() - local.keys():
+                self._leave(gone, name)
+            for subject in report.subjects:
+                if not subject.qos and subject.id in before and before[subject.id].qos:
+                    self._facts.lose_plan(subject.id)
+                self._place(self._facts.merged(subject))
+            self._version = self._next()
         self._notify("inventory")
         self._notify(f"host:{name}")
         return True
@@ -71,9 +86,10 @@ class Fleet:
         with self._lock:
             gone = tuple(n for n, h in self._hosts.items() if h.last_seen < before)
             for name in gone:
-                del self._hosts[name]
+                for subject in self._hosts.pop(name).local:
+                    self._leave(subject, name)
             if gone:
-                self._rebuild()
+                self._version = self._next()
         if gone:
             self._notify("inventory")
         return gone
@@ -92,16 +108,26 @@ class Fleet:
             return self._host(name).revision
 
     def carries(self, name: str) -> frozenset[str]:
-        """List the ids of the subjects on a host."""
+        """List the ids of the subjects on a host, and of those that the cloud is about to put there.
+
+        They are bound ahead: what comes up, or comes over from another host, is bound from its first packet.
+        """
         with self._lock:
-            return self._host(name).ids
+            return frozenset((*self._host(name).local, *self._facts.expected(name)))
+
+    def here(self, name: str) -> tuple[tuple[Subject, Subject], ...]:
+        """Give the subjects on a host or about to be: as the host itself says, and as all together say."""
+        with self._lock:
+            host = self._host(name)
+            there = {i: (s, self._places[i][name]) for i, s in host.local.items()}
+            ahead = (self._facts.alone(i) for i in self._facts.expected(name) if i not in there)
+            return (*there.values(), *((Subject(s.id, name), replace(s, host=name)) for s in ahead if s))
 
     def touch(self, subjects: Iterable[str], hosts: Iterable[str] = ()) -> None:
         """Raise the revision of every host on which one of the subjects lives, and of the hosts named."""
-        wanted = set(subjects)
         with self._lock:
-            names = {n for n, h in self._hosts.items() if not wanted.isdisjoint(h.ids)}
-            names |= {n for n in hosts if n in self._hosts}
+            concerned = {n for s in set(subjects) for n in (*self._places.get(s, ()), *self._facts.hosts(s))}
+            names = {n for n in (*concerned, *hosts) if n in self._hosts}
             for name in names:
                 self._hosts[name].revision = self._next()
         for name in sorted(names):
@@ -117,21 +143,103 @@ class Fleet:
         """Tell what is known of each host."""
         with self._lock:
             return tuple(
-                HostStatus(n, h.last_seen, len(h.ids), h.revision, h.applied, h.problem)
+                HostStatus(n, h.last_seen, len(h.local), h.revision, h.applied, h.problem)
                 for n, h in sorted(self._hosts.items())
             )
+
+    # --- the cloud ---------------------------------------------------------------------------
+
+    def report_port(self, port: CloudPort) -> bool:
+        """Take what the cloud says of one port; True when that is news."""
+        with self._lock:
+            concerned = set(self._facts.hosts(port.id))
+            if not self._facts.put(port):
+                return False
+            moved = self._merge(port.id)
+        self._tell(moved=moved, subjects=(port.id,), hosts=concerned)
+        return True
+
+    def forget_port(self, port: str) -> bool:
+        """Forget a port that the cloud has no more; True when it was known."""
+        with self._lock:
+            concerned = set(self._facts.hosts(port))
+            if not self._facts.forget(port):
+                return False
+            moved = self._merge(port)
+        self._tell(moved=moved, subjects=(port,), hosts=concerned)
+        return True
+
+    def begin_list(self) -> None:
+        """Say that a full list of the cloud is being read: what is pushed from here on is newer."""
+        with self._lock:
+            self._facts.begin()
+
+    def take_cloud(self, cloud: Cloud) -> int:
+        """Replace what the cloud said by a full list; how many ports changed."""
+        with self._lock:
+            before = {p: self._facts.hosts(p) for p in self._facts.ports}
+            changed = self._facts.take(cloud)
+            # A project's age or a plan's tags change subjects that the cloud has no port of, too.
+            moved = {i for i in self._places if self._merge(i)}
+            concerned = {h for i in changed for h in before.get(i, ())}
+        self._tell(moved=bool(moved), subjects=changed | moved, hosts=concerned)
+        return len(changed | moved)
+
+    def _merge(self, subject: str) -> bool:
+        """Join a subject's facts anew wherever it is; True when that changed it."""
+        places = self._places.get(subject, {})
+        before = dict(places)
+        for host in before:
+            places[host] = self._facts.merged(self._hosts[host].local[subject])
+        return before != places
+
+    def _tell(self, *, moved: bool, subjects: Iterable[str], hosts: Iterable[str]) -> None:
+        if moved:
+            with self._lock:
+                self._version = self._next()
+            self._notify("inventory")
+        self.touch(subjects, hosts)
 
     # --- subjects ----------------------------------------------------------------------------
 
     @property
     def inventory(self) -> Inventory:
         """The whole inventory as it stands."""
-        return self._inventory
+        with self._lock:
+            if self._inventory.version != self._version:
+                self._inventory = self._whole()
+            return self._inventory
+
+    def _whole(self) -> Inventory:
+        hosts = sorted(self._hosts.items(), key=lambda item: item[1].reported)
+        subjects = tuple(self._places[i][name] for name, host in hosts for i in host.local)
+        return Inventory(self._version, tuple(h.report.host for _, h in hosts), subjects)
+
+    @property
+    def count(self) -> int:
+        """How many subjects are on hosts."""
+        return len(self._places)
+
+    def subjects(self) -> tuple[Subject, ...]:
+        """Give every subject once, those that are on no host yet too, by id."""
+        with self._lock:
+            known = {*self._places, *self._facts.ports}
+            return tuple(s for s in map(self._found, sorted(known)) if s is not None)
 
     def find(self, subject: str) -> Subject | None:
-        """Find a subject; of one that is on two hosts (live migration), the newest report."""
-        found = self._by_id.get(subject)
-        return found[-1] if found else None
+        """Find a subject; the cloud alone may know one that is on no host.
+
+        One that is on two (live migration) is where the cloud has bound it, else where it was last reported.
+        """
+        with self._lock:
+            return self._found(subject)
+
+    def _found(self, subject: str) -> Subject | None:
+        places = self._places.get(subject)
+        if not places:
+            return self._facts.alone(subject)
+        port = self._facts.ports.get(subject)
+        return places.get(port.host if port else "") or next(reversed(places.values()))
 
     def subject(self, subject: str) -> Subject:
         """Find a subject or raise NotFound."""
@@ -193,11 +301,14 @@ class Fleet:
         self._counter += 1
         return self._counter
 
-    def _rebuild(self) -> None:
-        hosts = [self._hosts[n] for n in sorted(self._hosts, key=lambda n: self._hosts[n].last_seen)]
-        subjects = tuple(s for h in hosts for s in h.report.subjects)
-        by_id: dict[str, tuple[Subject, ...]] = {}
-        for s in subjects:
-            by_id[s.id] = (*by_id.get(s.id, ()), s)
-        self._by_id = by_id
-        self._inventory = Inventory(self._next(), tuple(h.report.host for h in hosts), subjects)
+    def _place(self, subject: Subject) -> None:
+        places = self._places.setdefault(subject.id, {})
+        if places.get(subject.host) != subject:
+            places.pop(subject.host, None)
+            places[subject.host] = subject
+
+    def _leave(self, subject: str, host: str) -> None:
+        places = self._places.get(subject, {})
+        places.pop(host, None)
+        if not places:
+            self._places.pop(subject, None)

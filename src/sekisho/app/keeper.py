@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sekisho.host.tasks import Troubles
     from sekisho.ledger.ledger import Ledger
     from sekisho.model.access import Principal, Role, Token
+    from sekisho.model.cloud import CloudPort
     from sekisho.model.inventory import HostReport, Inventory, Subject
     from sekisho.model.policy import Action, Baseline, Exemption
 
@@ -122,11 +123,11 @@ class Keeper:
 
     # --- subjects ------------------------------------------------------------------------------
 
-    def subjects(self, host: str, project: str, text: str, limit: int, marker: str) -> Page[Subject]:
-        found = sorted(
-            (s for s in self._fleet.inventory.subjects if s.id > marker and _fits(s, host, project, text)),
-            key=lambda s: s.id,
-        )
+    def subjects(
+        self, host: str, project: str, text: str, limit: int, marker: str, flavor: str = "", plan: str = ""
+    ) -> Page[Subject]:
+        known = (s for s in self._fleet.subjects() if s.id > marker and _sold(s, flavor, plan))
+        found = [s for s in known if _fits(s, host, project, text)]
         page = tuple(found[:limit])
         return Page(page, page[-1].id if len(found) > limit else "")
 
@@ -331,6 +332,14 @@ class Keeper:
             for b in self._rules.policies.baselines
         )
 
+    def report_port(self, who: Principal, port: CloudPort) -> None:
+        del who  # thousands a day: the ports are no decision of anybody's here
+        self._fleet.report_port(port)
+
+    def forget_port(self, who: Principal, port: str) -> None:
+        del who
+        self._fleet.forget_port(port)
+
     @property
     def exact_ports(self) -> tuple[int, ...]:
         """The TCP ports whose new connections every host tells exactly."""
@@ -377,7 +386,7 @@ class Keeper:
             now=now,
             revision=self._ledger.revision(),
             enforcing=self._ledger.enforcement().enabled,
-            subjects=len(self._fleet.inventory.subjects),
+            subjects=self._fleet.count,
             active=counts.get(State.ACTIVE, 0),
             proposed=counts.get(State.PROPOSED, 0),
             policies=len(policies.policies),
@@ -406,7 +415,7 @@ class Keeper:
         found |= {
             "sekisho_ledger_revision": float(self._ledger.revision()),
             "sekisho_enforcing": float(self._ledger.enforcement().enabled),
-            "sekisho_subjects": float(len(self._fleet.inventory.subjects)),
+            "sekisho_subjects": float(self._fleet.count),
             "sekisho_degraded": float(len(self._degraded(self._clock.now()))),
         }
         found |= {f"sekisho_{name}": n for name, n in self.totals.items()}
@@ -441,6 +450,10 @@ def _metric(metric: str, **labels: str) -> str:
     return f"sekisho_{metric}{{{','.join(told)}}}"
 
 
+def _sold(subject: Subject, flavor: str, plan: str) -> bool:
+    return (not flavor or subject.flavor == flavor) and (not plan or plan in subject.qos)
+
+
 def _fits(subject: Subject, host: str, project: str, text: str) -> bool:
     if (host and subject.host != host) or (project and subject.project != project):
         return False
@@ -452,6 +465,9 @@ def _fits(subject: Subject, host: str, project: str, text: str) -> bool:
             subject.project,
             subject.mac,
             subject.network,
+            subject.flavor,
+            *subject.qos,
+            *subject.tags,
             *subject.addresses,
         )
     )

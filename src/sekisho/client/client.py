@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator, Mapping, Sequence
 
+    from sekisho.model.cloud import CloudPort
     from sekisho.model.policy import Action
 
 T = TypeVar("T")
@@ -89,10 +90,17 @@ class Client:
         return tuple(self._pages(HostStatus, "hosts", {}, 1000))
 
     def subjects(
-        self, host: str = "", project: str = "", text: str = "", limit: int = 100
+        self,
+        host: str = "",
+        project: str = "",
+        text: str = "",
+        limit: int = 100,
+        flavor: str = "",
+        plan: str = "",
     ) -> Iterator[Subject]:
         """Go through subjects, `limit` to a page."""
-        return self._pages(Subject, "subjects", {"host": host, "project": project, "text": text}, limit)
+        query = {"host": host, "project": project, "text": text, "flavor": flavor, "plan": plan}
+        return self._pages(Subject, "subjects", query, limit)
 
     def subject(self, subject: str) -> Subject:
         """Find one subject."""
@@ -226,6 +234,14 @@ class Client:
         """Tell what a host did: the revision it carries, a receipt per restriction, what is wrong."""
         body = {"applied": applied, "receipts": tuple(receipts), "problem": problem}
         self._json("POST", f"hosts/{_name(host)}/receipts", body=body)
+
+    def report_port(self, port: CloudPort) -> None:
+        """Tell what the cloud knows of a port."""
+        self._json("PUT", f"cloud/ports/{_name(port.id)}", body=port)
+
+    def forget_port(self, port: str) -> None:
+        """Tell that the cloud has a port no more; of one that nobody knew, too."""
+        self._json("DELETE", f"cloud/ports/{_name(port)}")
 
     def evidence(self, evidence: Sequence[Evidence]) -> tuple[Verdict, ...]:
         """Hand in evidence; learn what became of each piece, in the same order."""

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from sekisho.model.access import Principal, Role
+from sekisho.model.cloud import CloudPort
 from sekisho.model.errors import Conflict, Malformed, NotFound, SekishoError, Unauthenticated
 from sekisho.model.inventory import Host, HostReport, Subject, Telemetry
 from sekisho.model.policy import (
@@ -245,6 +246,46 @@ def the_same_report_changes_nothing(rig: Rig) -> None:
     assert keeper.inventory().version == version
     assert keeper.program("h1").revision == revision
     assert told == []
+
+
+@check
+def what_the_cloud_says_of_a_port_is_joined_to_what_its_host_says(rig: Rig) -> None:
+    """Whose it is comes from the cloud, where it is from the host; and back when the cloud forgets it."""
+    keeper = rig.keeper
+    populate(keeper)
+    before, version = keeper.subject(WEB), keeper.inventory().version
+    told = CloudPort(
+        WEB, "globex", "net-2", flavor="m1.tiny", qos="plan-1", host="h1", addresses=("10.9.9.9",)
+    )
+    keeper.report_port(AGENT, told)
+    after = keeper.subject(WEB)
+    assert (after.project, after.network, after.addresses) == ("globex", "net-2", ("10.9.9.9",))
+    assert (after.flavor, after.qos) == ("m1.tiny", ("plan-1",))
+    assert (after.host, after.ofport, after.mac) == (before.host, before.ofport, before.mac)
+    assert keeper.inventory().version > version
+    assert after in keeper.inventory().subjects
+    assert [s.id for s in keeper.subjects("", "", "", 100, "", "m1.tiny", "plan-1").items] == [WEB]
+    assert not keeper.subjects("", "", "", 100, "", "", "plan-2").items
+    keeper.forget_port(AGENT, WEB)
+    assert keeper.subject(WEB) == before
+    keeper.forget_port(AGENT, WEB)
+
+
+@check
+def a_port_that_is_on_no_host_yet_can_be_bound_ahead(rig: Rig) -> None:
+    """It is in force when the port comes up: its host is told before."""
+    keeper = rig.keeper
+    populate(keeper)
+    keeper.report_port(AGENT, CloudPort("port-new", "acme", host="h2"))
+    assert keeper.subject("port-new").project == "acme"
+    assert "port-new" in [s.id for s in all_of(lambda n, m: keeper.subjects("", "", "", n, m), 100)]
+    assert "port-new" not in [s.id for s in keeper.inventory().subjects]
+    made = keeper.impose(OPERATOR, "port-new", (SMTP,), "It was a spammer before.", HOUR, "")
+    assert (made.project, made.host) == ("acme", "h2")
+    assert made.id in bound(keeper, "h2")
+    assert made.id not in bound(keeper, "h1")
+    keeper.forget_port(AGENT, "port-new")
+    raises(NotFound, lambda: keeper.subject("port-new"))
 
 
 @check

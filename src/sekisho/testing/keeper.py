@@ -44,6 +44,7 @@ from sekisho.model.restriction import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from sekisho.model.cloud import CloudPort
     from sekisho.model.policy import Action, Policy
 
 T = TypeVar("T")
@@ -77,6 +78,8 @@ class FakeKeeper:
         self._view = PolicyView(policies or PolicySet())
         self._next_view: PolicyView | None = None
         self._inventory = Inventory()
+        self._ports: dict[str, CloudPort] = {}
+        self._local: tuple[Subject, ...] = ()
         self._restrictions: dict[str, Restriction] = {}
         self._journal: list[JournalEntry] = []
         self._exemptions: dict[str, Exemption] = {}
@@ -194,14 +197,18 @@ class FakeKeeper:
 
     # --- subjects --------------------------------------------------------------------------------
 
-    def subjects(self, host: str, project: str, text: str, limit: int, marker: str) -> Page[Subject]:
-        """List by id those of a host, of a project, with the text in some name or address."""
+    def subjects(
+        self, host: str, project: str, text: str, limit: int, marker: str, flavor: str = "", plan: str = ""
+    ) -> Page[Subject]:
+        """List by id those of a host, project, flavor, plan, with the text in some name or address."""
         with self._open():
             found = (
                 s
-                for s in self._inventory.subjects
+                for s in self._everybody()
                 if (not host or s.host == host)
                 and (not project or s.project == project)
+                and (not flavor or s.flavor == flavor)
+                and (not plan or plan in s.qos)
                 and (not text or any(text in t for t in (s.id, s.server, s.mac, s.network, *s.addresses)))
             )
             return _page(sorted(found, key=lambda s: s.id), limit, marker)
@@ -209,10 +216,16 @@ class FakeKeeper:
     def subject(self, subject: str) -> Subject:
         """Find one."""
         with self._open():
-            for s in self._inventory.subjects:
+            for s in self._everybody():
                 if s.id == subject:
                     return s
             raise NotFound(f"There is no subject {subject!r}.")
+
+    def _everybody(self) -> tuple[Subject, ...]:
+        """Give the inventory, and the ports that are on no host yet."""
+        here = {s.id for s in self._inventory.subjects}
+        ahead = (_merged(Subject(p.id, p.host), p) for p in self._ports.values() if p.id not in here)
+        return (*self._inventory.subjects, *ahead)
 
     def explain(self, subject: str) -> Explanation:
         """Say all that is known of one."""
@@ -421,8 +434,9 @@ class FakeKeeper:
             old, name = self._inventory, report.host.name
             reported = {s.id for s in report.subjects}
             hosts = (*(h for h in old.hosts if h.name != name), report.host)
-            others = (s for s in old.subjects if s.host != name and s.id not in reported)
-            self._take_over(hosts, (*others, *report.subjects))
+            others = (s for s in self._local if s.host != name and s.id not in reported)
+            self._local = (*others, *report.subjects)
+            self._take_over(hosts)
             known = self._hosts.get(name, HostStatus(name, 0.0, 0, 0, 0))
             self._hosts[name] = replace(known, last_seen=self.now, subjects=len(report.subjects))
             return self.program(name)
@@ -430,7 +444,7 @@ class FakeKeeper:
     def program(self, host: str) -> HostProgram:
         """Say what a host must carry."""
         with self._open():
-            mine = [s for s in self._inventory.subjects if s.host == host]
+            mine = [s for s in self._everybody() if s.host == host]
             if not any(h.name == host for h in self._inventory.hosts):
                 raise NotFound(f"There is no host {host!r}.")
             ids = {s.id for s in mine}
@@ -447,6 +461,20 @@ class FakeKeeper:
                 baselines=self._view.policies.baselines,
                 exact_ports=tuple(sorted(ports)),
             )
+
+    def report_port(self, who: Principal, port: CloudPort) -> None:
+        """Take what the cloud says of one port."""
+        del who
+        with self._open():
+            self._ports[port.id] = port
+            self._take_over(self._inventory.hosts)
+
+    def forget_port(self, who: Principal, port: str) -> None:
+        """Forget what the cloud said of one."""
+        del who
+        with self._open():
+            self._ports.pop(port, None)
+            self._take_over(self._inventory.hosts)
 
     def receipts(
         self, who: Principal, host: str, applied: int, receipts: tuple[Receipt, ...], problem: str
@@ -557,8 +585,9 @@ class FakeKeeper:
     def _talkers(self) -> list[Talker]:
         return [t for c in self._collectors.values() for t in c.talkers]
 
-    def _take_over(self, hosts: Iterable[Host], subjects: Iterable[Subject]) -> None:
+    def _take_over(self, hosts: Iterable[Host]) -> None:
         old = self._inventory
+        subjects = [_merged(s, self._ports[s.id]) if s.id in self._ports else s for s in self._local]
         new = Inventory(
             old.version + 1,
             tuple(sorted(hosts, key=lambda h: h.name)),
@@ -633,6 +662,21 @@ class FakeKeeper:
         self, evidence: Evidence, outcome: Outcome, restriction: str = "", reason: str = ""
     ) -> Verdict:
         return Verdict(evidence.subject, evidence.policy, outcome, restriction, reason)
+
+
+def _merged(local: Subject, port: CloudPort) -> Subject:
+    """Join what the cloud says of a port to what its host says."""
+    return replace(
+        local,
+        project=port.project or local.project,
+        server=port.server or local.server,
+        network=port.network or local.network,
+        mac=port.mac or local.mac,
+        addresses=port.addresses or local.addresses,
+        tags=port.tags or local.tags,
+        flavor=port.flavor or local.flavor,
+        qos=(port.qos,) if port.qos else local.qos,
+    )
 
 
 def _hash(secret: str) -> str:

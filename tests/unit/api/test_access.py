@@ -51,6 +51,8 @@ WANTED = {
     "PUT /v1/hosts/{host}": AGENT,
     "GET /v1/hosts/{host}/program": AGENT,
     "POST /v1/hosts/{host}/receipts": AGENT,
+    "PUT /v1/cloud/ports/{port}": AGENT,
+    "DELETE /v1/cloud/ports/{port}": AGENT,
     "POST /v1/evidence": AGENT,
     "PUT /v1/collectors/{name}": AGENT,
 }
@@ -150,6 +152,7 @@ def test_a_host_speaks_for_itself_only(client: httpx.Client) -> None:
     receipt = {"restriction": "r", "subject": "s", "host": "h2", "in_force": True, "time": 1}
     body = {"applied": 1, "receipts": [receipt]}
     assert client.post("/v1/hosts/h1/receipts", json=body, headers=bearer(Role.AGENT)).status_code == 422
+    assert client.put("/v1/cloud/ports/p1", json={"id": "p2"}, headers=bearer(Role.AGENT)).status_code == 422
     body = {"name": "c2", "time": 1}
     assert client.put("/v1/collectors/c1", json=body, headers=bearer(Role.AGENT)).status_code == 422
 

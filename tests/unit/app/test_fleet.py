@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sekisho.app.fleet import Fleet
+from sekisho.model.cloud import Cloud, CloudPort, Plan, Project
 from sekisho.model.errors import NotFound
 from sekisho.model.inventory import Host, HostReport, Subject
 from sekisho.model.report import CollectorReport
@@ -93,3 +96,100 @@ def test_exact_ports_are_the_union_of_what_collectors_want(fleet: Fleet) -> None
     assert fleet.report_collector(CollectorReport("y", 0.0, exact_ports=(587, 25)), 1.0)
     assert not fleet.report_collector(CollectorReport("y", 0.0, exact_ports=(25, 587)), 2.0)
     assert fleet.exact_ports == (25, 587)
+
+
+# --- the cloud -------------------------------------------------------------------------------------
+
+
+CLOUD = Cloud(
+    ports=(CloudPort("p1", "acme", "net", "vm-1", "FA:16:3E:00:00:01", qos="q1", host="a"),),
+    projects=(Project("acme", "Acme", 500.0),),
+    plans=(Plan("q1", "gold", ("sold",)),),
+    flavors={"vm-1": "m1.tiny"},
+)
+
+
+def test_a_full_list_tells_plan_flavor_and_age_and_wakes_whom_it_concerns(
+    fleet: Fleet, heard: list[str]
+) -> None:
+    fleet.report_host(report("a", "p1"), 1.0)
+    fleet.report_host(report("b", "p2"), 1.0)
+    heard.clear()
+    assert fleet.take_cloud(CLOUD) == 1
+    assert heard == ["inventory", "host:a"]
+    found = fleet.subject("p1")
+    assert (found.project, found.flavor, found.project_created) == ("acme", "m1.tiny", 500.0)
+    assert (found.qos, found.mac) == (("q1", "gold", "sold"), "fa:16:3e:00:00:01")
+    heard.clear()
+    assert fleet.take_cloud(CLOUD) == 0
+    assert heard == []
+    renamed = replace(CLOUD, plans=(Plan("q1", "silver"),))
+    assert fleet.take_cloud(renamed) == 1
+    assert fleet.subject("p1").qos == ("q1", "silver")
+
+
+def test_what_is_pushed_while_a_list_is_read_is_newer_than_the_list(fleet: Fleet) -> None:
+    fleet.take_cloud(CLOUD)
+    fleet.begin_list()
+    fleet.report_port(replace(CLOUD.ports[0], project="umbrella"))
+    fleet.report_port(CloudPort("gone"))
+    fleet.forget_port("gone")
+    fleet.take_cloud(replace(CLOUD, ports=(*CLOUD.ports, CloudPort("gone"))))
+    assert fleet.subject("p1").project == "umbrella"
+    assert fleet.find("gone") is None
+    fleet.begin_list()
+    fleet.take_cloud(CLOUD)
+    assert fleet.subject("p1").project == "acme"
+
+
+def test_a_host_hears_of_a_plan_before_the_cloud_tells_it(fleet: Fleet) -> None:
+    fleet.take_cloud(replace(CLOUD, plans=(*CLOUD.plans, Plan("q2", "small"))))
+
+    def says(*qos: str) -> None:
+        fleet.report_host(HostReport(Host("a"), (Subject("p1", "a", qos=qos),)), 1.0)
+
+    says("q2")
+    assert fleet.subject("p1").qos == ("q2", "small")
+    says()
+    assert fleet.subject("p1").qos == ()
+
+
+def carried(fleet: Fleet) -> tuple[set[str], set[str]]:
+    return set(fleet.carries("a")), set(fleet.carries("b"))
+
+
+def test_a_port_moves_with_both_hosts_knowing_of_it_in_between(fleet: Fleet, heard: list[str]) -> None:
+    """Live migration: the new host is told before the port is there, the old one until it is gone."""
+    port = CLOUD.ports[0]
+    fleet.report_host(report("a", "p1"), 1.0)
+    fleet.report_host(report("b"), 1.0)
+    fleet.report_port(port)
+    assert carried(fleet) == ({"p1"}, set())
+    heard.clear()
+    fleet.report_port(replace(port, coming="b"))
+    assert "host:b" in heard
+    assert carried(fleet) == ({"p1"}, {"p1"})
+    fleet.report_host(report("b", "p1"), 2.0)
+    assert fleet.subject("p1").host == "a", "where the cloud has bound it"
+    fleet.report_port(replace(port, host="b"))
+    assert fleet.subject("p1").host == "b"
+    heard.clear()
+    fleet.touch({"p1"})
+    assert heard == ["host:a", "host:b"]
+    assert set(fleet.carries("a")) == {"p1"}, "while it still has the port"
+    fleet.report_host(report("a"), 3.0)
+    assert carried(fleet) == (set(), {"p1"})
+
+
+def test_one_port_pushed_leaves_everybody_else_alone(fleet: Fleet, heard: list[str]) -> None:
+    for i in range(50):
+        fleet.report_host(report(f"h{i:02}", f"p{i:02}"), 1.0)
+    before = {s.id: s for s in fleet.inventory.subjects}
+    heard.clear()
+    fleet.report_port(CloudPort("p07", "acme", host="h07"))
+    assert heard == ["inventory", "host:h07"]
+    after = {s.id: s for s in fleet.inventory.subjects}
+    assert [i for i in after if after[i] is not before[i]] == ["p07"]
+    heard.clear()
+    fleet.report_port(CloudPort("p07", "acme", host="h07"))
+    assert heard == []

@@ -14,6 +14,7 @@ from sekisho.client import Client
 from sekisho.client.problems import fitting
 from sekisho.model import errors
 from sekisho.model.access import Principal, Role
+from sekisho.model.cloud import CloudPort
 from sekisho.model.inventory import Subject
 from sekisho.model.plain import to_plain
 from sekisho.model.policy import Direction, Drop, Police, PolicySet, Protocol, Scope
@@ -77,9 +78,9 @@ def test_pages_are_fetched_as_they_are_needed(
     asked: list[str] = []
     real = keeper.subjects
 
-    def counted(host: str, project: str, text: str, limit: int, marker: str) -> object:
+    def counted(host: str, project: str, text: str, limit: int, marker: str, *more: str) -> object:
         asked.append(marker)
-        return real(host, project, text, limit, marker)
+        return real(host, project, text, limit, marker, *more)
 
     monkeypatch.setattr(keeper, "subjects", counted)
     assert [s.id for s in islice(admin.subjects(host="h3", limit=10), 12)] == [f"s{i:02}" for i in range(12)]
@@ -225,3 +226,14 @@ def test_subjects_with_slashes_and_worse(admin: Client, keeper: FakeKeeper) -> N
 def test_the_words_of_a_newer_keeper_are_passed_over() -> None:
     said = to_plain(Subject("p1", "h1")) | {"mood": "good"}
     assert fitting(Subject, said) == Subject("p1", "h1")
+
+
+def test_ports_of_the_cloud(admin: Client, keeper: FakeKeeper) -> None:
+    told = CloudPort("b c", "acme", "net", "web-2", host="h9", flavor="m1.tiny", qos="plan-1")
+    admin.report_port(told)
+    assert admin.subject("b c") == keeper.subject("b c")
+    assert [s.id for s in admin.subjects(plan="plan-1", flavor="m1.tiny")] == ["b c"]
+    admin.forget_port("b c")
+    admin.forget_port("b c")
+    with pytest.raises(errors.NotFound):
+        admin.subject("b c")
