@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import sekisho
 from sekisho.app import rules
+from sekisho.app.baselines import Birthdays, resolve
 from sekisho.app.fleet import Fleet
 from sekisho.app.rules import Rules, Source
 from sekisho.app.verdicts import Verdicts
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from sekisho.host.tasks import Troubles
     from sekisho.ledger.ledger import Ledger
     from sekisho.model.access import Principal, Role, Token
-    from sekisho.model.cloud import CloudPort
+    from sekisho.model.cloud import Cloud, CloudPort
     from sekisho.model.inventory import HostReport, Inventory, Subject
     from sekisho.model.policy import Action, Baseline, Exemption
 
@@ -65,6 +66,7 @@ class Keeper:
         self._rules = Rules(source, clock.now(), _policies_before(ledger))
         self._remember_policies()
         self._verdicts = Verdicts(settings, ledger, self._fleet)
+        self._birthdays = Birthdays()
         self._denied: dict[tuple[str, str], int] = {}
         self._denied_since = 0.0
         self._denied_lock = threading.Lock()
@@ -85,6 +87,7 @@ class Keeper:
         expired = self._ledger.expire(self._clock.now())
         if expired:
             self._fleet.touch({r.subject for r in expired}, {r.host for r in expired})
+        self._fleet.touch((), self._birthdays.due(self._clock.now()))
         self._ledger.reject_before(self._clock.now() - self._settings.proposal_life, self._clock.now())
         for gone in self._fleet.forget_hosts(self._clock.now() - self._settings.forget_host):
             log.warning("host %s has not reported for %.0f s: forgotten", gone, self._settings.forget_host)
@@ -318,19 +321,16 @@ class Keeper:
             if r.actions and r.until > now
         )
         return HostProgram(
-            host, revision, bindings, self._baselines(carried), self.exact_ports, self._fleet.templates
+            host, revision, bindings, self._baselines(host, now), self.exact_ports, self._fleet.templates
         )
 
-    def _baselines(self, carried: frozenset[str]) -> tuple[Baseline, ...]:
+    def _baselines(self, host: str, now: float) -> tuple[Baseline, ...]:
         """Give the baselines for a host, whose infrastructure no scope reaches."""
-        here = filter(None, map(self._fleet.find, sorted(carried)))
-        never = tuple(s.id for s in here if guard.infrastructure(self._settings.guard, s))
-        if not never:
-            return self._rules.policies.baselines
-        return tuple(
-            replace(b, scope=replace(b.scope, exclude_subjects=(*b.scope.exclude_subjects, *never)))
-            for b in self._rules.policies.baselines
-        )
+        here = self._fleet.here(host)
+        never = tuple(s.id for _, s in here if guard.infrastructure(self._settings.guard, s))
+        resolved = resolve(self._rules.policies.baselines, here, never, now)
+        self._birthdays.note(host, resolved.until)
+        return resolved.baselines
 
     def report_port(self, who: Principal, port: CloudPort) -> None:
         del who  # thousands a day: the ports are no decision of anybody's here
@@ -339,6 +339,17 @@ class Keeper:
     def forget_port(self, who: Principal, port: str) -> None:
         del who
         self._fleet.forget_port(port)
+
+    def take_cloud(self, cloud: Cloud) -> int:
+        """Take a full list of what the cloud says; how many ports changed."""
+        now = self._clock.now()
+        seen = self._ledger.see_projects({p.id for p in cloud.projects}, now)
+        aged = tuple(p if p.created else replace(p, created=seen[p.id]) for p in cloud.projects)
+        return self._fleet.take_cloud(replace(cloud, projects=aged))
+
+    def begin_list(self) -> None:
+        """Say that a full list of the cloud is being read: what is pushed meanwhile is newer."""
+        self._fleet.begin_list()
 
     @property
     def exact_ports(self) -> tuple[int, ...]:

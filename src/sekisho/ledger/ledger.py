@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from sqlalchemy import select
 
-from sekisho.ledger import access, diary, entries, memory, questions, receipts, schema
+from sekisho.ledger import access, diary, entries, memory, projects, questions, receipts, schema
 from sekisho.ledger.entries import Ending
 from sekisho.ledger.rows import dump
 from sekisho.ledger.store import LedgerSettings, Store
@@ -237,6 +237,7 @@ class Ledger:
             active = entries.having(connection, _table.c.state == State.ACTIVE.value)
             entries.shift(connection, active, delta, Ending("shift", author, "The clock stepped.", now))
             access.shift(connection, delta)
+            projects.shift(connection, delta)
             for name, value in (remember or {}).items():
                 memory.put(connection, f"app.{name}", value)
 
@@ -436,6 +437,22 @@ class Ledger:
         """List tokens that are not revoked, those past their end too."""
         with self.store.reading() as connection:
             return access.tokens(connection)
+
+    # Projects
+
+    def see_projects(self, ids: Collection[str], now: float) -> dict[str, float]:
+        """Tell when each project was first seen, which is now for those never seen before.
+
+        Those of the very first call count as old: whoever begins to count binds nobody by surprise.
+        """
+        with self.store.reading() as connection:
+            known = projects.seen(connection)
+            counting = projects.counting(connection)
+        if counting and not set(ids).difference(known):
+            return known
+        with self.store.writing() as connection:
+            projects.see(connection, ids, now)
+            return projects.seen(connection)
 
     # Small state
 

@@ -158,3 +158,10 @@ memory = Table(
     Column("name", Text, primary_key=True),
     _text("value"),
 )
+
+project = Table(
+    "project",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _time("seen"),
+)

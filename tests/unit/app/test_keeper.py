@@ -14,6 +14,7 @@ from sekisho.detect.guard import GuardSettings
 from sekisho.host.clock import Clock
 from sekisho.ledger.ledger import Ledger
 from sekisho.model.access import Principal, Role
+from sekisho.model.cloud import Cloud, Project
 from sekisho.model.errors import Forbidden, Malformed
 from sekisho.model.inventory import Host, HostReport, Subject
 from sekisho.model.policy import Baseline, Direction, Drop, Policy, Protocol, Scope
@@ -110,3 +111,64 @@ def test_a_counter_beyond_all_measure_takes_no_metrics_down(office: Office) -> N
 def test_metrics_escape_what_names_may_hold(office: Office) -> None:
     office.keeper.report_collector(ALICE, CollectorReport('a"b\\c\n', 0.0, counters={"x": 1.0}))
     assert 'sekisho_collector_count{collector="a\\"b\\\\c\\n",name="x"}' in office.keeper.metrics()
+
+
+# --- ages ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class YoungOnly(Office):
+    """A keeper whose one baseline is for projects younger than 30 days."""
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.folder / "ledger.db")
+        clock = Clock(lambda: 1e9 + self.up, lambda: self.up, "boot")
+        scope = Scope(younger=30 * 86400.0)
+        self.keeper = Keeper(SETTINGS, self.ledger, clock, lambda: ((), (Baseline("young", (SMTP,), scope),)))
+
+    def binds(self, *subjects: Subject) -> bool:
+        self.keeper.report_host(ALICE, HostReport(Host("h1"), subjects))
+        (baseline,) = self.keeper.program("h1").baselines
+        return baseline.scope.matches(subjects[0])
+
+
+def test_a_project_that_becomes_old_enough_changes_its_host_by_itself(tmp_path: Path) -> None:
+    office = YoungOnly(tmp_path)
+    vm, other = Subject("vm", "h1", "acme"), Subject("vm2", "h2", "umbrella")
+    office.keeper.report_host(ALICE, HostReport(Host("h2"), (other,)))
+    born = 1e9 + office.up - 30 * 86400.0 + 100.0
+    office.keeper.take_cloud(Cloud(projects=(Project("acme", "Acme", born),)))
+    assert office.binds(vm)
+    heard: list[str] = []
+    office.keeper.listen(heard.append)
+    office.up += 99.0
+    office.keeper.tick()
+    assert heard == []
+    office.up += 1.5
+    office.keeper.tick()
+    assert heard == ["host:h1"]
+    assert not office.binds(vm)
+    office.ledger.close()
+
+
+def test_projects_known_at_the_first_list_are_old_and_later_ones_new(tmp_path: Path) -> None:
+    """Rolling out binds nobody by surprise; whoever signs up from then on is young."""
+    office = YoungOnly(tmp_path)
+    acme, late = Subject("vm", "h1", "acme"), Subject("vm2", "h1", "late")
+    assert office.binds(acme), "nobody has said yet how old it is"
+    office.keeper.take_cloud(Cloud(projects=(Project("acme"),)))
+    assert not office.binds(acme)
+    office.up += 60.0
+    office.keeper.take_cloud(Cloud(projects=(Project("acme"), Project("late"))))
+    assert office.binds(late, acme)
+    office.up += 30 * 86400.0
+    office.keeper.tick()
+    assert not office.binds(late, acme)
+    office.ledger.close()
+
+
+def test_what_the_sign_up_wrote_counts_before_what_the_keeper_saw(tmp_path: Path) -> None:
+    office = YoungOnly(tmp_path)
+    office.keeper.take_cloud(Cloud(projects=(Project("acme", created=1e9),)))
+    assert office.binds(Subject("vm", "h1", "acme"))
+    office.ledger.close()
