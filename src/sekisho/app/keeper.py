@@ -67,6 +67,7 @@ class Keeper:
         self._remember_policies()
         self._verdicts = Verdicts(settings, ledger, self._fleet)
         self._birthdays = Birthdays()
+        self._listed: tuple[float, int] | None = None  # when the cloud was last listed, and how many ports
         self._denied: dict[tuple[str, str], int] = {}
         self._denied_since = 0.0
         self._denied_lock = threading.Lock()
@@ -345,7 +346,9 @@ class Keeper:
         now = self._clock.now()
         seen = self._ledger.see_projects({p.id for p in cloud.projects}, now)
         aged = tuple(p if p.created else replace(p, created=seen[p.id]) for p in cloud.projects)
-        return self._fleet.take_cloud(replace(cloud, projects=aged))
+        changed = self._fleet.take_cloud(replace(cloud, projects=aged))
+        self._listed = now, len(cloud.ports)
+        return changed
 
     def begin_list(self) -> None:
         """Say that a full list of the cloud is being read: what is pushed meanwhile is newer."""
@@ -430,6 +433,8 @@ class Keeper:
             "sekisho_degraded": float(len(self._degraded(self._clock.now()))),
         }
         found |= {f"sekisho_{name}": n for name, n in self.totals.items()}
+        if self._listed is not None:
+            found["sekisho_cloud_listed_seconds"], found["sekisho_cloud_ports"] = self._listed
         for host in self._fleet.host_status():
             found[_metric("host_last_seen_seconds", host=host.name)] = host.last_seen
             found[_metric("host_subjects", host=host.name)] = float(host.subjects)

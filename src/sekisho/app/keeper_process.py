@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sekisho.api import create_app, serve
-from sekisho.app import rules
+from sekisho.app import cloud, rules
 from sekisho.app.all_in_one import first_token, open_ledger
 from sekisho.app.keeper import Keeper
 from sekisho.host.clock import Clock, Mark
@@ -49,12 +49,16 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
         keeper.tick()
         stop.wait(TICK)
 
-    ticking = spawn(stop, troubles, "letting restrictions end", tick)
+    threads = [spawn(stop, troubles, "letting restrictions end", tick)]
+    if settings.cloud.name:
+        asking = cloud.Asking(settings.cloud, keeper, cloud.connect, troubles)
+        threads.append(spawn(stop, troubles, cloud.NAME, lambda: asking.run(stop)))
     try:
         serve(create_app(keeper, settings.api), settings.api, sockets)
     finally:
         stop.set()
-        ticking.join(5.0)
+        for thread in threads:
+            thread.join(5.0)
         ledger.close()
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 
 from sekisho.api.settings import ApiSettings
+from sekisho.app.cloud import CloudSettings
 from sekisho.detect.guard import GuardSettings
 from sekisho.model.errors import Malformed
 
@@ -57,6 +58,7 @@ class KeeperSettings:
     forget_host: float = 86400.0
     proposal_life: float = 86400.0
     guard: GuardSettings = field(default_factory=GuardSettings)
+    cloud: CloudSettings = field(default_factory=CloudSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
 
 

@@ -20,7 +20,7 @@ _COUNTING: Final = "projects"
 
 def seen(connection: Connection) -> dict[str, float]:
     """Read when each project was first seen."""
-    return dict(connection.execute(select(table.c.id, table.c.seen)).tuples().all())
+    return {row.id: row.seen for row in connection.execute(select(table.c.id, table.c.seen))}
 
 
 def counting(connection: Connection) -> bool:

@@ -14,7 +14,7 @@ from sekisho.detect.guard import GuardSettings
 from sekisho.host.clock import Clock
 from sekisho.ledger.ledger import Ledger
 from sekisho.model.access import Principal, Role
-from sekisho.model.cloud import Cloud, Project
+from sekisho.model.cloud import Cloud, CloudPort, Project
 from sekisho.model.errors import Forbidden, Malformed
 from sekisho.model.inventory import Host, HostReport, Subject
 from sekisho.model.policy import Baseline, Direction, Drop, Policy, Protocol, Scope
@@ -172,3 +172,11 @@ def test_what_the_sign_up_wrote_counts_before_what_the_keeper_saw(tmp_path: Path
     office.keeper.take_cloud(Cloud(projects=(Project("acme", created=1e9),)))
     assert office.binds(Subject("vm", "h1", "acme"))
     office.ledger.close()
+
+
+def test_it_tells_when_the_cloud_was_last_listed(office: Office) -> None:
+    assert "sekisho_cloud_ports" not in office.keeper.metrics()
+    office.keeper.begin_list()
+    office.keeper.take_cloud(Cloud(ports=(CloudPort("vm", "acme"),), projects=(Project("acme"),)))
+    metrics = office.keeper.metrics()
+    assert (metrics["sekisho_cloud_ports"], metrics["sekisho_cloud_listed_seconds"]) == (1, 1e9 + office.up)
