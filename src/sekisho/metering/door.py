@@ -1,0 +1,104 @@
+"""Questions to Gnocchi's API: through Keystone, or by name where a Gnocchi stands alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any, Final, Protocol, TypeAlias
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+from sekisho.model.errors import Malformed, NotFound, Refused, Unavailable
+
+Query: TypeAlias = Mapping[str, Any]
+RETRY: Final = 10.0
+
+
+class Door(Protocol):
+    """Whoever answers; thread-safe."""
+
+    def ask(self, method: str, path: str, query: Query, body: Any = None) -> Any:
+        """Give the answer's JSON.
+
+        Raises NotFound or Refused where the answer is no, Unavailable where there is none.
+        """
+        ...
+
+
+class Basic:
+    """A Gnocchi of its own, ``auth_mode = basic``: whoever knows a name is let in."""
+
+    def __init__(self, url: str, user: str, timeout: float) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise Malformed(f"{url!r} is no address of a Gnocchi; write for example http://127.0.0.1:8041.")
+        self._url, self._timeout = url.rstrip("/"), timeout
+        told = base64.b64encode(f"{user}:".encode()).decode()
+        self._headers = {"Authorization": f"Basic {told}", "Content-Type": "application/json"}
+
+    def ask(self, method: str, path: str, query: Query, body: Any = None) -> Any:
+        """Ask over HTTP."""
+        url = f"{self._url}{path}?{urlencode(query, doseq=True)}"
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(url, data, self._headers, method=method)  # noqa: S310 - the scheme is looked at above
+        try:
+            with urlopen(request, timeout=self._timeout) as answer:  # noqa: S310 - likewise
+                return _json(answer.read())
+        except HTTPError as error:
+            with error:
+                raise refusal(error.code, error.read(2000).decode(errors="replace"), self._url) from error
+        except (URLError, OSError) as error:
+            raise Unavailable("Gnocchi does not answer.", f"{self._url}: {error}.", RETRY) from error
+
+
+class Keystone:
+    """The Gnocchi that Keystone's catalogue names, asked with a keystoneauth1 adapter."""
+
+    def __init__(self, adapter: Any, timeout: float) -> None:
+        self._adapter, self._timeout = adapter, timeout
+
+    @classmethod
+    def cloud(cls, name: str, timeout: float) -> Keystone:
+        """Sign in as clouds.yaml says for a cloud, or with an empty name as the environment does."""
+        import openstack
+
+        try:
+            connection = openstack.connect(cloud=name or None)
+            adapter = connection.config.get_session_client("metric")
+        except Exception as error:
+            raise Unavailable("Keystone does not let us in.", f"cloud {name!r}: {error}", RETRY) from error
+        return cls(adapter, timeout)
+
+    def ask(self, method: str, path: str, query: Query, body: Any = None) -> Any:
+        """Ask with a token; a new one is fetched when the old one has ended."""
+        from keystoneauth1.exceptions import ClientException
+
+        try:
+            answer = self._adapter.request(
+                f"{path}?{urlencode(query, doseq=True)}",
+                method,
+                json=body,
+                timeout=self._timeout,
+                raise_exc=False,
+            )
+        except ClientException as error:
+            raise Unavailable("Gnocchi does not answer.", f"Gnocchi: {error}", RETRY) from error
+        if answer.status_code >= 400:
+            raise refusal(answer.status_code, answer.text[:2000], "Gnocchi")
+        return _json(answer.content)
+
+
+def refusal(code: int, text: str, where: str) -> Exception:
+    """Turn an HTTP status that says no into an error of our tree."""
+    told = f"{where}: {code}: {' '.join(text.split())[:500]}"
+    if code >= 500 or code == 429:
+        return Unavailable("Gnocchi cannot answer now.", told, RETRY)
+    return NotFound("Gnocchi does not know it.", told) if code == 404 else Refused("Gnocchi refuses.", told)
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content) if content else None
+    except ValueError as error:
+        raise Unavailable("Gnocchi's answer cannot be read.", f"Gnocchi: {error}", RETRY) from error
