@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         HostProgram,
         Page,
         PolicyView,
+        PortCounter,
         Status,
         Talker,
         Verdict,
@@ -143,5 +144,9 @@ class Keeper(Protocol):
     ) -> None: ...
 
     def evidence(self, who: Principal, evidence: tuple[Evidence, ...]) -> tuple[Verdict, ...]: ...
+
+    def report_counters(self, who: Principal, host: str, counters: tuple[PortCounter, ...]) -> None:
+        """Take the byte counters of a host's ports; where nobody meters by them they are let go."""
+        ...
 
     def report_collector(self, who: Principal, report: CollectorReport) -> None: ...

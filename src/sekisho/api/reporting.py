@@ -12,7 +12,7 @@ from sekisho.api.routes import Routes
 from sekisho.model.cloud import CloudPort
 from sekisho.model.errors import Malformed
 from sekisho.model.inventory import HostReport, Inventory
-from sekisho.model.report import CollectorReport, HostProgram, Verdict
+from sekisho.model.report import CollectorReport, HostProgram, PortCounter, Verdict
 from sekisho.model.restriction import Evidence
 
 REPORTING = Routes()
@@ -93,6 +93,17 @@ def report_port(
 def forget_port(keeper: TheKeeper, who: Asker, port: str) -> None:
     """Forget what the cloud said of a port."""
     keeper.forget_port(who, port)
+
+
+@REPORTING.add("PUT", "/v1/hosts/{host}/counters", AGENT, body=tuple[PortCounter, ...], status=204)
+def report_counters(
+    keeper: TheKeeper,
+    who: Asker,
+    host: str,
+    counters: Annotated[tuple[PortCounter, ...], Depends(json_body(tuple[PortCounter, ...]))],
+) -> None:
+    """Tell how many bytes each port of a host has sent and got since its counters began."""
+    keeper.report_counters(who, host, counters)
 
 
 @REPORTING.add("POST", "/v1/evidence", AGENT, tuple[Verdict, ...], body=tuple[Evidence, ...])

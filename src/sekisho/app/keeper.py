@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import sekisho
 from sekisho.app import rules
@@ -26,6 +26,7 @@ from sekisho.model.report import (
     HostProgram,
     Page,
     PolicyView,
+    PortCounter,
     Status,
     Talker,
     Verdict,
@@ -54,6 +55,14 @@ LARGEST_COUNT = 1 << 63  # what is told beyond it is no number of anything
 _ESCAPES = {ord("\\"): r"\\", ord('"'): r"\"", ord("\n"): r"\n"}
 
 
+class CounterSink(Protocol):
+    """Takes what hosts tell of their ports' counters; thread-safe."""
+
+    def take(self, host: str, counters: tuple[PortCounter, ...], now: float) -> None:
+        """Take one host's counters."""
+        ...
+
+
 class Keeper:
     """Implements `api.keeper.Keeper`; thread-safe."""
 
@@ -73,6 +82,8 @@ class Keeper:
         self._denied_lock = threading.Lock()
         self.totals: dict[str, float] = {}
         self.troubles: Troubles | None = None
+        self.notices: list[Callable[[], tuple[str, ...]]] = []
+        self.counters: CounterSink | None = None
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -372,6 +383,11 @@ class Keeper:
         if receipts:
             self._ledger.receipts(host, receipts, now)
 
+    def report_counters(self, who: Principal, host: str, counters: tuple[PortCounter, ...]) -> None:
+        log.debug("%s tells %d counters of host %s", who.name, len(counters), host)
+        if self.counters is not None:
+            self.counters.take(host, counters, self._clock.now())
+
     def report_collector(self, who: Principal, report: CollectorReport) -> None:
         if self._fleet.report_collector(report, self._clock.now()):
             log.info("%s wants ports %s told exactly", who.name, report.exact_ports)
@@ -421,6 +437,7 @@ class Keeper:
             found.append("enforcement is off: nothing automatic is imposed")
         if self.troubles is not None:
             found += [f"keeper: {name} fails" for name in self.troubles.present()]
+        found += [sentence for notice in self.notices for sentence in notice()]
         return (*found, *self._verdicts.notices(now))
 
     def metrics(self) -> dict[str, float]:

@@ -53,6 +53,7 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     if settings.cloud.name:
         asking = cloud.Asking(settings.cloud, keeper, cloud.connect, troubles)
         threads.append(spawn(stop, troubles, cloud.NAME, lambda: asking.run(stop)))
+    spawn_metering(settings, keeper, clock, stop, troubles)
     try:
         serve(create_app(keeper, settings.api), settings.api, sockets)
     finally:
@@ -60,6 +61,27 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
         for thread in threads:
             thread.join(5.0)
         ledger.close()
+
+
+def spawn_metering(
+    settings: KeeperSettings, keeper: Keeper, clock: Clock, stop: threading.Event, troubles: Troubles
+) -> None:
+    """Judge by volumes in a thread of its own, if the settings name a source of them."""
+    if settings.metering.source == "none":
+        return
+    from sekisho.app.metering import Metering, meter
+    from sekisho.metering.counters import Counters
+
+    source = meter(settings.metering, Path(settings.state))
+    if isinstance(source, Counters):
+        keeper.counters = source
+    metering = Metering(settings.metering, keeper, source)
+
+    def measure() -> None:
+        metering.round(clock.now())
+        stop.wait(settings.metering.every)
+
+    spawn(stop, troubles, "metering", measure)
 
 
 def address(settings: ApiSettings) -> str:

@@ -106,6 +106,7 @@ def agent(
     from sekisho.app import settings
     from sekisho.host.agent import Agent, AgentSettings
     from sekisho.host.clock import Clock
+    from sekisho.host.counting import spawn_counting
     from sekisho.host.switch import open_switch
 
     start_log(log_level)
@@ -115,8 +116,10 @@ def agent(
         _clear(ours)
         return
     client = _client(settings.client(raw), token_file)
-    worker = Agent(ours, client, Clock(), *open_switch(ours))
+    ports, switches = open_switch(ours)
+    worker = Agent(ours, client, Clock(), ports, switches)
     stop_on_signal(worker.stop)
+    spawn_counting(ours, client, ports, worker)
     worker.run()
 
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from sekisho import plugins
 from sekisho.detect.detectors.catalogue import CATALOGUE, LARGEST
+from sekisho.metering.catalogue import METERED
 from sekisho.model import policy_file
 from sekisho.model.errors import Malformed
 from sekisho.model.policy import Baseline, Policy, PolicySet, Unit
@@ -61,7 +62,7 @@ def known_detectors() -> Mapping[str, Unit]:
 
     One that cannot be loaded here (it may want NumPy, which a keeper does without) is left out, loudly.
     """
-    found = dict(CATALOGUE)
+    found = CATALOGUE | METERED
     for name in plugins.names("detectors"):
         if name not in found:
             try:

@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from sekisho.api.settings import ApiSettings
 from sekisho.app.cloud import CloudSettings
 from sekisho.detect.guard import GuardSettings
+from sekisho.metering.settings import MeteringSettings
 from sekisho.model.errors import Malformed
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class KeeperSettings:
     guard: GuardSettings = field(default_factory=GuardSettings)
     cloud: CloudSettings = field(default_factory=CloudSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
+    metering: MeteringSettings = field(default_factory=MeteringSettings)
 
 
 def load(path: Path | None = None) -> dict[str, Any]:

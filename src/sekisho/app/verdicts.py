@@ -167,6 +167,8 @@ class Verdicts:
             stands = case.standing
             if stands is not None and stands.state is State.PROPOSED:
                 verdicts[i] = _verdict(case.evidence, Outcome.PROPOSED, "It waits for a yes.", stands.id)
+            elif stands is not None and not case.policy.extend:
+                verdicts[i] = _verdict(case.evidence, Outcome.EXTENDED, "It stands until its end.", stands.id)
             elif stands is None and (case.subject.id, case.policy.name) in released:
                 verdicts[i] = _verdict(case.evidence, Outcome.REFUSED, "A person freed it a while ago.")
             else:

@@ -12,6 +12,7 @@ from sekisho.cli import words
 from sekisho.cli.door import Door, command, facts, note, table
 from sekisho.cli.exits import EXITS
 from sekisho.detect.detectors.catalogue import CATALOGUE, LARGEST
+from sekisho.metering.catalogue import METERED
 from sekisho.model.errors import Malformed, NotFound
 from sekisho.model.policy import Baseline, Condition, Policy, Step
 from sekisho.model.policy_file import load
@@ -136,7 +137,7 @@ def check(
         _verdict(door, [p for text in texts.values() for p in door.client.check_policies(text)])
         return
     try:
-        policies, standing = load(texts, CATALOGUE, LARGEST)
+        policies, standing = load(texts, CATALOGUE | METERED, LARGEST)
     except Malformed as error:
         _verdict(door, list(error.problems) or [error.asker])
         return

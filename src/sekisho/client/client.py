@@ -21,6 +21,7 @@ from sekisho.model.report import (
     HostProgram,
     HostStatus,
     PolicyView,
+    PortCounter,
     Status,
     Talker,
     Verdict,
@@ -242,6 +243,10 @@ class Client:
     def forget_port(self, port: str) -> None:
         """Tell that the cloud has a port no more; of one that nobody knew, too."""
         self._json("DELETE", f"cloud/ports/{_name(port)}")
+
+    def report_counters(self, host: str, counters: Sequence[PortCounter]) -> None:
+        """Tell how many bytes each port of a host has sent and got since its counters began."""
+        self._json("PUT", f"hosts/{_name(host)}/counters", body=tuple(counters))
 
     def evidence(self, evidence: Sequence[Evidence]) -> tuple[Verdict, ...]:
         """Hand in evidence; learn what became of each piece, in the same order."""

@@ -47,7 +47,8 @@ class AgentSettings:
     keeps what it was told. `every` is how often it looks anyway, `counters_every` how often while
     something is in force, `timeout` how long the switch may take, `wait` how long a long poll of the
     keeper is held, all in seconds. `burst` is how many seconds of its rate a limit lets through at
-    once. With `exact`, new connections to the ports that the keeper names are told one by one, beside
+    once. `volumes_every` is how often it tells the keeper every port's byte counters, 0 for never. With
+    `exact`, new connections to the ports that the keeper names are told one by one, beside
     the bridge's own sampling.
     """
 
@@ -59,6 +60,7 @@ class AgentSettings:
     state: str = "/var/lib/sekisho"
     every: float = 30.0
     counters_every: float = 5.0
+    volumes_every: float = 0.0
     timeout: float = 5.0
     wait: float = 30.0
     burst: float = 0.4

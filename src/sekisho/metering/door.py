@@ -53,28 +53,25 @@ class Basic:
 
 
 class Keystone:
-    """The Gnocchi that Keystone's catalogue names, asked with a keystoneauth1 adapter."""
+    """The Gnocchi that Keystone's catalogue names; signed in to when first asked."""
 
-    def __init__(self, adapter: Any, timeout: float) -> None:
-        self._adapter, self._timeout = adapter, timeout
-
-    @classmethod
-    def cloud(cls, name: str, timeout: float) -> Keystone:
-        """Sign in as clouds.yaml says for a cloud, or with an empty name as the environment does."""
-        import openstack
-
-        try:
-            connection = openstack.connect(cloud=name or None)
-            adapter = connection.config.get_session_client("metric")
-        except Exception as error:
-            raise Unavailable("Keystone does not let us in.", f"cloud {name!r}: {error}", RETRY) from error
-        return cls(adapter, timeout)
+    def __init__(self, cloud: str, timeout: float) -> None:
+        self._cloud, self._timeout = cloud, timeout
+        self._adapter: Any = None
 
     def ask(self, method: str, path: str, query: Query, body: Any = None) -> Any:
         """Ask with a token; a new one is fetched when the old one has ended."""
-        from keystoneauth1.exceptions import ClientException
-
         try:
+            from keystoneauth1.exceptions import ClientException
+            from openstack.exceptions import SDKException
+
+            import openstack
+        except ImportError as error:
+            raise Unavailable("Gnocchi cannot be asked.", f"install sekisho[openstack]: {error}") from error
+        try:
+            if self._adapter is None:
+                connection = sdk.connect(cloud=self._cloud or None)
+                self._adapter = connection.config.get_session_client("metric")
             answer = self._adapter.request(
                 f"{path}?{urlencode(query, doseq=True)}",
                 method,
@@ -82,7 +79,7 @@ class Keystone:
                 timeout=self._timeout,
                 raise_exc=False,
             )
-        except ClientException as error:
+        except refused as error:
             raise Unavailable("Gnocchi does not answer.", f"Gnocchi: {error}", RETRY) from error
         if answer.status_code >= 400:
             raise refusal(answer.status_code, answer.text[:2000], "Gnocchi")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sekisho.metering.door import Door
+    from sekisho.metering.settings import GnocchiSettings
     from sekisho.model.inventory import Subject
 
 TYPE: Final = "instance_network_interface"
@@ -33,26 +34,6 @@ INGRESS: Final = "network.incoming.bytes"
 _OPERATION: Final = f"(metric ({EGRESS} mean) ({INGRESS} mean))"
 _TAP: Final = 14  # Linux cuts an interface's name there: "tap" and eleven characters of the port's id
 _PROBLEMS: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class GnocchiSettings:
-    """How Gnocchi is read. Times in seconds.
-
-    `granularity` is the archive policy's period that is read, `window` the longest a policy may ask for.
-    `late` is how far back each round reads again, for measures that come late; `stale` how old numbers
-    may be and still be judged. `list_every` is how often the list of interfaces is read, `page` how many
-    a call lists, `chunk` of how many a call reads the numbers, `parallel` how many calls at once.
-    """
-
-    granularity: float = 300.0
-    window: float = 86400.0
-    late: float = 1800.0
-    stale: float = 1800.0
-    list_every: float = 900.0
-    page: int = 1000
-    chunk: int = 250
-    parallel: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +48,11 @@ class _Interface:
 class Gnocchi:
     """A meter; `read` and `volumes` from one thread."""
 
-    def __init__(self, settings: GnocchiSettings, door: Door) -> None:
+    def __init__(self, settings: GnocchiSettings, door: Door, window: float = 86400.0) -> None:
         self._settings = settings
+        self._window = window
         self._door = door
-        self._readings = Readings(settings.granularity, settings.window)
+        self._readings = Readings(settings.granularity, window)
         self._interfaces: tuple[_Interface, ...] = ()
         self._listed = float("-inf")
         self._owner: dict[str, str] = {}  # interface to subject
@@ -110,7 +92,7 @@ class Gnocchi:
         """Read the list of interfaces anew if it is old."""
         if 0 <= now - self._listed < self._settings.list_every:
             return
-        self._interfaces = tuple(self._pages(now - self._settings.window))
+        self._interfaces = tuple(self._pages(now - self._window))
         self._listed = now
 
     def _pages(self, since: float) -> Iterator[_Interface]:
@@ -153,7 +135,7 @@ class Gnocchi:
         known = [k for k in keys if self._fresh.get(k, 0.0) >= lately]
         fresh = set(known)
         jobs = [(lately - settings.late, chunk) for chunk in _chunks(known, settings.chunk)]
-        whole = now - settings.window - 2 * settings.granularity
+        whole = now - self._window - 2 * settings.granularity
         jobs += [(whole, chunk) for chunk in _chunks([k for k in keys if k not in fresh], settings.chunk)]
         failed: set[str] = set()
 

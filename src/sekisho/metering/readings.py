@@ -61,6 +61,9 @@ class Readings:
     def __len__(self) -> int:
         return len(self._slots)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._slots
+
     @property
     def keys(self) -> tuple[str, ...]:
         """Whoever was ever read and not forgotten since."""
@@ -100,13 +103,6 @@ class Readings:
                 self._values[:, slot] = np.nan
                 self._free.append(slot)
 
-    def newest(self, slots: I64) -> F64:
-        """Tell the newest cumulative number of each row, float64[2, rows]; NaN where there is none."""
-        rows = self._ordered(slots)
-        last = _before(~np.isnan(rows))[:, :, -1:]
-        found: F64 = np.take_along_axis(rows, last, axis=2)[:, :, 0]
-        return found
-
     def column(self, period: int) -> F64:
         """Give one period of all rows, in the order of the rows."""
         return self._values[:, :, period % self.periods].copy()
@@ -117,7 +113,7 @@ class Readings:
         index = {name: i for i, name in enumerate(names)}
         owner = np.fromiter((index[s] for s in subjects), np.int64, len(subjects))
         rows = self._ordered(self.slots(keys))
-        parts = _Steps.of(rows, self._times(), self.step).within(start, stop)
+        parts = _Steps.of(rows, self._times(), self.step).within(start)
         estimate, lower, upper = (_sum(part, owner, len(names)) for part in parts)
         since, last = np.full(len(names), np.inf), np.full(len(names), -np.inf)
         count = np.zeros(len(names), np.int64)
@@ -172,15 +168,15 @@ class _Steps:
         amount = np.where(known >= before, known - before, known)
         return cls(np.where(has, amount, 0.0), times[at], np.broadcast_to(times, at.shape), step)
 
-    def within(self, start: float, stop: float) -> tuple[F64, F64, F64]:
-        """Estimate how much lies in the window, and how much at least and at most."""
+    def within(self, start: float) -> tuple[F64, F64, F64]:
+        """Estimate how much lies in a window that began then, and how much at least and at most."""
         # A reading is of somewhere in its period: taken at its middle, it may be of either end.
         half = self.step / 2
         span = np.maximum(self.end - self.begin, self.step)
-        inside = np.minimum(self.end + half, stop) - np.maximum(self.begin + half, start)
+        inside = self.end + half - np.maximum(self.begin + half, start)
         share = np.clip(inside / span, 0.0, 1.0)
-        surely = (self.begin >= start) & (self.end < stop)
-        maybe = (self.end + self.step > start) & (self.begin < stop)
+        surely = self.begin >= start
+        maybe = self.end + self.step > start
         return (
             (self.amount * share).sum(axis=2),
             np.where(surely, self.amount, 0.0).sum(axis=2),

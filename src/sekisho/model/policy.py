@@ -197,6 +197,7 @@ class Policy:
     Crossed when every condition's lower confidence bound has been over its line for `windows`
     closed seconds in a row. The n-th offence within `memory` seconds takes rung n of the ladder;
     beyond the last, the duration grows by `backoff` each time, up to `max_duration`.
+    While it stays crossed what binds is extended, or without `extend` ends when it was said to.
     `destinations` is ``internet`` (private and the cloud's own prefixes never count) or ``any``.
     """
 
@@ -212,6 +213,7 @@ class Policy:
     memory: float = 7 * 86400.0
     backoff: float = 2.0
     max_duration: float = 7 * 86400.0
+    extend: bool = True
 
 
 @dataclass(frozen=True, slots=True)

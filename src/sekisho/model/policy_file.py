@@ -40,7 +40,7 @@ DEFAULT: Final = Policy("", (), ())
 
 _POLICY_KEYS: Final = (
     "description", "mode", "scope", "destinations", "confidence", "for", "memory", "backoff", "max_duration",
-    "when", "then",
+    "extend", "when", "then",
 )  # fmt: skip
 _WHEN_KEYS: Final = ("detector", "threshold", "clear", "window")
 _ACTION_KEYS: Final = ("drop", "limit", "burst", "direction")
@@ -48,6 +48,7 @@ _THEN_KEYS: Final = ("warn", "for", *_ACTION_KEYS)
 _BASELINE_KEYS: Final = ("description", "scope", *_ACTION_KEYS)
 _SCOPE_KEYS: Final = tuple(KINDS)
 _YOUNGER: Final = "project_younger_than"
+_METERED: Final = "metered-"
 _BOTH: Final = (Direction.EGRESS, Direction.INGRESS)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _SERVICE: Final = re.compile(r"([a-z]+)(?:/(\d{1,5})(?:-(\d{1,5}))?)?")
@@ -114,6 +115,9 @@ def _policy(node: Node, catalogue: Catalogue) -> Policy:
     node.only(*_POLICY_KEYS)
     conditions = tuple(_condition(n, catalogue) for n in _tables(node, "when", "says what must be crossed"))
     measured = _measured(conditions)
+    metered = {c.detector.startswith(_METERED) for c in conditions if c.detector}
+    if len(metered) > 1:
+        node.problem("measures partly by flows and partly by counters; write a policy for each.")
     most = _duration(node, "max_duration", DEFAULT.max_duration)
     return Policy(
         name=str(node.path[-1]),
@@ -130,6 +134,7 @@ def _policy(node: Node, catalogue: Catalogue) -> Policy:
         memory=_duration(node, "memory", DEFAULT.memory),
         backoff=_backoff(node.child("backoff")),
         max_duration=most,
+        extend=_extend(node.child("extend")),
     )
 
 
@@ -209,8 +214,13 @@ def _clear(node: Node, line: Threshold) -> float:
 
 def _measured(conditions: tuple[Condition, ...]) -> frozenset[Direction]:
     """Tell which way the traffic goes that the conditions measure; a detector's name says it."""
-    ingress = {c.detector.startswith("ingress-") for c in conditions if c.detector}
-    return frozenset(Direction.INGRESS if i else Direction.EGRESS for i in ingress)
+    found: set[Direction] = set()
+    for name in (c.detector.removeprefix(_METERED) for c in conditions if c.detector):
+        if name == "bytes":
+            found.update(_BOTH)
+        else:
+            found.add(Direction.INGRESS if name.startswith("ingress-") else Direction.EGRESS)
+    return frozenset(found)
 
 
 # Steps and actions
@@ -336,6 +346,13 @@ def _confidence(node: Node) -> float:
     if not 0.5 <= share <= 0.9999:
         node.problem('must be from "50 %" to "99.99 %".')
     return share
+
+
+def _extend(node: Node) -> bool:
+    value = node.value if node.present else DEFAULT.extend
+    if not isinstance(value, bool):
+        node.problem("must be true or false.")
+    return bool(value)
 
 
 def _windows(node: Node) -> int:

@@ -137,6 +137,16 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class PortCounter:
+    """Bytes since a port's counters began, seen from the VM; another `interface` means they began anew."""
+
+    subject: str
+    interface: str
+    egress: int
+    ingress: int
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyView:
     """The policies in force, and what is wrong with the files if a newer version was refused."""
 

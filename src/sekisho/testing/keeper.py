@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sekisho.detect.detectors.catalogue import CATALOGUE
+from sekisho.metering.catalogue import METERED
 from sekisho.model import policy_file
 from sekisho.model.access import Principal, Role, Token
 from sekisho.model.errors import Conflict, Forbidden, Malformed, NotFound, Unauthenticated
@@ -28,6 +29,7 @@ from sekisho.model.report import (
     Outcome,
     Page,
     PolicyView,
+    PortCounter,
     Status,
     Talker,
     Verdict,
@@ -358,7 +360,7 @@ class FakeKeeper:
     def check_policies(self, text: str) -> tuple[str, ...]:
         """Check as the real one does."""
         try:
-            policy_file.parse(text, CATALOGUE, "policy")
+            policy_file.parse(text, CATALOGUE | METERED, "policy")
         except Malformed as error:
             return error.problems or (error.asker,)
         return ()
@@ -494,6 +496,9 @@ class FakeKeeper:
         del who
         with self._open():
             return tuple(self._judge(e) for e in evidence)
+
+    def report_counters(self, who: Principal, host: str, counters: tuple[PortCounter, ...]) -> None:
+        """Take counters and let them go."""
 
     def report_collector(self, who: Principal, report: CollectorReport) -> None:
         """Replace what is known of one collector."""

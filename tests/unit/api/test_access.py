@@ -53,6 +53,7 @@ WANTED = {
     "POST /v1/hosts/{host}/receipts": AGENT,
     "PUT /v1/cloud/ports/{port}": AGENT,
     "DELETE /v1/cloud/ports/{port}": AGENT,
+    "PUT /v1/hosts/{host}/counters": AGENT,
     "POST /v1/evidence": AGENT,
     "PUT /v1/collectors/{name}": AGENT,
 }

@@ -13,6 +13,7 @@ from sekisho.app import settings
 from sekisho.app.main import add_processes
 from sekisho.cli import build
 from sekisho.detect.detectors.catalogue import CATALOGUE
+from sekisho.metering.catalogue import METERED
 from sekisho.model.policy_file import parse
 
 ROOT = Path(__file__).parents[3]
@@ -83,7 +84,7 @@ def test_every_policy_and_settings_file_shown_is_good(page: Path) -> None:
             continue
         told = tomllib.loads(block)
         if told.keys() & {"policy", "baseline"}:
-            parse(block, CATALOGUE, page.name)
+            parse(block, CATALOGUE | METERED, page.name)
         elif told.keys() & settings.sections().keys():
             assert settings.check(told)[1] == ()
 

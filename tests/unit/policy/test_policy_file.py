@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekisho.detect.detectors.catalogue import CATALOGUE
+from sekisho.metering.catalogue import METERED
 from sekisho.model import policy_file
 from sekisho.model.errors import Malformed
 from sekisho.model.policy import (
@@ -316,3 +317,47 @@ def test_any_order_of_lines_is_read_or_malformed(text: str) -> None:
         problems = ("f.toml: all is well",)
     assert problems
     assert all(p.startswith("f.toml:") for p in problems)
+
+
+METERED_POLICY = """
+[policy.p]
+extend = false
+[[policy.p.when]]
+detector = "metered-bytes"
+threshold = "50 GB/24h"
+[[policy.p.then]]
+limit = "20 Mbit/s"
+direction = "{direction}"
+for = "24h"
+"""
+
+
+@pytest.mark.parametrize("direction", ["egress", "ingress", "both"])
+def test_what_is_metered_both_ways_may_be_limited_either_way(direction: str) -> None:
+    policies, _ = policy_file.parse(METERED_POLICY.format(direction=direction), METERED, "f.toml")
+    assert not policies[0].extend
+    assert len(policies[0].ladder[0].actions) == (2 if direction == "both" else 1)
+
+
+def test_a_metered_ingress_is_not_limited_at_egress() -> None:
+    text = METERED_POLICY.format(direction="egress").replace("metered-bytes", "metered-ingress-bytes")
+    with pytest.raises(Malformed) as caught:
+        policy_file.parse(text, METERED, "f.toml")
+    assert "measure ingress" in caught.value.problems[0]
+
+
+def test_flows_and_counters_do_not_mix() -> None:
+    mixed = METERED_POLICY.format(direction="both").replace(
+        "[[policy.p.then]]",
+        '[[policy.p.when]]\ndetector = "egress-bytes"\nthreshold = "1 GB/24h"\n[[policy.p.then]]',
+    )
+    with pytest.raises(Malformed) as caught:
+        policy_file.parse(mixed, CATALOGUE | METERED, "f.toml")
+    assert "a policy for each" in caught.value.problems[0]
+
+
+def test_extend_is_true_or_false() -> None:
+    text = METERED_POLICY.format(direction="both").replace("false", '"no"')
+    with pytest.raises(Malformed) as caught:
+        policy_file.parse(text, METERED, "f.toml")
+    assert "true or false" in caught.value.problems[0]

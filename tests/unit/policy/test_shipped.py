@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from sekisho.detect.detectors.catalogue import CATALOGUE, LARGEST
+from sekisho.detect.detectors.catalogue import CATALOGUE as BY_FLOWS
+from sekisho.detect.detectors.catalogue import LARGEST
+from sekisho.metering.catalogue import METERED
 from sekisho.model import policy_file
 from sekisho.model.policy import Mode
 
+CATALOGUE = BY_FLOWS | METERED
 ROOT = Path(__file__).parents[3]
 FILES = {p.name: p.read_text() for p in sorted((ROOT / "policies").glob("*.toml"))}
 REFERENCE = (ROOT / "docs/reference/policies.md").read_text()

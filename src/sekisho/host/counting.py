@@ -1,0 +1,27 @@
+"""The agent's counting: tells the keeper, now and then, how many bytes each port has sent and got."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sekisho.devices.vswitch.counters import read_counters
+from sekisho.host.tasks import spawn
+
+if TYPE_CHECKING:
+    from sekisho.client import Client
+    from sekisho.host.agent import Agent, AgentSettings, Ports
+
+
+def spawn_counting(settings: AgentSettings, client: Client, ports: Ports, worker: Agent) -> None:
+    """Tell counters in a thread of its own, every `volumes_every` seconds, unless that is 0."""
+    if settings.volumes_every <= 0:
+        return
+    socket = str(Path(settings.run_dir) / "db.sock")
+
+    def tell() -> None:
+        if not worker.stop.wait(settings.volumes_every):
+            counters = read_counters(socket, ports.subjects(), settings.timeout)
+            client.report_counters(settings.host, counters)
+
+    spawn(worker.stop, worker.troubles, "telling counters", tell)
