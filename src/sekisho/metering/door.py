@@ -62,10 +62,9 @@ class Keystone:
     def ask(self, method: str, path: str, query: Query, body: Any = None) -> Any:
         """Ask with a token; a new one is fetched when the old one has ended."""
         try:
+            import openstack as sdk
             from keystoneauth1.exceptions import ClientException
             from openstack.exceptions import SDKException
-
-            import openstack
         except ImportError as error:
             raise Unavailable("Gnocchi cannot be asked.", f"install sekisho[openstack]: {error}") from error
         try:
@@ -79,7 +78,7 @@ class Keystone:
                 timeout=self._timeout,
                 raise_exc=False,
             )
-        except refused as error:
+        except (ClientException, SDKException) as error:
             raise Unavailable("Gnocchi does not answer.", f"Gnocchi: {error}", RETRY) from error
         if answer.status_code >= 400:
             raise refusal(answer.status_code, answer.text[:2000], "Gnocchi")
