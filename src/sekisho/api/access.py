@@ -1,14 +1,15 @@
-"""Who may: bearer tokens, roles, and hosts that speak for themselves only."""
+"""Who may: tokens of ours and of Keystone's, roles, and hosts that speak for themselves only."""
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, NoReturn
 
+import anyio.to_thread
 from fastapi import Depends, Request
-from starlette.concurrency import run_in_threadpool
 
 from sekisho.api.keeper import Keeper
-from sekisho.model.access import Principal, Role
+from sekisho.model.access import Issuer, Principal, Role
 from sekisho.model.errors import Forbidden, Malformed, SekishoError, Unauthenticated
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,8 @@ OPERATE: Roles = ADMIN | {Role.OPERATOR}
 VIEW: Roles = OPERATE | {Role.VIEWER}
 AGENT: Roles = ADMIN | {Role.AGENT}
 ANYBODY: Roles = VIEW | AGENT
+OWN: Roles = VIEW | {Role.MEMBER}  # members see what is their project's
+EVERYBODY: Roles = frozenset(Role)
 
 
 async def _keeper(request: Request) -> Keeper:
@@ -37,16 +40,24 @@ TheKeeper = Annotated[Keeper, Depends(_keeper)]
 Asker = Annotated[Principal, Depends(_asker)]
 
 
-def allow(roles: Roles, route: str) -> Callable[[Request], Awaitable[None]]:
+def allow(roles: Roles, route: str, *, personal: bool = False) -> Callable[[Request], Awaitable[None]]:
     """Make the dependency that lets in who has one of the roles, and asks for what there is.
 
     Query names that the route does not know are refused: a misspelt filter must not answer everything.
     `route` is the method and path pattern; denials are journaled under it, not under the path that
-    was tried, so that trying many paths writes no more than trying one.
+    was tried, so that trying many paths writes no more than trying one. `personal` is a route that is
+    about the asker alone, so that a token bound to a host may ask it too.
     """
 
     async def check(request: Request) -> None:
-        request.state.principal = await run_in_threadpool(_let_in, request, roles, route)
+        secret, issuer = given = _secret(request)
+        # Whom Keystone must be asked about waits in a line of its own: a Keystone that hangs must not
+        # hold the threads that everybody else is served by.
+        waits = not request.app.state.keeper.knows(secret, issuer)
+        request.state.principal = await anyio.to_thread.run_sync(
+            partial(_let_in, request, given, roles, route, personal=personal),
+            limiter=request.app.state.asking if waits else None,
+        )
         _knows_all_names(request)
 
     return check
@@ -63,25 +74,41 @@ def _knows_all_names(request: Request) -> None:
         raise Malformed("The request is not what was asked for.", problems=problems)
 
 
-def _let_in(request: Request, roles: Roles, route: str) -> Principal:
+def _let_in(
+    request: Request, given: tuple[str, Issuer], roles: Roles, route: str, *, personal: bool
+) -> Principal:
     keeper: Keeper = request.app.state.keeper
     try:
-        who = keeper.authenticate(_secret(request))
-    except Unauthenticated as error:
+        who = _authenticated(keeper, *given)
+    except (Unauthenticated, Forbidden) as error:
         _deny(keeper, _address(request), route, error)
     if who.role not in roles:
         needed = " or ".join(sorted(roles))
         _deny(keeper, who.name, route, Forbidden(f"This needs the role {needed}; yours is {who.role.value}."))
-    if who.host and who.host != request.path_params.get("host"):
+    if who.host and not personal and who.host != request.path_params.get("host"):
         _deny(keeper, who.name, route, Forbidden(f"This token is for the host {who.host!r} only."))
     return who
 
 
-def _secret(request: Request) -> str:
+def _authenticated(keeper: Keeper, secret: str, issuer: Issuer) -> Principal:
+    if not secret:
+        raise Unauthenticated(
+            "Send one token: 'Authorization: Bearer TOKEN', or Keystone's as 'X-Auth-Token: TOKEN'."
+        )
+    who = keeper.authenticate(secret, issuer)
+    if who.role is Role.MEMBER and not who.project:
+        raise Forbidden("A member sees what is its project's, and this token is for none.")
+    return who
+
+
+def _secret(request: Request) -> tuple[str, Issuer]:
+    """Take the token of a request and who made it, by its header; empty for none, and for two."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not secret.strip():
-        raise Unauthenticated("Send a token: 'Authorization: Bearer TOKEN'.")
-    return secret.strip()
+    ours = secret.strip() if scheme.lower() == "bearer" else ""
+    theirs = request.headers.get("x-auth-token", "").strip()
+    if ours and theirs:
+        return "", Issuer.SEKISHO
+    return (theirs, Issuer.KEYSTONE) if theirs else (ours, Issuer.SEKISHO)
 
 
 def _address(request: Request) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import anyio
 import anyio.to_thread
 from fastapi import Depends, FastAPI
 
@@ -61,7 +62,11 @@ def create_app(keeper: Keeper, settings: ApiSettings | None = None) -> FastAPI:
 
 
 def _add(app: FastAPI, route: Route) -> None:
-    guard = [Depends(allow(route.roles, f"{route.method} {route.path}"))] if route.roles else []
+    guard = (
+        [Depends(allow(route.roles, f"{route.method} {route.path}", personal=route.personal))]
+        if route.roles
+        else []
+    )
     app.add_api_route(
         route.path,
         route.endpoint,
@@ -76,4 +81,5 @@ def _add(app: FastAPI, route: Route) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = app.state.settings.threads
+    app.state.asking = anyio.CapacityLimiter(app.state.settings.asking)
     yield

@@ -138,6 +138,10 @@ def create_token(
         raise Malformed(
             "Only an agent's token is bound to a host.", problems=("host: leave it out, or take role agent.",)
         )
+    if body.role is Role.MEMBER:
+        raise Malformed(
+            "Members sign in through Keystone.", problems=("role: members come from Keystone only.",)
+        )
     return TokenMade(*keeper.create_token(who, body.name, body.role, body.host, body.duration))
 
 

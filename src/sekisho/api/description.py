@@ -35,7 +35,7 @@ def of_route(route: Route) -> dict[str, Any]:
         responses[304] = NO_NEWS
     extra: dict[str, Any] = {}
     if route.roles:
-        extra["security"] = [{"bearer": []}]
+        extra["security"] = [{"bearer": []}, {"keystone": []}]
         extra["x-roles"] = sorted(route.roles)
     if route.body is str:
         extra["requestBody"] = {"required": True, "content": {"text/plain": {"schema": {"type": "string"}}}}
@@ -58,7 +58,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
         )
         parts = whole.setdefault("components", {})
         parts.setdefault("schemas", {}).update(_definitions(app.state.routes))
-        parts["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+        parts["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "keystone": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+        }
         app.openapi_schema = whole
     return app.openapi_schema
 

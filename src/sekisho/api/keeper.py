@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sekisho.model.access import Principal, Role, Token
+    from sekisho.model.access import Issuer, Principal, Role, Token
     from sekisho.model.cloud import CloudPort
     from sekisho.model.inventory import HostReport, Inventory, Subject
     from sekisho.model.policy import Action, Exemption, Scope
@@ -30,11 +30,23 @@ class Keeper(Protocol):
     """Every method may block on the ledger and raises only `SekishoError`s.
 
     `who` is the authenticated asker; `key` an idempotency key: the same key with the same request
-    answers what the first one answered, with another request it is a Conflict.
+    answers what the first one answered, with another request it is a Conflict. Where a `project` is
+    named, what belongs to another one is not there at all; empty means everybody's.
     """
 
-    def authenticate(self, secret: str) -> Principal:
-        """Find whom a bearer token speaks for; raises Unauthenticated."""
+    def authenticate(self, secret: str, issuer: Issuer) -> Principal:
+        """Find whom a token speaks for; raises Unauthenticated, Unavailable where its issuer is away.
+
+        Forbidden is for somebody who is known, and has no business here.
+        """
+        ...
+
+    def knows(self, secret: str, issuer: Issuer) -> bool:
+        """Tell, without waiting for anybody, whether `authenticate` needs to ask nobody else."""
+        ...
+
+    def moment(self) -> float:
+        """Tell the time by which all times here are (unix seconds)."""
         ...
 
     def denied(self, name: str, what: str, why: str) -> None:
@@ -59,17 +71,23 @@ class Keeper(Protocol):
         self, host: str, project: str, text: str, limit: int, marker: str, flavor: str = "", plan: str = ""
     ) -> Page[Subject]: ...
 
-    def subject(self, subject: str) -> Subject: ...
+    def subject(self, subject: str, project: str = "") -> Subject: ...
 
-    def explain(self, subject: str) -> Explanation: ...
+    def explain(self, subject: str, project: str = "") -> Explanation: ...
 
     def top(self, by: str, limit: int) -> tuple[Talker, ...]: ...
 
     def restrictions(
-        self, subject: str, policy: str, states: tuple[State, ...], limit: int, marker: str
+        self,
+        subject: str,
+        policy: str,
+        states: tuple[State, ...],
+        limit: int,
+        marker: str,
+        project: str = "",
     ) -> Page[Restriction]: ...
 
-    def restriction(self, restriction: str) -> Restriction: ...
+    def restriction(self, restriction: str, project: str = "") -> Restriction: ...
 
     def impose(
         self,

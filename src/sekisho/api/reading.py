@@ -4,11 +4,12 @@ from typing import Annotated, Literal
 
 from fastapi import Query, Request, Response
 
-from sekisho.api.access import ADMIN, ANYBODY, VIEW, TheKeeper
+from sekisho.api import own
+from sekisho.api.access import ADMIN, ANYBODY, EVERYBODY, OWN, VIEW, Asker, TheKeeper
 from sekisho.api.bodies import Items
 from sekisho.api.fields import Limit, Marker, Text, Wait, cut, etag, page
-from sekisho.api.routes import Routes
-from sekisho.model.access import Token
+from sekisho.api.routes import Route, Routes
+from sekisho.model.access import Token, WhoAmI
 from sekisho.model.inventory import Subject
 from sekisho.model.policy import Exemption
 from sekisho.model.report import Enforcement, Explanation, HostStatus, PolicyView, Status, Talker
@@ -25,6 +26,18 @@ def status(keeper: TheKeeper) -> Status:
     return keeper.status()
 
 
+@READING.add("GET", "/v1/whoami", EVERYBODY, WhoAmI, personal=True)
+def whoami(request: Request, keeper: TheKeeper, who: Asker) -> WhoAmI:
+    """Say who the asker is, and which requests it may make."""
+    rows: tuple[Route, ...] = request.app.state.routes
+    may = tuple(
+        f"{r.method} {r.path.replace(':path', '')}"
+        for r in rows
+        if who.role in r.roles and (not who.host or r.personal or "{host}" in r.path)
+    )
+    return WhoAmI(who.name, who.role, who.host, who.project, may, keeper.moment())
+
+
 @READING.add("GET", "/v1/hosts", VIEW, Items[HostStatus])
 def hosts(
     request: Request, response: Response, keeper: TheKeeper, limit: Limit = 100, marker: Marker = ""
@@ -34,11 +47,12 @@ def hosts(
     return page(request, response, found, following)
 
 
-@READING.add("GET", "/v1/subjects", VIEW, Items[Subject])
+@READING.add("GET", "/v1/subjects", OWN, Items[Subject])
 def subjects(  # noqa: PLR0913, PLR0917 - a filter each
     request: Request,
     response: Response,
     keeper: TheKeeper,
+    who: Asker,
     host: Text = "",
     project: Text = "",
     flavor: Text = "",
@@ -48,21 +62,25 @@ def subjects(  # noqa: PLR0913, PLR0917 - a filter each
     marker: Marker = "",
 ) -> Items[Subject]:
     """List subjects of a host, project, flavor or plan, with a text in their names or addresses."""
-    found = keeper.subjects(host, project, text, limit, marker, flavor, plan)
-    return page(request, response, found.items, found.next)
+    if who.project:
+        own.need_no_host(host)
+        if project not in ("", who.project):
+            return Items(())
+    found = keeper.subjects(host, who.project or project, text, limit, marker, flavor, plan)
+    return page(request, response, own.subjects(who, found.items), found.next)
 
 
 # Ids of subjects may contain slashes, so the longer path stands first.
-@READING.add("GET", "/v1/subjects/{subject:path}/explain", VIEW, Explanation)
-def explain(keeper: TheKeeper, subject: str) -> Explanation:
+@READING.add("GET", "/v1/subjects/{subject:path}/explain", OWN, Explanation)
+def explain(keeper: TheKeeper, who: Asker, subject: str) -> Explanation:
     """Say why a subject is treated as it is, since when, until when, on what evidence."""
-    return keeper.explain(subject)
+    return own.explanation(who, keeper.explain(subject, who.project))
 
 
-@READING.add("GET", "/v1/subjects/{subject:path}", VIEW, Subject)
-def subject(keeper: TheKeeper, subject: str) -> Subject:
+@READING.add("GET", "/v1/subjects/{subject:path}", OWN, Subject)
+def subject(keeper: TheKeeper, who: Asker, subject: str) -> Subject:
     """Show one subject."""
-    return keeper.subject(subject)
+    return own.subject(who, keeper.subject(subject, who.project))
 
 
 @READING.add("GET", "/v1/top", VIEW, Items[Talker])
@@ -71,11 +89,12 @@ def top(keeper: TheKeeper, by: Rate = "egress_bps", limit: Limit = 100) -> Items
     return Items(keeper.top(by, limit))
 
 
-@READING.add("GET", "/v1/restrictions", VIEW, Items[Restriction])
-def restrictions(
+@READING.add("GET", "/v1/restrictions", OWN, Items[Restriction])
+def restrictions(  # noqa: PLR0913, PLR0917 - each is a part of the query
     request: Request,
     response: Response,
     keeper: TheKeeper,
+    who: Asker,
     state: Annotated[list[State] | None, Query()] = None,
     subject: Text = "",
     policy: Text = "",
@@ -83,14 +102,17 @@ def restrictions(
     marker: Marker = "",
 ) -> Items[Restriction]:
     """List restrictions of a subject, of a policy, in some states."""
-    found = keeper.restrictions(subject, policy, tuple(state or ()), limit, marker)
-    return page(request, response, found.items, found.next)
+    states = own.states(who, tuple(state or ()))
+    if states is None:
+        return Items(())
+    found = keeper.restrictions(subject, policy, states, limit, marker, who.project)
+    return page(request, response, own.restrictions(who, found.items), found.next)
 
 
-@READING.add("GET", "/v1/restrictions/{restriction}", VIEW, Restriction)
-def restriction(response: Response, keeper: TheKeeper, restriction: str) -> Restriction:
+@READING.add("GET", "/v1/restrictions/{restriction}", OWN, Restriction)
+def restriction(response: Response, keeper: TheKeeper, who: Asker, restriction: str) -> Restriction:
     """Show one restriction; its ETag is its revision."""
-    found = keeper.restriction(restriction)
+    found = own.restriction(who, restriction, keeper.restriction(restriction, who.project))
     response.headers["ETag"] = etag(found.revision)
     return found
 

@@ -25,6 +25,7 @@ class Route:
     body: Any = None
     status: int = 200
     waits: bool = False  # a long poll: 304 when there was no news
+    personal: bool = False  # about the asker alone: tokens bound to a host may ask it too
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ class ApiSettings:
     `unix` (a path) replaces `host` and `port`; port 0 takes any free one. `certificate` and
     `private_key` (paths, PEM) turn on TLS. `max_wait` is the longest a long poll is held, and
     `keep_alive` how long an idle connection is kept: longer than agents pause between requests.
-    `threads` is how many requests may be at the keeper at once; waiting long polls need none.
+    `threads` is how many requests may be at the keeper at once; waiting long polls need none. `asking`
+    is how many requests may wait for Keystone at once, beside those.
     """
 
     host: str = "127.0.0.1"
@@ -26,3 +27,4 @@ class ApiSettings:
     stop_timeout: float = 5.0
     backlog: int = 2048
     threads: int = 40
+    asking: int = 8

@@ -207,7 +207,8 @@ class Asking:
             self._services = None
             self._failures += 1
             self.troubles.begin(NAME, error.fixer)
-            return min(self.settings.every, RETRY * 2.0 ** float(min(self._failures - 1, 10)))
+            longer: float = 2.0 ** min(self._failures - 1, 10)
+            return min(self.settings.every, RETRY * longer)
         self._failures = 0
         self.troubles.end(NAME)
         share = self.settings.jitter

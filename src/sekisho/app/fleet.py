@@ -241,10 +241,10 @@ class Fleet:
         port = self._facts.ports.get(subject)
         return places.get(port.host if port else "") or next(reversed(places.values()))
 
-    def subject(self, subject: str) -> Subject:
-        """Find a subject or raise NotFound."""
+    def subject(self, subject: str, project: str = "") -> Subject:
+        """Find a subject, of one project if told so, or raise NotFound."""
         found = self.find(subject)
-        if found is None:
+        if found is None or project not in ("", found.project):
             raise NotFound(
                 f"No host reports a subject {subject!r}; `sekisho subjects list` shows all.",
             )

@@ -16,7 +16,8 @@ from sekisho.app.fleet import Fleet
 from sekisho.app.rules import Rules, Source
 from sekisho.app.verdicts import Verdicts
 from sekisho.detect import guard
-from sekisho.model.errors import Forbidden, Malformed, Unavailable
+from sekisho.model.access import FOREIGN, Issuer
+from sekisho.model.errors import Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
 from sekisho.model.plain import from_plain, to_plain
 from sekisho.model.policy import PolicySet, Scope
 from sekisho.model.report import (
@@ -34,6 +35,7 @@ from sekisho.model.report import (
 from sekisho.model.restriction import Binding, Evidence, JournalEntry, Receipt, Restriction, State
 
 if TYPE_CHECKING:
+    from sekisho.app.identity import Identity
     from sekisho.app.settings import KeeperSettings
     from sekisho.host.clock import Clock
     from sekisho.host.tasks import Troubles
@@ -51,6 +53,7 @@ SILENT = 60.0
 DENIED_EVERY = 60.0
 DENIED_KINDS = 100
 _POLICIES = "policies"  # under which the ledger remembers those in force
+NO_KEYSTONE = "Keystone's tokens are not taken here; send 'Authorization: Bearer TOKEN'."
 LARGEST_COUNT = 1 << 63  # what is told beyond it is no number of anything
 _ESCAPES = {ord("\\"): r"\\", ord('"'): r"\"", ord("\n"): r"\n"}
 
@@ -66,8 +69,16 @@ class CounterSink(Protocol):
 class Keeper:
     """Implements `api.keeper.Keeper`; thread-safe."""
 
-    def __init__(self, settings: KeeperSettings, ledger: Ledger, clock: Clock, source: Source) -> None:
+    def __init__(
+        self,
+        settings: KeeperSettings,
+        ledger: Ledger,
+        clock: Clock,
+        source: Source,
+        identity: Identity | None = None,
+    ) -> None:
         self._settings = settings
+        self._identity = identity
         self._ledger = ledger
         self._clock = clock
         self._listeners: list[Callable[[str], None]] = []
@@ -110,8 +121,20 @@ class Keeper:
 
     # --- who asks ------------------------------------------------------------------------------
 
-    def authenticate(self, secret: str) -> Principal:
-        return self._ledger.authenticate(secret, self._clock.now())
+    def authenticate(self, secret: str, issuer: Issuer) -> Principal:
+        match issuer:
+            case Issuer.SEKISHO:
+                return self._ledger.authenticate(secret, self._clock.now())
+            case Issuer.KEYSTONE:
+                if self._identity is None:
+                    raise Unauthenticated(NO_KEYSTONE)
+                return self._identity.principal(secret)
+
+    def knows(self, secret: str, issuer: Issuer) -> bool:
+        return issuer is Issuer.SEKISHO or self._identity is None or self._identity.knows(secret)
+
+    def moment(self) -> float:
+        return self._clock.now()
 
     def denied(self, name: str, what: str, why: str) -> None:
         now, key = self._clock.now(), (name, why)
@@ -146,8 +169,8 @@ class Keeper:
         page = tuple(found[:limit])
         return Page(page, page[-1].id if len(found) > limit else "")
 
-    def subject(self, subject: str) -> Subject:
-        return self._fleet.subject(subject)
+    def subject(self, subject: str, project: str = "") -> Subject:
+        return self._fleet.subject(subject, project)
 
     def inventory(self) -> Inventory:
         return self._fleet.inventory
@@ -156,10 +179,10 @@ class Keeper:
         talkers = self._talkers().values()
         return tuple(sorted(talkers, key=lambda t: -float(getattr(t, by)))[:limit])
 
-    def explain(self, subject: str) -> Explanation:
-        found = self._fleet.subject(subject)
+    def explain(self, subject: str, project: str = "") -> Explanation:
+        found = self._fleet.subject(subject, project)
         now = self._clock.now()
-        restrictions = self._ledger.restrictions(subject, "", (), 50, "").items
+        restrictions = self._ledger.restrictions(subject, "", (), 50, "", project).items
         order = {State.ACTIVE: 0, State.PROPOSED: 1}
         return Explanation(
             found,
@@ -186,12 +209,21 @@ class Keeper:
     # --- restrictions --------------------------------------------------------------------------
 
     def restrictions(
-        self, subject: str, policy: str, states: tuple[State, ...], limit: int, marker: str
+        self,
+        subject: str,
+        policy: str,
+        states: tuple[State, ...],
+        limit: int,
+        marker: str,
+        project: str = "",
     ) -> Page[Restriction]:
-        return self._ledger.restrictions(subject, policy, states, limit, marker)
+        return self._ledger.restrictions(subject, policy, states, limit, marker, project)
 
-    def restriction(self, restriction: str) -> Restriction:
-        return self._ledger.restriction(restriction)
+    def restriction(self, restriction: str, project: str = "") -> Restriction:
+        found = self._ledger.restriction(restriction)
+        if project not in ("", found.project):
+            raise NotFound(f"There is no restriction {restriction!r}.")
+        return found
 
     def impose(
         self,
@@ -309,6 +341,8 @@ class Keeper:
     def create_token(
         self, who: Principal, name: str, role: Role, host: str, duration: float
     ) -> tuple[Token, str]:
+        if name.startswith(FOREIGN):
+            raise Malformed(f"name: {FOREIGN!r} begins the names of Keystone's users only.")
         now = self._clock.now()
         until = now + duration if duration else 0.0
         return self._ledger.create_token(name, role, who.name, now, host=host, until=until)
@@ -380,6 +414,8 @@ class Keeper:
         self._fleet.applied(host, applied, problem, now)
         if problem:
             log.warning("%s: host %s says: %s", who.name, host, problem)
+        if receipts and who.host:
+            receipts = self._of_host(who, host, receipts)
         if receipts:
             self._ledger.receipts(host, receipts, now)
 
@@ -387,6 +423,13 @@ class Keeper:
         log.debug("%s tells %d counters of host %s", who.name, len(counters), host)
         if self.counters is not None:
             self.counters.take(host, counters, self._clock.now())
+
+    def _of_host(self, who: Principal, host: str, receipts: tuple[Receipt, ...]) -> tuple[Receipt, ...]:
+        """Leave out what a host never carried: whoever has its token speaks for its own subjects only."""
+        own = self._ledger.receipts_of(host, receipts, self._fleet.carries(host))
+        if len(own) < len(receipts):
+            self.denied(who.name, "POST /v1/hosts/{host}/receipts", "Receipts for subjects of other hosts.")
+        return own
 
     def report_collector(self, who: Principal, report: CollectorReport) -> None:
         if self._fleet.report_collector(report, self._clock.now()):
@@ -435,6 +478,8 @@ class Keeper:
         found += [f"host {h.name}: {h.problem}" for h in self._fleet.host_status() if h.problem]
         if not self._ledger.enforcement().enabled:
             found.append("enforcement is off: nothing automatic is imposed")
+        if self._identity is not None and self._identity.trouble():
+            found.append(f"keystone: {self._identity.trouble()}")
         if self.troubles is not None:
             found += [f"keeper: {name} fails" for name in self.troubles.present()]
         found += [sentence for notice in self.notices for sentence in notice()]
@@ -452,6 +497,12 @@ class Keeper:
         found |= {f"sekisho_{name}": n for name, n in self.totals.items()}
         if self._listed is not None:
             found["sekisho_cloud_listed_seconds"], found["sekisho_cloud_ports"] = self._listed
+        if self._identity is not None:
+            found |= {
+                _metric("keystone_answers_total", outcome=k): float(n)
+                for k, n in self._identity.counts().items()
+            }
+            found["sekisho_keystone_remembered"] = float(self._identity.remembered())
         for host in self._fleet.host_status():
             found[_metric("host_last_seen_seconds", host=host.name)] = host.last_seen
             found[_metric("host_subjects", host=host.name)] = float(host.subjects)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from sekisho.api import create_app, serve
 from sekisho.app import cloud, rules
 from sekisho.app.all_in_one import first_token, open_ledger
+from sekisho.app.identity import Identity
 from sekisho.app.keeper import Keeper
+from sekisho.app.keystone import Keystone
 from sekisho.host.clock import Clock, Mark
 from sekisho.host.tasks import Troubles, spawn
 from sekisho.model.errors import Malformed
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sekisho.api.settings import ApiSettings
+    from sekisho.app.identity import KeystoneSettings
     from sekisho.app.settings import KeeperSettings
     from sekisho.ledger.ledger import Ledger
 
@@ -40,7 +43,9 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     token = first_token(ledger, state, address(settings.api), clock.now())
     if token is not None:
         log.warning("there was no token yet: the administrator's is in %s", token)
-    keeper = Keeper(settings, ledger, clock, rules.folder(settings.policies))
+    keeper = Keeper(
+        settings, ledger, clock, rules.folder(settings.policies), identity(settings.keystone, clock)
+    )
     stop = threading.Event()
     troubles = Troubles(log)
     keeper.troubles = troubles
@@ -82,6 +87,11 @@ def spawn_metering(
         stop.wait(settings.metering.every)
 
     spawn(stop, troubles, "metering", measure)
+
+
+def identity(settings: KeystoneSettings, clock: Clock) -> Identity | None:
+    """Make what knows Keystone's users, where the settings name a Keystone; nothing is asked yet."""
+    return Identity(settings, Keystone(settings, clock.now), clock.passed) if settings.on else None
 
 
 def address(settings: ApiSettings) -> str:

@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sekisho.api.settings import ApiSettings
 from sekisho.app.cloud import CloudSettings
+from sekisho.app.identity import KeystoneSettings
 from sekisho.detect.guard import GuardSettings
 from sekisho.metering.settings import MeteringSettings
 from sekisho.model.errors import Malformed
@@ -62,6 +63,7 @@ class KeeperSettings:
     cloud: CloudSettings = field(default_factory=CloudSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     metering: MeteringSettings = field(default_factory=MeteringSettings)
+    keystone: KeystoneSettings = field(default_factory=KeystoneSettings)
 
 
 def load(path: Path | None = None) -> dict[str, Any]:

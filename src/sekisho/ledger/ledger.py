@@ -254,6 +254,13 @@ class Ledger:
         with self.store.writing() as connection:
             return receipts.take(connection, host, fresh, now)
 
+    def receipts_of(
+        self, host: str, given: Sequence[Receipt], carried: Collection[str]
+    ) -> tuple[Receipt, ...]:
+        """Keep the receipts that a host may give: of what it carries, or carried before."""
+        with self.store.reading() as connection:
+            return receipts.of_host(connection, host, given, carried)
+
     # Questions
 
     def restriction(self, restriction: str) -> Restriction:
@@ -268,10 +275,11 @@ class Ledger:
         states: Collection[State] = (),
         limit: int = 100,
         marker: str = "",
+        project: str = "",
     ) -> Page[Restriction]:
         """List entries, newest first; empty arguments mean all."""
         with self.store.reading() as connection:
-            return questions.page(connection, subject, policy, states, limit, marker)
+            return questions.page(connection, subject, policy, states, limit, marker, project=project)
 
     def active(self, subjects: Collection[str] | None = None) -> tuple[Restriction, ...]:
         """List active entries of some subjects, or of all; those past their end too until `expire`."""

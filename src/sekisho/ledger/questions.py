@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
 
 def page(
-    connection: Connection, subject: str, policy: str, states: Collection[State], limit: int, marker: str
+    connection: Connection,
+    subject: str,
+    policy: str,
+    states: Collection[State],
+    limit: int,
+    marker: str,
+    *,
+    project: str = "",
 ) -> Page[Restriction]:
     """Read entries, newest first; empty arguments mean all."""
     conditions: list[ColumnElement[bool]] = []
@@ -28,6 +35,8 @@ def page(
         conditions.append(table.c.subject == subject)
     if policy:
         conditions.append(table.c.policy == policy)
+    if project:
+        conditions.append(table.c.project == project)
     if states:
         conditions.append(_in(*states))
     if marker:

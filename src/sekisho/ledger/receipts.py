@@ -13,7 +13,7 @@ from sekisho.ledger.rows import dump, restriction_number
 from sekisho.model.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy import Connection, RowMapping
 
@@ -28,6 +28,25 @@ def news(connection: Connection, host: str, receipts: Sequence[Receipt]) -> tupl
     """Keep the receipts that say something not written yet, in order."""
     known = _known(connection, host)
     return tuple(r for r in receipts if _says_more(r, known.get(_number(r))))
+
+
+def of_host(
+    connection: Connection, host: str, receipts: Sequence[Receipt], carried: Collection[str]
+) -> tuple[Receipt, ...]:
+    """Keep the receipts of what the host carries, or carried: it was bound there, or told of there before.
+
+    After a subject has moved on, the last receipts of the host that it left still count.
+    """
+    known = _known(connection, host)
+    return tuple(r for r in receipts if _number(r) in known or _is_there(connection, host, r, carried))
+
+
+def _is_there(connection: Connection, host: str, receipt: Receipt, carried: Collection[str]) -> bool:
+    try:
+        entry = find(connection, receipt.restriction)
+    except NotFound:
+        return False
+    return entry.host == host or entry.subject in carried
 
 
 def take(
@@ -47,7 +66,7 @@ def take(
         _count(connection, entry, receipt, before, now, begins=begins)
         known[_number(receipt)] = _keep(connection, host, receipt, before)
         if _is_worth_a_line(receipt, before):
-            lines.append(_line(host, receipt, now))
+            lines.append(_line(host, receipt, entry.subject, now))
         if begins:
             begun.append(entry.id)
     write(connection, lines)
@@ -128,6 +147,7 @@ def _is_worth_a_line(receipt: Receipt, before: RowMapping | dict[str, Any] | Non
     return first or trouble
 
 
-def _line(host: str, receipt: Receipt, now: float) -> Line:
+def _line(host: str, receipt: Receipt, subject: str, now: float) -> Line:
+    """Write a line under the entry's own subject, whatever the receipt calls it."""
     said = receipt.problem or f"In force on {host}."
-    return Line("receipt", host, now, receipt.restriction, receipt.subject, said, dump(receipt))
+    return Line("receipt", host, now, receipt.restriction, subject, said, dump(receipt))

@@ -62,9 +62,10 @@ class Keystone:
     def ask(self, method: str, path: str, query: Query, body: Any = None) -> Any:
         """Ask with a token; a new one is fetched when the old one has ended."""
         try:
-            import openstack as sdk
             from keystoneauth1.exceptions import ClientException
             from openstack.exceptions import SDKException
+
+            import openstack as sdk
         except ImportError as error:
             raise Unavailable("Gnocchi cannot be asked.", f"install sekisho[openstack]: {error}") from error
         try:

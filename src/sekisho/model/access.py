@@ -11,21 +11,54 @@ class Role(StrEnum):
 
     viewer reads; operator also imposes, lifts, approves, exempts; admin also handles tokens and the
     kill switch; agent reports what hosts and collectors see and reads what they must carry, no more.
+    member is a customer: sees the subjects and restrictions of its own project, and changes nothing.
     """
 
     VIEWER = "viewer"
     OPERATOR = "operator"
     ADMIN = "admin"
     AGENT = "agent"
+    MEMBER = "member"
+
+
+class Issuer(StrEnum):
+    """Who made a token, which says who can tell whose it is."""
+
+    SEKISHO = "sekisho"
+    KEYSTONE = "keystone"
+
+
+# How the names of Keystone's users begin; no token of ours has such a name.
+FOREIGN = "keystone:"
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whoever a token speaks for. `host` binds an agent's token to one host; empty binds to none."""
+    """Whoever a token speaks for.
+
+    `host` binds an agent's token to one host, `project` a member to what is its project's; empty binds
+    to none, but a member without a project sees nothing.
+    """
 
     name: str
     role: Role
     host: str = ""
+    project: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WhoAmI:
+    """What the keeper says to the asker of the asker: who it is, and the requests it may make.
+
+    `now` is the keeper's clock (unix seconds), by which all its times are.
+    """
+
+    name: str
+    role: Role
+    host: str = ""
+    project: str = ""
+    may: tuple[str, ...] = ()
+    now: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

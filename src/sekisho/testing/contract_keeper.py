@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-from sekisho.model.access import Principal, Role
+from sekisho.model.access import Issuer, Principal, Role
 from sekisho.model.cloud import CloudPort
 from sekisho.model.errors import Conflict, Malformed, NotFound, SekishoError, Unauthenticated
 from sekisho.model.inventory import Host, HostReport, Subject, Telemetry
@@ -178,11 +178,11 @@ def a_token_speaks_for_its_owner_until_it_is_revoked(rig: Rig) -> None:
     """Create, authenticate, list, revoke."""
     keeper = rig.keeper
     token, secret = keeper.create_token(ADMIN, "h7", Role.AGENT, "h7", 0.0)
-    assert keeper.authenticate(secret) == Principal("h7", Role.AGENT, "h7")
+    assert keeper.authenticate(secret, Issuer.SEKISHO) == Principal("h7", Role.AGENT, "h7")
     assert token in keeper.tokens()
     assert secret not in repr(keeper.tokens())
     keeper.revoke_token(ADMIN, token.id)
-    raises(Unauthenticated, lambda: keeper.authenticate(secret))
+    raises(Unauthenticated, lambda: keeper.authenticate(secret, Issuer.SEKISHO))
     assert token.id not in [t.id for t in keeper.tokens()]
     raises(NotFound, lambda: keeper.revoke_token(ADMIN, token.id))
 
@@ -192,16 +192,78 @@ def a_token_ends_on_time(rig: Rig) -> None:
     """A duration is kept to."""
     token, secret = rig.keeper.create_token(ADMIN, "guest", Role.VIEWER, "", 60.0)
     assert token.until == token.created + 60
-    assert rig.keeper.authenticate(secret).role is Role.VIEWER
+    assert rig.keeper.authenticate(secret, Issuer.SEKISHO).role is Role.VIEWER
     rig.advance(61)
-    raises(Unauthenticated, lambda: rig.keeper.authenticate(secret))
+    raises(Unauthenticated, lambda: rig.keeper.authenticate(secret, Issuer.SEKISHO))
+
+
+@check
+def a_token_of_ours_is_none_of_keystones(rig: Rig) -> None:
+    """Who made a token is told by how it was sent; it is never tried at the other one."""
+    _, secret = rig.keeper.create_token(ADMIN, "guest", Role.VIEWER, "", 0.0)
+    raises(Unauthenticated, lambda: rig.keeper.authenticate(secret, Issuer.KEYSTONE))
+    assert rig.keeper.knows(secret, Issuer.SEKISHO)
+
+
+@check
+def no_token_of_ours_bears_the_name_of_a_keystone_user(rig: Rig) -> None:
+    """The journal's names say who made the token."""
+    name = "keystone:ada@Default (acme)"
+    raises(Malformed, lambda: rig.keeper.create_token(ADMIN, name, Role.VIEWER, "", 0.0))
+
+
+@check
+def what_is_another_projects_is_not_there(rig: Rig) -> None:
+    """Lists leave it out, names lead nowhere, with the words of what never was; markers lead on."""
+    keeper = rig.keeper
+    populate(keeper)
+    made = [keeper.impose(OPERATOR, s, (SMTP,), "why", HOUR, "") for s in (WEB, MAIL, FAR, MAIL, WEB)]
+    own = [r.id for r in reversed(made) if r.project == "acme"]
+    pages = all_of(lambda limit, marker: keeper.restrictions("", "", (), limit, marker, "acme"), 1)
+    assert [r.id for r in pages] == own
+    assert keeper.restrictions(MAIL, "", (), 10, "", "acme") == Page(())
+    assert keeper.restriction(own[0], "acme").id == own[0]
+    foreign = raises(NotFound, lambda: keeper.restriction(made[1].id, "acme"))
+    assert foreign.asker.replace(made[1].id, "r999") == (
+        raises(NotFound, lambda: keeper.restriction("r999", "acme")).asker
+    )
+    assert keeper.subject(WEB, "acme").id == WEB
+    assert {r.project for r in keeper.explain(WEB, "acme").restrictions} == {"acme"}
+    for ask in (keeper.subject, keeper.explain):
+        error = raises(NotFound, lambda ask=ask: ask(MAIL, "acme"))  # type: ignore[misc]
+        unknown = raises(NotFound, lambda ask=ask: ask("nobody", "acme"))  # type: ignore[misc]
+        assert error.asker.replace(MAIL, "nobody") == unknown.asker
+
+
+@check
+def a_hosts_token_tells_of_its_own_subjects_only(rig: Rig) -> None:
+    """What is on another host is not its to tell; what has moved away was."""
+    keeper = rig.keeper
+    populate(keeper)
+    bound = Principal("h2-agent", Role.AGENT, "h2")
+    web, far = (keeper.impose(OPERATOR, s, (SMTP,), "why", HOUR, "") for s in (WEB, FAR))
+
+    def tell(entry: Restriction, packets: int) -> int:
+        receipt = Receipt(entry.id, entry.subject, "h2", True, entry.created, packets, packets * 60)
+        keeper.receipts(bound, "h2", 1, (receipt,), "")
+        return keeper.restriction(entry.id).dropped_packets
+
+    assert tell(web, 5) == 0, "it is on h1"
+    assert not keeper.restriction(web.id).in_force
+    assert tell(far, 5) == 5
+    moved = replace(keeper.subject(WEB), host="h2")
+    keeper.report_host(AGENT, report("h2", moved))  # FAR has left, WEB is on both for a moment
+    assert tell(web, 7) == 7
+    keeper.report_host(AGENT, report("h2"))
+    assert tell(web, 9) == 9, "the last receipts of the host it left"
+    assert tell(far, 6) == 6
 
 
 @check
 def strangers_are_turned_away(rig: Rig) -> None:
     """Whatever they send."""
     for secret in ("", "no-such-token", "x" * 4000, "é'; DROP TABLE token; --"):
-        raises(Unauthenticated, lambda secret=secret: rig.keeper.authenticate(secret))  # type: ignore[misc]
+        raises(Unauthenticated, lambda secret=secret: rig.keeper.authenticate(secret, Issuer.SEKISHO))  # type: ignore[misc]
 
 
 @check

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sekisho.detect.detectors.catalogue import CATALOGUE
 from sekisho.metering.catalogue import METERED
 from sekisho.model import policy_file
-from sekisho.model.access import Principal, Role, Token
+from sekisho.model.access import FOREIGN, Issuer, Principal, Role, Token
 from sekisho.model.errors import Conflict, Forbidden, Malformed, NotFound, Unauthenticated
 from sekisho.model.inventory import Host, HostReport, Inventory, Subject
 from sekisho.model.plain import to_plain
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SECRETS = {role: f"{role.value}-secret" for role in Role}
+SECRETS: dict[Role, str] = {role: f"{role.value}-secret" for role in Role if role is not Role.MEMBER}
 """The tokens a fake keeper knows from the start, one for each role."""
 
 START = 1_700_000_000.0
@@ -75,6 +75,8 @@ class FakeKeeper:
         self.failure: Exception | None = None
         self.denials: Counter[tuple[str, str, str]] = Counter()
         self._lock = threading.RLock()
+        self.signed_in: dict[str, Principal] = {}
+        self._told: set[tuple[str, str]] = set()
         self._callbacks: list[Callable[[str], None]] = []
         self._revision = 0
         self._view = PolicyView(policies or PolicySet())
@@ -91,7 +93,7 @@ class FakeKeeper:
         self._host_revisions: Counter[str] = Counter()
         self._answers: dict[tuple[str, str], tuple[Any, Any]] = {}
         self._ids = 0
-        self._tokens = {r.value: Token(f"token-{r.value}", r.value, r, now) for r in Role}
+        self._tokens = {r.value: Token(f"token-{r.value}", r.value, r, now) for r in SECRETS}
         self._secrets = {_hash(secret): role.value for role, secret in SECRETS.items()}
 
     # --- what the test turns ---------------------------------------------------------------------
@@ -110,13 +112,25 @@ class FakeKeeper:
 
     # --- who asks --------------------------------------------------------------------------------
 
-    def authenticate(self, secret: str) -> Principal:
-        """Find whom a bearer token speaks for."""
+    def authenticate(self, secret: str, issuer: Issuer) -> Principal:
+        """Find whom a token speaks for; Keystone's are those the test put into `signed_in`."""
         with self._open():
+            if issuer is Issuer.KEYSTONE:
+                if secret not in self.signed_in:
+                    raise Unauthenticated("This token is not valid.")
+                return self.signed_in[secret]
             token = self._tokens.get(self._secrets.get(_hash(secret), ""))
             if token is None or (token.until and token.until <= self.now):
                 raise Unauthenticated("This token is unknown or has ended.")
             return Principal(token.name, token.role, token.host)
+
+    def knows(self, secret: str, issuer: Issuer) -> bool:
+        """Tell that nobody else is asked, but about Keystone's."""
+        return issuer is Issuer.SEKISHO or secret in self.signed_in
+
+    def moment(self) -> float:
+        """Tell the test's time."""
+        return self.now
 
     def denied(self, name: str, what: str, why: str) -> None:
         """Journal the first of equal denials, count the rest."""
@@ -135,6 +149,8 @@ class FakeKeeper:
     ) -> tuple[Token, str]:
         """Make a token; duration 0 is no end."""
         with self._open():
+            if name.startswith(FOREIGN):
+                raise Malformed(f"name: {FOREIGN!r} begins the names of Keystone's users only.")
             if any(t.name == name for t in self._tokens.values()):
                 raise Conflict(f"There is a token named {name!r} already.")
             secret = f"secret-{self._id('s')}"
@@ -215,11 +231,11 @@ class FakeKeeper:
             )
             return _page(sorted(found, key=lambda s: s.id), limit, marker)
 
-    def subject(self, subject: str) -> Subject:
+    def subject(self, subject: str, project: str = "") -> Subject:
         """Find one."""
         with self._open():
             for s in self._everybody():
-                if s.id == subject:
+                if s.id == subject and project in ("", s.project):
                     return s
             raise NotFound(f"There is no subject {subject!r}.")
 
@@ -229,11 +245,15 @@ class FakeKeeper:
         ahead = (_merged(Subject(p.id, p.host), p) for p in self._ports.values() if p.id not in here)
         return (*self._inventory.subjects, *ahead)
 
-    def explain(self, subject: str) -> Explanation:
+    def explain(self, subject: str, project: str = "") -> Explanation:
         """Say all that is known of one."""
         with self._open():
-            found = self.subject(subject)
-            mine = [r for r in reversed(self._restrictions.values()) if r.subject == subject]
+            found = self.subject(subject, project)
+            mine = [
+                r
+                for r in reversed(self._restrictions.values())
+                if r.subject == subject and project in ("", r.project)
+            ]
             mine.sort(key=lambda r: r.state not in (State.ACTIVE, State.PROPOSED))
             return Explanation(
                 subject=found,
@@ -254,7 +274,13 @@ class FakeKeeper:
     # --- restrictions ----------------------------------------------------------------------------
 
     def restrictions(
-        self, subject: str, policy: str, states: tuple[State, ...], limit: int, marker: str
+        self,
+        subject: str,
+        policy: str,
+        states: tuple[State, ...],
+        limit: int,
+        marker: str,
+        project: str = "",
     ) -> Page[Restriction]:
         """List, newest first."""
         with self._open():
@@ -264,15 +290,17 @@ class FakeKeeper:
                 if (not subject or r.subject == subject)
                 and (not policy or r.policy == policy)
                 and (not states or r.state in states)
+                and project in ("", r.project)
             ]
             return _page(found, limit, marker)
 
-    def restriction(self, restriction: str) -> Restriction:
+    def restriction(self, restriction: str, project: str = "") -> Restriction:
         """Find one."""
         with self._open():
-            if restriction not in self._restrictions:
+            found = self._restrictions.get(restriction)
+            if found is None or project not in ("", found.project):
                 raise NotFound(f"There is no restriction {restriction!r}.")
-            return self._restrictions[restriction]
+            return found
 
     def impose(
         self,
@@ -489,7 +517,8 @@ class FakeKeeper:
                 self._hosts[host], last_seen=self.now, applied=applied, problem=problem
             )
             for receipt in receipts:
-                self._receive(who, receipt)
+                if not who.host or self._is_of(host, receipt):
+                    self._receive(who, receipt)
 
     def evidence(self, who: Principal, evidence: tuple[Evidence, ...]) -> tuple[Verdict, ...]:
         """Judge each piece; unknown subjects and policies are refused one by one."""
@@ -604,10 +633,19 @@ class FakeKeeper:
         moved = set(new.subjects) ^ set(old.subjects)
         self._tell("inventory", *sorted({f"host:{s.host}" for s in moved}))
 
+    def _is_of(self, host: str, receipt: Receipt) -> bool:
+        """Tell whether a host carries what it gives a receipt for, or did so before."""
+        entry = self._restrictions.get(receipt.restriction)
+        if entry is None:
+            return False
+        there = {s.id for s in self._inventory.subjects if s.host == host}
+        return entry.host == host or entry.subject in there or (host, entry.id) in self._told
+
     def _receive(self, who: Principal, receipt: Receipt) -> None:
         entry = self._restrictions.get(receipt.restriction)
         if entry is None:
             return
+        self._told.add((receipt.host, entry.id))
         if receipt.in_force and not entry.in_force:
             self._write(who.name, "receipt", entry, detail=str(to_plain(receipt)))
         self._restrictions[entry.id] = replace(

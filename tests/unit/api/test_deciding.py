@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sekisho.model.access import Principal, Role
+from sekisho.model.access import Issuer, Principal, Role
 from sekisho.model.plain import to_plain
 from sekisho.model.policy import Mode
 from sekisho.model.restriction import State
@@ -147,7 +147,7 @@ def test_tokens_tell_their_secret_once(client: httpx.Client, keeper: FakeKeeper)
     made = client.post("/v1/tokens", json={"name": "h7", "role": "agent", "host": "h7"}, headers=admin)
     assert made.status_code == 201
     secret = made.json()["secret"]
-    assert keeper.authenticate(secret) == Principal("h7", Role.AGENT, "h7")
+    assert keeper.authenticate(secret, Issuer.SEKISHO) == Principal("h7", Role.AGENT, "h7")
     assert secret not in client.get("/v1/tokens?limit=1000", headers=admin).text
     path = f"/v1/tokens/{made.json()['token']['id']}"
     assert client.delete(path, headers=admin).status_code == 204

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from sekisho.api.access import ADMIN, AGENT, ANYBODY, OPEN, OPERATE, VIEW
+from sekisho.api.access import ADMIN, AGENT, ANYBODY, EVERYBODY, OPEN, OPERATE, OWN, VIEW
 from sekisho.api.app import ROUTES
 from sekisho.api.problems import TABLE
 from sekisho.model.access import Role
@@ -124,6 +124,8 @@ def test_every_route_is_in_the_reference() -> None:
         "admin": ADMIN,
         "agent": AGENT,
         "viewer, agent": ANYBODY,
+        "viewer, member": OWN,
+        "everybody": EVERYBODY,
     }
     told = {path: least[roles.strip()] for path, roles in rows.items()}
     assert told == {f"{r.method} {re.sub(r':path}', '}', r.path)}": r.roles for r in ROUTES}

@@ -13,7 +13,7 @@ from sekisho.app.keeper_process import resumed
 from sekisho.app.settings import KeeperSettings
 from sekisho.host.clock import Clock
 from sekisho.ledger.ledger import Ledger
-from sekisho.model.access import Principal, Role
+from sekisho.model.access import Issuer, Principal, Role
 from sekisho.model.errors import Unauthenticated, Unavailable
 from sekisho.model.inventory import Host, HostReport, Subject
 from sekisho.model.policy import Direction, Drop, Protocol, Scope
@@ -81,14 +81,14 @@ def test_a_step_ends_no_exemption_token_or_proposal_and_revives_none(machine: Ma
     machine.wall += step
     machine.pass_time(1)
     assert len(keeper.exemptions()) == 1
-    assert keeper.authenticate(lasting).name == "agent"
+    assert keeper.authenticate(lasting, Issuer.SEKISHO).name == "agent"
     with pytest.raises(Unauthenticated):
-        keeper.authenticate(ended)
+        keeper.authenticate(ended, Issuer.SEKISHO)
     assert keeper.restriction(proposal.id).state is State.PROPOSED
     machine.pass_time(3600)
     assert keeper.exemptions() == ()
     with pytest.raises(Unauthenticated):
-        keeper.authenticate(lasting)
+        keeper.authenticate(lasting, Issuer.SEKISHO)
 
 
 def test_a_step_back_does_not_fill_the_guard_s_hour(machine: Machine) -> None:

@@ -13,7 +13,7 @@ import support_api
 from sekisho.client import Client
 from sekisho.client.problems import fitting
 from sekisho.model import errors
-from sekisho.model.access import Principal, Role
+from sekisho.model.access import Issuer, Principal, Role
 from sekisho.model.cloud import CloudPort
 from sekisho.model.inventory import Subject
 from sekisho.model.plain import to_plain
@@ -120,7 +120,7 @@ def test_policies(admin: Client, keeper: FakeKeeper) -> None:
 
 def test_tokens(admin: Client, keeper: FakeKeeper, server: tuple[FastAPI, str]) -> None:
     token, secret = admin.create_token("h1", Role.AGENT, "h1", 60)
-    assert keeper.authenticate(secret) == Principal("h1", Role.AGENT, "h1")
+    assert keeper.authenticate(secret, Issuer.SEKISHO) == Principal("h1", Role.AGENT, "h1")
     with Client(server[1], f"{secret}\n") as agent:
         assert agent.program("h1") == keeper.program("h1")
         with pytest.raises(errors.Forbidden):
