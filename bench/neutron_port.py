@@ -212,7 +212,7 @@ def _configure(one: Host) -> None:
     cfg.CONF.set_override("state_path", str(one.folder / "state"), group="sekisho")
     # A port waits as long as it must: here the wait is what is measured.
     cfg.CONF.set_override("port_timeout", _SLOW, group="sekisho")
-    guest.client = cast("Any", lambda _options: one.keeper)
+    guest_config.client = cast("Any", lambda _options: one.keeper)
 
 
 def spread(seconds: Sequence[float]) -> dict[str, float]:
