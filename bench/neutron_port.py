@@ -25,6 +25,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 # Before ours: Neutron chooses how oslo.service runs threads.
+import neutron.agent.linux.utils as neutron_utils
 import neutron.common.config as neutron_config
 import neutron.conf.agent.common as agent_config
 import neutron.conf.agent.ovsdb_api as ovsdb_config
@@ -102,6 +103,7 @@ class Host:
     folder: Path
     keeper: Keeper = field(default_factory=Keeper)
     extension: Any = None
+    commands: list[float] = field(default_factory=list)
 
     def load(self) -> None:
         """Load the extension as a starting agent does."""
@@ -213,6 +215,18 @@ def _configure(one: Host) -> None:
     # A port waits as long as it must: here the wait is what is measured.
     cfg.CONF.set_override("port_timeout", _SLOW, group="sekisho")
     guest_config.client = cast("Any", lambda _options: one.keeper)
+    neutron_utils.execute = _timed(neutron_utils.execute, one.commands)
+
+
+def _timed(execute: Callable[..., Any], taken: list[float]) -> Callable[..., Any]:
+    def timed(*words: Any, **how: Any) -> Any:
+        begun = time.perf_counter()
+        try:
+            return execute(*words, **how)
+        finally:
+            taken.append(time.perf_counter() - begun)
+
+    return timed
 
 
 def spread(seconds: Sequence[float]) -> dict[str, float]:
@@ -238,11 +252,13 @@ def free_ports(one: Host, names: Sequence[str], rounds: int) -> dict[str, dict[s
 def bound_ports(one: Host, names: Sequence[str]) -> dict[str, float]:
     """Plug ports one after another that three restrictions each wait for, and wire each."""
     taken = []
+    one.commands.clear()
     for name in names:
         one.plug([name])
         wait(lambda name=name: one.known([name]), name)  # type: ignore[misc] # bound at once
         taken.append(one.handle(name))
-    return spread(taken)
+    commands = {"commands": len(one.commands), "command_ms": round(1000 * statistics.median(one.commands), 3)}
+    return {**spread(taken), **commands}
 
 
 def settle(one: Host, ports: Sequence[str]) -> int:
@@ -273,26 +289,27 @@ def restart(one: Host, names: Sequence[str], rules: int, *, emptied: bool) -> di
     return {**{k: round(v, 3) for k, v in times.items()}, **spread(each)}
 
 
-def measure(asked: argparse.Namespace) -> dict[str, Any]:
-    """Measure everything on one host."""
+def measure(asked: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    """Measure everything on one host; each figure as soon as it is there."""
     names = [f"p{n:04}" for n in range(asked.ports)]
     fresh = [f"p{n:04}" for n in range(5000, 5000 + 2 * asked.fresh)]
-    figures: dict[str, Any] = {"ports": asked.ports, "restrictions": len(ACTIONS)}
+    alone, among = fresh[: asked.fresh], fresh[asked.fresh :]
     with host() as one:
         one.plug(names)
         wait(lambda: one.extension._ports is not None and one.known(names), "ports")  # noqa: SLF001
         settle(one, [])
-        figures["free"] = free_ports(one, names, asked.rounds)
-        settle(one, fresh[: asked.fresh])
-        figures["bound"] = bound_ports(one, fresh[: asked.fresh])
-        one.unplug(fresh[: asked.fresh])
+        yield "free", free_ports(one, names, asked.rounds)
+        settle(one, alone)
+        yield "bound", bound_ports(one, alone)
+        one.unplug(alone)
         rules = settle(one, names)
-        figures["rules"] = rules
-        figures["restart_kept"] = restart(one, names, rules, emptied=False)
-        figures["restart_emptied"] = restart(one, names, rules, emptied=True)
-        settle(one, [*names, *fresh[asked.fresh :]])
-        figures["bound_among_many"] = bound_ports(one, fresh[asked.fresh :])
-    return figures
+        yield "rules", rules
+        settle(one, [*names, *among])
+        yield "bound_among_many", bound_ports(one, among)
+        one.unplug(among)
+        rules = settle(one, names)
+        yield "restart_kept", restart(one, names, rules, emptied=False)
+        yield "restart_emptied", restart(one, names, rules, emptied=True)
 
 
 def main() -> None:
@@ -306,9 +323,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
-    figures = measure(asked)
-    for name, figure in figures.items():
-        print(f"{name:18} {figure}")
+    figures: dict[str, Any] = {"ports": asked.ports, "restrictions": len(ACTIONS)}
+    for name, figure in measure(asked):
+        figures[name] = figure
+        print(f"{name:18} {figure}", flush=True)
     if asked.json:
         print(json.dumps(figures))
 
