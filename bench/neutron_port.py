@@ -119,7 +119,12 @@ class Host:
     def unload(self) -> None:
         """End the extension; what is on the switch stays there."""
         if self.extension is not None and self.extension._agent is not None:  # noqa: SLF001 - Neutron just dies
-            self.extension._agent.end()  # noqa: SLF001
+            # Its own thread closes what it opened, once.
+            self.extension._agent.stop.set()  # noqa: SLF001
+            self.extension._agent.wake()  # noqa: SLF001
+            for thread in threading.enumerate():
+                if thread.name == "sekisho":
+                    thread.join(_SLOW)
 
     def plug(self, names: Sequence[str]) -> None:
         """Add ports in VLAN 1, in one transaction as far as the switch is concerned."""
