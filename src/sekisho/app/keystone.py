@@ -32,12 +32,7 @@ class Keystone:
         from keystoneauth1 import exceptions
 
         try:
-            answer = self._session.get(
-                f"{self._url}/auth/tokens?nocatalog",
-                headers={"X-Subject-Token": token, "Accept": "application/json"},
-                raise_exc=False,
-                log=False,  # headers and bodies stay out of every log
-            )
+            answer = self._answer(token)
         except exceptions.ClientException as error:
             # Its service user is refused, or nobody is there: neither is the asker's fault.
             raise Unavailable(AWAY, f"Keystone at {self._url}: {type(error).__name__}: {error}") from error
@@ -50,6 +45,22 @@ class Keystone:
         except (ValueError, KeyError, TypeError) as error:
             fixer = f"Keystone at {self._url} answers what is no token: {type(error).__name__}"
             raise Unavailable(AWAY, fixer) from error
+
+    def _answer(self, token: str) -> Any:
+        from keystoneauth1 import exceptions
+
+        asked = {
+            "headers": {"X-Subject-Token": token, "Accept": "application/json"},
+            "raise_exc": False,
+            "log": False,  # headers and bodies stay out of every log
+        }
+        try:
+            return self._session.get(f"{self._url}/auth/tokens?nocatalog", **asked)
+        except exceptions.ConnectTimeout:
+            raise
+        except exceptions.ConnectFailure:
+            # A kept connection that the other side has closed meanwhile looks like this; a new one tells.
+            return self._session.get(f"{self._url}/auth/tokens?nocatalog", **asked)
 
 
 def session_of(settings: KeystoneSettings) -> tuple[Any, str]:
