@@ -36,6 +36,7 @@ class RealRig:
         self.url = url
         self.settings = KeystoneSettings(url=url, user="sekisho-keeper", secret_file=str(folder / "secret"))
         (folder / "secret").write_text("open sesame\n")
+        self._made: list[str] = []
         self._admin = self.token(admin=True)
         admin = self._me()
         acme = self._make("project", name="acme")
@@ -62,7 +63,7 @@ class RealRig:
             "none": "unscoped",
         }
         asked = {"identity": {"methods": ["password"], "password": {"user": who}}, "scope": scopes[scope]}
-        return self._call("POST", "/auth/tokens", body={"auth": asked}).headers["X-Subject-Token"]
+        return str(self._call("POST", "/auth/tokens", body={"auth": asked}).headers["X-Subject-Token"])
 
     def revoke(self, token: str) -> None:
         self._call("DELETE", "/auth/tokens", self._admin, {"X-Subject-Token": token})
@@ -80,16 +81,21 @@ class RealRig:
         found = json.load(answer)["application_credential"]
         credential = {"id": found["id"], "secret": found["secret"]}
         asked = {"identity": {"methods": ["application_credential"], "application_credential": credential}}
-        return self._call("POST", "/auth/tokens", body={"auth": asked}).headers["X-Subject-Token"]
+        return str(self._call("POST", "/auth/tokens", body={"auth": asked}).headers["X-Subject-Token"])
+
+    def close(self) -> None:
+        """Take away what was made."""
+        for path in reversed(self._made):
+            self._call("DELETE", path, self._admin)
 
     def _me(self) -> str:
         answer = self._call("GET", "/auth/tokens", self._admin, {"X-Subject-Token": self._admin})
         return str(json.load(answer)["token"]["user"]["id"])
 
     def _make(self, kind: str, **attributes: object) -> str:
-        return str(
-            json.load(self._call("POST", f"/{kind}s", self._admin, body={kind: attributes}))[kind]["id"]
-        )
+        answer = json.load(self._call("POST", f"/{kind}s", self._admin, body={kind: attributes}))
+        self._made.append(f"/{kind}s/{answer[kind]['id']}")
+        return str(answer[kind]["id"])
 
     def _known(self, kind: str, named: str) -> str:
         found = json.load(self._call("GET", f"/{kind}s?name={named}", self._admin))[f"{kind}s"]
@@ -108,7 +114,9 @@ class RealRig:
 @pytest.fixture(scope="module")
 def rig(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRig]:
     with forwarded(stack.place.controller, (CONTROLLER, PORTS["identity"])) as port:
-        yield RealRig(f"http://127.0.0.1:{port}/v3", tmp_path_factory.mktemp("keystone"))
+        made = RealRig(f"http://127.0.0.1:{port}/v3", tmp_path_factory.mktemp("keystone"))
+        yield made
+        made.close()
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=name)

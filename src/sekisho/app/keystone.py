@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -84,8 +85,10 @@ def _from_clouds(settings: KeystoneSettings) -> tuple[Any, str]:
     if settings.clouds_file and not Path(settings.clouds_file).is_file():
         raise Malformed(f"keeper.keystone.clouds_file: there is no file {settings.clouds_file}.")
     try:
-        found = OpenStackConfig(config_files=files, load_envvars=False).get_one(settings.cloud)
-        made = found.get_session()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the library's own defaults, which nobody here chose
+            found = OpenStackConfig(config_files=files, load_envvars=False).get_one(settings.cloud)
+            made = found.get_session()
     except ConfigException as error:
         raise Malformed(f"keeper.keystone.cloud: {settings.cloud!r} cannot be used: {error}") from error
     made.timeout = settings.timeout

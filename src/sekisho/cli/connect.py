@@ -1,4 +1,4 @@
-"""Which keeper to ask and with which token: options, then environment, then client.toml, then defaults.
+"""Which keeper to ask and with which token: options, then environment, then client.toml, then Keystone.
 
 The only file of this door that reads the environment or a settings file.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import ssl
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from sekisho.cli.signin import SignIn, is_told
 from sekisho.client import Client
-from sekisho.model.errors import Malformed
+from sekisho.model.errors import Malformed, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,7 @@ KNOWN: Final[dict[str, tuple[type, ...]]] = {
     "token_file": (str,),
     "ca_file": (str,),
     "timeout": (int, float),
+    "os_cloud": (str,),
 }
 
 
@@ -33,29 +35,55 @@ class Connection:
     """How to reach the keeper; an empty token asks without one.
 
     `ca_file` holds the authority of an https keeper where the system's do not know it; `timeout` in seconds.
+    With `keystone` the token is Keystone's, by the entry `cloud` of a clouds.yaml or by the OS_* variables,
+    and an empty `url` is looked up in its catalogue.
     """
 
     url: str = URL
     token: str = ""
     ca_file: str = ""
     timeout: float = TIMEOUT
+    keystone: bool = False
+    cloud: str = ""
 
 
-def connection(url: str, token_file: str, environ: Mapping[str, str]) -> Connection:
+def connection(url: str, token_file: str, environ: Mapping[str, str], cloud: str = "") -> Connection:
     """Settle where to ask; raises Malformed when a named file cannot be used."""
+    if token_file and cloud:
+        raise Malformed(
+            "Ask either with a token of Sekisho's (--token-file) or through Keystone (--os-cloud)."
+        )
     told = _client_file(environ)
-    chosen = url or environ.get("SEKISHO_URL", "") or told.get("url", URL)
+    given = url or environ.get("SEKISHO_URL", "")
+    chosen = given or told.get("url", URL)
     # A token kept for one keeper is never sent to another.
-    kept = told.get("token_file", "") if chosen == told.get("url", URL) else ""
+    here = chosen == told.get("url", URL)
+    kept = told.get("token_file", "") if here else ""
     ca_file = environ.get("SEKISHO_CA_FILE", "") or told.get("ca_file", "")
-    timeout = float(told.get("timeout", TIMEOUT))
-    return Connection(chosen, _token(token_file, kept, environ), ca_file, timeout)
+    found = Connection(chosen, "", ca_file, float(told.get("timeout", TIMEOUT)))
+    token = "" if cloud else _token(token_file, kept, environ)
+    named = cloud or (told.get("os_cloud", "") if here else "")
+    if token or not (named or is_told(environ)):
+        return replace(found, token=token)
+    # Without an address of one's own it is the catalogue's: on this machine anybody may listen.
+    return replace(found, url=given or told.get("url", ""), keystone=True, cloud=named)
 
 
-def connect(url: str = "", token_file: str = "", timeout: float = 0.0) -> Client:
-    """Make the client for these options and this process's environment; nothing is sent yet."""
-    found = connection(url, token_file, os.environ)
-    return Client(found.url, found.token, timeout or found.timeout, _context(found.ca_file))
+def connect(url: str = "", token_file: str = "", timeout: float = 0.0, cloud: str = "") -> Client:
+    """Make the client for these options and this process's environment; nothing is sent yet.
+
+    But Keystone is asked, where its catalogue must say which keeper it is. A `timeout` is for completion.
+    """
+    found = connection(url, token_file, os.environ, cloud)
+    wait = timeout or found.timeout
+    if not found.keystone:
+        return Client(found.url, found.token, wait, _context(found.ca_file))
+    if timeout:
+        raise Unavailable("To sign in through Keystone takes longer than a completion may.")
+    signed = SignIn(found.cloud)
+    address = found.url or signed.address()
+    context = _context(found.ca_file or signed.ca_file)
+    return Client(address, "", wait, context, keystone=signed.token)
 
 
 def _context(ca_file: str) -> ssl.SSLContext | None:

@@ -42,8 +42,19 @@ Url = Annotated[str, typer.Option("--url", help="The keeper's address; else SEKI
 TokenFile = Annotated[
     str, typer.Option("--token-file", help="File with the token; else SEKISHO_TOKEN_FILE or SEKISHO_TOKEN.")
 ]
+OsCloud = Annotated[
+    str,
+    typer.Option(
+        "--os-cloud", help="Sign in through Keystone, by this entry of clouds.yaml; else OS_CLOUD, OS_*."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
-COMMON: Final = {"url": (Url, ""), "token_file": (TokenFile, ""), "as_json": (Json, False)}
+COMMON: Final = {
+    "url": (Url, ""),
+    "token_file": (TokenFile, ""),
+    "os_cloud": (OsCloud, ""),
+    "as_json": (Json, False),
+}
 
 
 @dataclass
@@ -52,12 +63,13 @@ class Door:
 
     url: str = ""
     token_file: str = ""
+    os_cloud: str = ""
     as_json: bool = False
 
     @cached_property
     def client(self) -> Client:
         """The keeper's client."""
-        return connect(self.url, self.token_file)
+        return connect(self.url, self.token_file, cloud=self.os_cloud)
 
     def close(self) -> None:
         """Close the connection, if there ever was one."""
@@ -67,7 +79,7 @@ class Door:
     @cached_property
     def now(self) -> float:
         """The keeper's clock, which all its times are by; the reader's own may be wrong."""
-        return self.client.status().now
+        return self.client.whoami().now
 
     @cached_property
     def console(self) -> Console:

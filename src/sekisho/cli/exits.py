@@ -29,7 +29,10 @@ EXITS: Final[dict[type[errors.SekishoError], int]] = {
 }
 ADVICE: Final[dict[type[errors.SekishoError], str]] = {
     errors.NotFound: "Look for it with `sekisho subjects list --text ...` or `sekisho restrictions list`.",
-    errors.Unauthenticated: "Give a valid token: --token-file FILE, SEKISHO_TOKEN_FILE or SEKISHO_TOKEN.",
+    errors.Unauthenticated: (
+        "Give a valid token (--token-file FILE, SEKISHO_TOKEN_FILE or SEKISHO_TOKEN), "
+        "or sign in through Keystone (--os-cloud NAME)."
+    ),
     errors.Forbidden: "Ask with a token of a higher role, or see what forbids it: `sekisho exempt list`.",
     errors.Conflict: "Look at it again (`sekisho restrictions show ID`), then repeat what still applies.",
     errors.Malformed: "Correct what is named above and repeat the command.",

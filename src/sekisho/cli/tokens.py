@@ -1,4 +1,4 @@
-"""Commands about tokens: list, create, revoke."""
+"""Commands about who asks: tokens (list, create, revoke), and oneself."""
 
 import os
 from pathlib import Path
@@ -20,6 +20,15 @@ def add_to(app: typer.Typer) -> None:
     command(group, "list")(list_)
     command(group, "create")(create)
     command(group, "revoke")(revoke)
+    command(app, "whoami")(whoami)
+
+
+def whoami(door: Door) -> None:
+    """Show who you are to the keeper, in which role, and what that allows."""
+    found = door.client.whoami()
+    rows = [("name", found.name), ("role", found.role.value)]
+    rows += [(name, value) for name, value in (("project", found.project), ("host", found.host)) if value]
+    door.tell(found, facts([*rows, ("may", "\n".join(found.may))]))
 
 
 def list_(door: Door) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from sekisho.client.connections import Connections, Request
 from sekisho.client.problems import Answer, checked, fitting
-from sekisho.model.access import Role, Token
+from sekisho.model.access import Role, Token, WhoAmI
 from sekisho.model.errors import Malformed
 from sekisho.model.inventory import HostReport, Inventory, Subject
 from sekisho.model.plain import to_plain
@@ -37,6 +38,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
+class SignsIn(Protocol):
+    """Whoever gives Keystone's tokens; `renew` when the last one is not taken any more."""
+
+    def __call__(self, *, renew: bool = False) -> str:
+        """Give a token, another one if told so."""
+        ...
+
+
 NOTHING = ("", None)
 
 
@@ -46,11 +56,18 @@ class Client:
     `timeout` is in seconds for each step of a request; a long poll adds its `wait`. Every method
     raises errors of `sekisho.model.errors`: Unavailable when nobody answered. Writes that take a
     `key` make one up when none is given, so that a repeated request is never carried out twice.
-    `context` is for https with an authority of one's own.
+    `context` is for https with an authority of one's own. `keystone` gives Keystone's token instead of
+    a bearer token, and is asked for another one (``renew=True``) once the keeper does not take it.
     """
 
     def __init__(
-        self, url: str, token: str = "", timeout: float = 10.0, context: ssl.SSLContext | None = None
+        self,
+        url: str,
+        token: str = "",
+        timeout: float = 10.0,
+        context: ssl.SSLContext | None = None,
+        *,
+        keystone: SignsIn | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -58,6 +75,7 @@ class Client:
         self.url = url.rstrip("/")
         self._path = parts.path.rstrip("/")
         self._token = token.strip()
+        self._keystone = keystone
         self._timeout = timeout
         self._connections = Connections(url, context)
 
@@ -81,6 +99,10 @@ class Client:
     def metrics(self) -> str:
         """Give the metrics in Prometheus' text format."""
         return checked(self._send("GET", "/metrics")).body.decode()
+
+    def whoami(self) -> WhoAmI:
+        """Say who asks, and what that allows."""
+        return self._get(WhoAmI, "whoami")
 
     def status(self) -> Status:
         """Sum up the keeper."""
@@ -305,9 +327,7 @@ class Client:
         repeatable: bool = False,
     ) -> Answer:
         asked = {k: v for k, v in (query or {}).items() if v not in NOTHING}
-        more = dict(headers or {})
-        if self._token:
-            more["Authorization"] = f"Bearer {self._token}"
+        more = {**(headers or {}), **self._signed()}
         if raw is not None:
             more["Content-Type"] = "text/plain; charset=utf-8" if repeatable else "application/json"
         request = Request(
@@ -319,7 +339,18 @@ class Client:
             # A PUT replaces the whole with the same again: repeating it changes nothing.
             repeatable=repeatable or method in ("GET", "PUT") or "Idempotency-Key" in more,
         )
-        return self._connections.deliver(request)
+        answer = self._connections.deliver(request)
+        if answer.status != 401 or self._keystone is None:
+            return answer
+        # Refused before anything was done: to ask again, whatever it is, does nothing twice.
+        anew = {**request.headers, **self._signed(renew=True)}
+        return self._connections.deliver(replace(request, headers=anew))
+
+    def _signed(self, *, renew: bool = False) -> dict[str, str]:
+        """Give the header that says who asks."""
+        if self._keystone is not None:
+            return {"X-Auth-Token": self._keystone(renew=renew)}
+        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
 
 def _name(text: str) -> str:

@@ -15,6 +15,12 @@ from sekisho.model.units import did_you_mean
 
 T = TypeVar("T")
 
+# A key of thousands of names costs whoever reads TOML the square of their number. Nothing in our files is
+# deeper than a handful, so such a text is refused unread; possessive, so that looking is no such cost itself.
+DEEPEST = 32
+_NAME = r"""(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')"""
+DEEP = re.compile(rf"(?<![A-Za-z0-9_.-]){_NAME}(?:[ \t]*+\.[ \t]*+{_NAME}){{{DEEPEST}}}")
+
 _KINDS = {
     str: "text",
     bool: "true or false",
@@ -145,6 +151,11 @@ class Node:
 def open_sheet(text: str, source: str) -> Sheet:
     """Read TOML; what is wrong with its syntax is the sheet's first and only problem so far."""
     sheet = Sheet(source)
+    deep = DEEP.search(text)
+    if deep is not None:
+        line = text.count("\n", 0, deep.start()) + 1
+        _spoil(sheet, line, f"cannot be read: a key of more than {DEEPEST} names.")
+        return sheet
     try:
         sheet.values = tomllib.loads(text)
         sheet.lines = lines(text)

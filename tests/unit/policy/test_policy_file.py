@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -361,3 +363,32 @@ def test_extend_is_true_or_false() -> None:
     with pytest.raises(Malformed) as caught:
         policy_file.parse(text, METERED, "f.toml")
     assert "true or false" in caught.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join(["a"] * 20_000) + " = 1\n",
+        "[" + ".".join(["a"] * 20_000) + "]\n",
+        "[[" + " . ".join(["a"] * 10_000) + "]]\n",
+        ".".join(['"a"', "'b'"] * 5_000) + " = 1\n",
+        "\n".join(["x = 1", ".".join(["a"] * 33) + " = 1"]),
+        # What looks for it must not itself be slow.
+        "a" * 40_000 + " = 1\n",
+        '"' * 39_999 + "\n",
+        "a " * 20_000 + "\n",
+        "a . " * 30 + "b" * 39_000,
+    ],
+)
+def test_no_text_of_40_kilobytes_costs_seconds(text: str) -> None:
+    began = time.process_time()
+    with pytest.raises(Malformed):
+        policy_file.parse(text, CATALOGUE, "policy")
+    assert time.process_time() - began < 2, "it took 10 s and more"
+
+
+def test_a_key_that_is_too_deep_is_named_with_its_line() -> None:
+    text = "\n\n" + ".".join(["a"] * 33) + " = 1\n"
+    with pytest.raises(Malformed) as told:
+        policy_file.parse(text, CATALOGUE, "policy")
+    assert told.value.problems == ("policy:3: cannot be read: a key of more than 32 names.",)
