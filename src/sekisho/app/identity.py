@@ -69,7 +69,7 @@ class KeystoneSettings:
     roles: KeystoneRoles = field(default_factory=KeystoneRoles)
 
     def __post_init__(self) -> None:
-        problems = tuple(self._problems())
+        problems = tuple(f"keystone.{problem}" for problem in self._problems())
         if problems:
             raise Malformed("Keystone cannot be asked like this.", problems=problems)
 

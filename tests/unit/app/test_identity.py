@@ -257,4 +257,4 @@ def test_no_two_users_share_a_name_whatever_they_are_called() -> None:
 def test_settings_that_cannot_work_are_named(wrong: dict[str, object], named: str) -> None:
     with pytest.raises(Malformed) as told:
         KeystoneSettings(**wrong)  # type: ignore[arg-type]
-    assert any(p.startswith(f"{named}: ") for p in told.value.problems)
+    assert any(p.startswith(f"keystone.{named}: ") for p in told.value.problems)

@@ -56,6 +56,8 @@ def test_a_file_that_is_no_toml_is_told_with_its_name_and_line(tmp_path: Path, t
     [
         ('[keeper.guard]\nprefixes = ["10.0.0.0/33"]', "10.0.0.0/33"),
         ('[agent.telemetry]\nprotocol = "sflow6"', "sflow6"),
+        ('[keeper.keystone]\nurl = "keystone"\nuser = "x"\nsecret_file = "/s"', "keeper: keystone.url"),
+        ('[keeper.keystone]\ncloud = "a"\nurl = "http://b"', "keeper: keystone.cloud"),
     ],
 )
 def test_what_a_dataclass_finds_wrong_by_itself_is_told_too(tmp_path: Path, text: str, named: str) -> None:
