@@ -18,11 +18,14 @@ from sekisho.app.identity import Identity, KeystoneSettings
 from sekisho.app.keeper import Keeper
 from sekisho.app.keystone import Keystone
 from sekisho.app.settings import KeeperSettings
+from sekisho.cli.signin import SignIn
+from sekisho.client import Client
 from sekisho.host.clock import Clock
 from sekisho.lab.openstack.settings import CONTROLLER, PORTS
 from sekisho.lab.openstack.stack import Stack
 from sekisho.ledger.ledger import Ledger
-from sekisho.model.errors import Malformed, Unavailable
+from sekisho.model.access import Role
+from sekisho.model.errors import Forbidden, Malformed, Unauthenticated, Unavailable
 from sekisho.testing.contract_keystone import CHECKS, Check, name
 from support_forward import forwarded
 
@@ -82,6 +85,11 @@ class RealRig:
         credential = {"id": found["id"], "secret": found["secret"]}
         asked = {"identity": {"methods": ["application_credential"], "application_credential": credential}}
         return str(self._call("POST", "/auth/tokens", body={"auth": asked}).headers["X-Subject-Token"])
+
+    def publish(self, kind: str, url: str) -> None:
+        """Put a service into the catalogue."""
+        service = self._make("service", name=kind, type=kind)
+        self._make("endpoint", service_id=service, url=url, region_id="RegionOne", interface="public")
 
     def close(self) -> None:
         """Take away what was made."""
@@ -173,7 +181,8 @@ def test_nobody_there_is_unavailable(rig: RealRig) -> None:
 def keeper(rig: RealRig, tmp_path: Path) -> Iterator[httpx.Client]:
     """A real keeper's API that knows this Keystone."""
     clock, ledger = Clock(), Ledger(tmp_path / "ledger.db")
-    identity = Identity(rig.settings, rig.asks, clock.passed)
+    # Every request asks: these tests revoke what they have used.
+    identity = Identity(replace(rig.settings, cache=0.0), rig.asks, clock.passed)
     settings = ApiSettings(port=0)
     made = Keeper(KeeperSettings(), ledger, clock, lambda: ((), ()), identity)
     running = start(create_app(made, settings), settings)
@@ -198,3 +207,40 @@ def test_keystones_users_come_in_as_who_they_are(rig: RealRig, keeper: httpx.Cli
         status, told = who(rig.token(admin=True, scope=scope))
         assert (status, "scoped to a project" in told["detail"]) == (403, True)
     assert who("gAAAAABk" + "x" * 200)[0] == 401
+
+
+def test_no_token_is_in_the_most_talkative_log(rig: RealRig, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    token = rig.token()
+    caplog.clear()
+    own = Keystone(rig.settings, Clock().now)
+    assert own.ask(token) is not None
+    assert token not in caplog.text
+    assert own._session.get_token() not in caplog.text
+    assert "open sesame" not in caplog.text
+
+
+def test_the_command_line_signs_in_and_finds_the_keeper_in_the_catalogue(
+    rig: RealRig, keeper: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = str(keeper.base_url).rstrip("/")
+    rig.publish("traffic-checkpoint", address)
+    auth = {"auth_url": rig.url, "username": "mia", "password": "mia", "project_name": "acme"}
+    domains = {"user_domain_name": "Default", "project_domain_name": "Default"}
+    file = tmp_path / "clouds.yaml"
+    file.write_text(json.dumps({"clouds": {"mine": {"auth": auth | domains, "region_name": "RegionOne"}}}))
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(file))
+    signed = SignIn("mine")
+    assert signed.address() == address
+    with Client(signed.address(), keystone=signed.token) as client:
+        assert client.whoami().name == "keystone:mia@Default (acme)"
+        assert list(client.restrictions()) == []
+        with pytest.raises(Forbidden):
+            client.status()
+        first = signed.token()
+        rig.revoke(first)
+        assert client.whoami().role is Role.MEMBER
+        assert signed.token() != first
+    file.write_text(file.read_text().replace('"mia", "project', '"wrong", "project'))
+    with pytest.raises(Unauthenticated, match="Keystone"):
+        SignIn("mine").token()

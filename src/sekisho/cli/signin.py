@@ -72,7 +72,13 @@ def _asked(ask: Callable[[], Any]) -> Any:
     from keystoneauth1 import exceptions
 
     try:
-        return ask()
+        try:
+            return ask()
+        except exceptions.ConnectTimeout:
+            raise
+        except exceptions.ConnectFailure:
+            # A kept connection that the other side has closed meanwhile looks like this; a new one tells.
+            return ask()
     except exceptions.ClientException as error:
         raise _said(error, exceptions) from error
 

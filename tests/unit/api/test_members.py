@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
+import support_api
 from sekisho.api.app import ROUTES
-from sekisho.model.access import Principal, Role
+from sekisho.model.access import Issuer, Principal, Role
 from sekisho.model.errors import Unavailable
 from sekisho.model.policy import Scope
 from sekisho.model.restriction import Receipt
@@ -174,3 +177,31 @@ def test_everybody_may_ask_who_they_are(client: httpx.Client, keeper: FakeKeeper
     told = client.get("/v1/whoami", headers=bearer(secret)).json()
     assert told["host"] == "h1"
     assert all("{host}" in m or m == "GET /v1/whoami" for m in told["may"])
+
+
+def test_a_keystone_that_hangs_does_not_hold_those_who_need_none() -> None:
+    """More wait for it than there are threads; a token of ours is answered meanwhile."""
+    fake, hangs, asked = FakeKeeper(), threading.Event(), threading.Semaphore(0)
+    ours = fake.authenticate
+
+    def slow(secret: str, issuer: Issuer) -> Principal:
+        if issuer is Issuer.KEYSTONE:
+            asked.release()
+            hangs.wait(30)
+            raise Unavailable("Keystone does not answer.")
+        return ours(secret, issuer)
+
+    fake.authenticate = slow  # type: ignore[method-assign]
+    with (
+        support_api.served(fake, threads=2, asking=2) as (_, url),
+        support_api.asking(url, Role.VIEWER) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        try:
+            waiting = [pool.submit(client.get, "/v1/restrictions", headers=MEMBER) for _ in range(8)]
+            assert asked.acquire(timeout=10)
+            assert asked.acquire(timeout=10)
+            assert client.get("/v1/status", timeout=10).status_code == 200
+        finally:
+            hangs.set()
+        assert {w.result(20).status_code for w in waiting} == {503}
