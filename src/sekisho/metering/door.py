@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any, Final, Protocol, TypeAlias
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
@@ -61,16 +62,10 @@ class Keystone:
 
     def ask(self, method: str, path: str, query: Query, body: Any = None) -> Any:
         """Ask with a token; a new one is fetched when the old one has ended."""
-        try:
-            from keystoneauth1.exceptions import ClientException
-            from openstack.exceptions import SDKException
-
-            import openstack as sdk
-        except ImportError as error:
-            raise Unavailable("Gnocchi cannot be asked.", f"install sekisho[openstack]: {error}") from error
+        failures = _failures()
         try:
             if self._adapter is None:
-                connection = sdk.connect(cloud=self._cloud or None)
+                connection = import_module("openstack").connect(cloud=self._cloud or None)
                 self._adapter = connection.config.get_session_client("metric")
             answer = self._adapter.request(
                 f"{path}?{urlencode(query, doseq=True)}",
@@ -79,11 +74,24 @@ class Keystone:
                 timeout=self._timeout,
                 raise_exc=False,
             )
-        except (ClientException, SDKException) as error:
+        except failures as error:
             raise Unavailable("Gnocchi does not answer.", f"Gnocchi: {error}", RETRY) from error
         if answer.status_code >= 400:
             raise refusal(answer.status_code, answer.text[:2000], "Gnocchi")
         return _json(answer.content)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Give what OpenStack's libraries raise; raises Unavailable where they are not installed."""
+    try:
+        return (
+            import_module("keystoneauth1.exceptions").ClientException,
+            import_module("openstack.exceptions").SDKException,
+        )
+    except ImportError as error:
+        raise Unavailable(
+            "Gnocchi cannot be asked.", f"install sekisho[openstack]: {error}", RETRY
+        ) from error
 
 
 def refusal(code: int, text: str, where: str) -> Exception:
