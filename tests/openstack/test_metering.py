@@ -64,9 +64,12 @@ class Ceilometer:
                 "definition": definition,
             }
             self._make("/v1/archive_policy", policy)
-        attributes = {"name": {"type": "string", "required": True}, "instance_id": {"type": "uuid"}}
-        attributes["name"] |= {"min_length": 0, "max_length": 255}
+        text = {"type": "string", "required": True, "min_length": 0, "max_length": 255}
+        attributes = {"name": text, "instance_id": {"type": "uuid", "required": True}}
         self._make("/v1/resource_type", {"name": TYPE, "attributes": attributes})
+        left = {"like": {"original_resource_id": "instance-00000001-%"}}  # by a run that was killed
+        for told in self.door.ask("POST", f"/v1/search/resource/{TYPE}", {}, left):
+            self.door.ask("DELETE", f"/v1/resource/{TYPE}/{told['id']}", {})
 
     def push(
         self,
