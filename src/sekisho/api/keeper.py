@@ -149,6 +149,10 @@ class Keeper(Protocol):
 
     def program(self, host: str) -> HostProgram: ...
 
+    def revision(self, host: str) -> int:
+        """Tell the revision of a host's program, at no cost; raises NotFound as `program` does."""
+        ...
+
     def report_port(self, who: Principal, port: CloudPort) -> None:
         """Take what the cloud says of one port; a port that is on no host yet can be bound ahead."""
         ...

@@ -58,8 +58,13 @@ async def program(
     wait: Wait = 0.0,
 ) -> HostProgram | Response:
     """Say what a host must carry, at once or when that is not `revision` any more."""
+
+    def read() -> HostProgram | None:
+        # Thousands wait, and few of them hear anything: who has no news costs no program.
+        return None if keeper.revision(host) == revision else keeper.program(host)
+
     news = await request.app.state.waiting.news(
-        f"host:{host}", lambda: keeper.program(host), lambda p: p.revision != revision, wait
+        f"host:{host}", read, lambda p: p is not None and p.revision != revision, wait
     )
     if news is None:
         return Response(status_code=304)

@@ -87,6 +87,8 @@ class Keeper:
         self._remember_policies()
         self._verdicts = Verdicts(settings, ledger, self._fleet)
         self._birthdays = Birthdays()
+        # What each host was last told, and when: whatever changes it raises the host's revision.
+        self._programs: dict[str, tuple[HostProgram, float]] = {}
         self._listed: tuple[float, int] | None = None  # when the cloud was last listed, and how many ports
         self._denied: dict[tuple[str, str], int] = {}
         self._denied_since = 0.0
@@ -114,6 +116,7 @@ class Keeper:
         self._ledger.reject_before(self._clock.now() - self._settings.proposal_life, self._clock.now())
         for gone in self._fleet.forget_hosts(self._clock.now() - self._settings.forget_host):
             log.warning("host %s has not reported for %.0f s: forgotten", gone, self._settings.forget_host)
+            self._programs.pop(gone, None)
         for gone in self._fleet.forget_collectors(self._clock.now() - self._settings.forget_host):
             log.warning(
                 "collector %s has not reported for %.0f s: forgotten", gone, self._settings.forget_host
@@ -358,9 +361,21 @@ class Keeper:
             log.info("%s reports host %s with %d subjects", who.name, name, len(report.subjects))
         return self.program(name)
 
+    def revision(self, host: str) -> int:
+        return self._fleet.revision(host)
+
     def program(self, host: str) -> HostProgram:
         # The revision is read first: what changes meanwhile makes the host ask again, never miss it.
-        revision, carried, now = self._fleet.revision(host), self._fleet.carries(host), self._clock.now()
+        revision, now = self._fleet.revision(host), self._clock.now()
+        made, when = self._programs.get(host, (None, now))
+        if made is None or made.revision != revision:
+            made, when = self._program(host, revision, now), now
+            self._programs[host] = made, when
+        left = (replace(b, remaining=b.remaining - (now - when)) for b in made.bindings)
+        return replace(made, bindings=tuple(b for b in left if b.remaining > 0))
+
+    def _program(self, host: str, revision: int, now: float) -> HostProgram:
+        carried = self._fleet.carries(host)
         bindings = tuple(
             Binding(r.id, r.subject, r.actions, r.until - now)
             for r in self._ledger.binding(host, carried)

@@ -492,6 +492,10 @@ class FakeKeeper:
                 exact_ports=tuple(sorted(ports)),
             )
 
+    def revision(self, host: str) -> int:
+        """Tell the revision of what a host must carry."""
+        return self.program(host).revision
+
     def report_port(self, who: Principal, port: CloudPort) -> None:
         """Take what the cloud says of one port."""
         del who
