@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 NAME: Final = "asking the cloud"
 # Pauses after failures: the first one, doubled each time up to `every`.
 RETRY: Final = 5.0
+# How often one question is asked again over a new connection.
+RETRIES: Final = 3
 # Ports of routers, DHCP servers and the like are no customer's.
 INFRASTRUCTURE: Final = "network:"
 _PORT: Final = (
@@ -232,7 +234,9 @@ class _Adapter:
     def get(self, path: str, headers: Mapping[str, str]) -> Any:
         """Ask; raises what the answer stands for."""
         try:
-            answer = self.proxy.get(path, headers={"Accept": "application/json", **headers}, raise_exc=False)
+            # A server that closes each connection after its answer may do so just as it is asked again.
+            more = {"raise_exc": False, "connect_retries": RETRIES}
+            answer = self.proxy.get(path, headers={"Accept": "application/json", **headers}, **more)
             if answer.status_code < 400:
                 return answer.json()
         except self.errors as error:
