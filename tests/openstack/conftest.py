@@ -33,15 +33,16 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     parent = Path(tempfile.gettempdir())
     remove_leftovers(parent, f"{_NAME}*", lambda folder: Stack(settings(folder)))
     made = Stack(settings(Path(tempfile.mkdtemp(prefix=_NAME, dir=parent))))
-    kept = request.session.testsfailed
+    failed = -1  # it counts as one when nothing starts
     try:
         made.start()
+        failed = request.session.testsfailed
         yield made
     finally:
         made.stop()
         assert namespaces(made.place.prefix) == []
         assert processes_in(made.folder) == []
-        if request.session.testsfailed > kept:
+        if request.session.testsfailed > failed:
             sys.stderr.write(f"\nThe logs of the stack are in {made.place.logs}\n")
         else:
             shutil.rmtree(made.folder)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sekisho.lab.openstack import keeper, neutron
 from sekisho.lab.openstack.files import ini
 from sekisho.lab.openstack.settings import CONTROLLER, PHYSNET
-from sekisho.lab.openstack.shell import call, enter, links
+from sekisho.lab.openstack.shell import call, enter, links, wait
 from sekisho.lab.ovs import PrivateSwitch
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Host:
     switch: PrivateSwitch = field(init=False)
     agent: Service = field(init=False)
     vms: dict[str, Vm] = field(default_factory=dict)
+    _told_before: int = 0
 
     def __post_init__(self) -> None:
         self.switch = PrivateSwitch(self.place.folder / self.name, f"{self.place.prefix}-{self.name}")
@@ -100,6 +101,7 @@ class Host:
             # It does not listen to SIGTERM for a minute.
             patience=0.0,
         )
+        self._told_before = self.agent.log.stat().st_size if self.agent.log.exists() else 0
         self.agent.launch()
 
     def restart_agent(self, **changes: Any) -> None:
@@ -107,6 +109,15 @@ class Host:
         self.agent.kill()
         self.settings = replace(self.settings, **changes)
         self.start_agent()
+
+    def await_settled(self, timeout: float = 120.0) -> None:
+        """Return when the agent has wired what it found and removed flows that are nobody's."""
+        wait(self._is_settled, f"the agent of {self.name} to settle", timeout)
+
+    def _is_settled(self) -> bool:
+        with self.agent.log.open("rb") as log:
+            log.seek(self._told_before)
+            return b"rpc_loop - iteration:0 completed" in log.read()
 
     def _started_at(self) -> str:
         found: Any = self.place.rest.api("network", "GET", f"/agents?host={self.name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from importlib.metadata import distributions
 from typing import TYPE_CHECKING
 
 from sekisho.client import Client
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 INSIDE = f"http://{CONTROLLER}:{KEEPER_PORT}"
 # What our plugin and our extension are called in Neutron's settings.
 NAME = "sekisho"
+PLUGINS = "neutron.service_plugins"
+EXTENSIONS = "neutron.agent.l2.extensions"
 # Who gets a token: Neutron's server and its agents.
 _TOKENS = {"neutron": Role.ADMIN, "agent": Role.AGENT}
 
@@ -88,3 +91,10 @@ def token_file(place: Place, name: str) -> Path:
 def options(place: Place, name: str) -> Ini:
     """Give the section [sekisho] of a process of Neutron's."""
     return {NAME: {"keeper_url": INSIDE, "token_file": token_file(place, name), "timeout": 5}}
+
+
+def guests(environment: Path) -> set[str]:
+    """Name the groups of entry points by which a Python environment offers ours to Neutron."""
+    folders = [str(each) for each in environment.glob("lib/python*/site-packages")]
+    found = distributions(name=NAME, path=folders)
+    return {point.group for each in found for point in each.entry_points if point.name == NAME}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sekisho.lab import processes
 from sekisho.lab.openstack import database, gnocchi, keystone, messages, neutron, vms
 from sekisho.lab.openstack.host import Host, lay_wires
-from sekisho.lab.openstack.keeper import NAME, KeeperProcess
+from sekisho.lab.openstack.keeper import EXTENSIONS, NAME, PLUGINS, KeeperProcess, guests
 from sekisho.lab.openstack.place import Place
 from sekisho.lab.openstack.resources import Resources
 from sekisho.lab.openstack.settings import PROJECTS
@@ -288,9 +288,11 @@ class Stack:
 
 
 def _with_ours(settings: StackSettings) -> StackSettings:
-    """Put our plugin and our extension into the settings."""
-    hosts = tuple(replace(host, extensions=(*host.extensions, NAME)) for host in settings.hosts)
-    return replace(settings, hosts=hosts, service_plugins=(*settings.service_plugins, NAME))
+    """Put what the environment has of our guests into the settings: plugin, extension."""
+    groups = guests(settings.openstack)
+    plugin, extension = ((NAME,) if group in groups else () for group in (PLUGINS, EXTENSIONS))
+    hosts = tuple(replace(host, extensions=(*host.extensions, *extension)) for host in settings.hosts)
+    return replace(settings, hosts=hosts, service_plugins=(*settings.service_plugins, *plugin))
 
 
 def _keep_switch_logs(host: Host, logs: Path) -> None:
