@@ -64,6 +64,11 @@ def test_without_a_firewall_nothing_is_kept_out(stack: Stack) -> None:
         host.restart_agent(firewall="openvswitch")
 
 
+@pytest.mark.xfail(
+    strict=False,
+    raises=Unavailable,
+    reason="the second host's agent sees the port between two bindings, skips it, and it is never ACTIVE",
+)
 def test_a_vm_moves_to_the_other_host_and_goes_on(stack: Stack) -> None:
     first, second = pair(stack, stack.make.network())
     assert stack.pings(first, second.ipv4)
@@ -142,6 +147,15 @@ def test_traffic_flows_again_after_the_switch_was_restarted(stack: Stack) -> Non
     first, second = pair(stack, stack.make.network())
     stack.hosts["h1"].restart_switch()
     assert stack.pings(first, second.ipv4, within=60.0)
+
+
+def test_a_keeper_stands_beside_the_stack_and_comes_back(stack: Stack) -> None:
+    assert stack.keeper.status().enforcing
+    stack.kill("keeper")
+    stack.restart("keeper")
+    assert stack.keeper.status().enforcing
+    stack.start_collector()
+    assert stack.keeper.status().collectors
 
 
 def test_what_a_crashed_run_left_is_removed(tmp_path: Path) -> None:

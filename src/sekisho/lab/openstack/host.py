@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.lab.openstack import keeper, neutron
 from sekisho.lab.openstack.files import ini
-from sekisho.lab.openstack.settings import CONTROLLER, PHYSNET
+from sekisho.lab.openstack.settings import COLLECTOR_PORT, CONTROLLER, PHYSNET
 from sekisho.lab.openstack.shell import call, enter, links, wait
 from sekisho.lab.ovs import PrivateSwitch
 
@@ -112,12 +112,20 @@ class Host:
 
     def await_settled(self, timeout: float = 120.0) -> None:
         """Return when the agent has wired what it found and removed flows that are nobody's."""
-        wait(self._is_settled, f"the agent of {self.name} to settle", timeout)
+        self.await_said("rpc_loop - iteration:0 completed", self._told_before, timeout)
 
-    def _is_settled(self) -> bool:
+    def told(self) -> int:
+        """Say how long the agent's log is: `since` for what it says from now on."""
+        return self.agent.log.stat().st_size
+
+    def await_said(self, words: str, since: int, timeout: float = 120.0) -> None:
+        """Return when the agent has logged some words."""
+        wait(lambda: self._said(words, since), f"the agent of {self.name} to say: {words}", timeout)
+
+    def _said(self, words: str, since: int) -> bool:
         with self.agent.log.open("rb") as log:
-            log.seek(self._told_before)
-            return b"rpc_loop - iteration:0 completed" in log.read()
+            log.seek(since)
+            return words.encode() in log.read()
 
     def _started_at(self) -> str:
         found: Any = self.place.rest.api("network", "GET", f"/agents?host={self.name}")
@@ -161,5 +169,6 @@ class Host:
         ours: Ini = {}
         if keeper.NAME in self.settings.extensions:
             ours = keeper.options(self.place, "agent")
-            ours["sekisho"]["state_path"] = folder
+            target = f"{CONTROLLER}:{COLLECTOR_PORT}"
+            ours["sekisho"].update(state_path=folder / "sekisho", telemetry_target=target)
         return ini(folder / "agent.ini", base, ours, self.settings.added)

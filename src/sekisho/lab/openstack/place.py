@@ -64,7 +64,8 @@ class Place:
         """Make a service that uwsgi runs; it works when it answers anything but its own failure."""
         argv = [str(venv / "bin" / "uwsgi"), "--http-socket", f"{CONTROLLER}:{PORTS[kind]}", "--master"]
         argv += ["--processes", "1", "--threads", "4", "--enable-threads", "--lazy-apps", "--need-app"]
-        argv += ["--die-on-term", *words]
+        # It closes each connection after one answer, and unless it says so clients try to use it again.
+        argv += ["--die-on-term", "--add-header", "Connection: close", *words]
 
         def ready() -> bool:
             return self.rest.ask(kind, "GET", "/").status < 500

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sekisho.lab.openstack.settings import PHYSNET
+from sekisho.model.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,9 +59,19 @@ class Resources:
             self.made.remove(path)
 
     def clear(self) -> None:
-        """Delete everything that was made."""
+        """Delete everything that was made, as far as it is still there."""
         while self.made:
-            self.rest.api("network", "DELETE", self.made.pop())
+            path = self.made.pop()
+            with suppress(NotFound):
+                if path.startswith("/trunks/"):
+                    self._free(self.rest.api("network", "GET", path)["trunk"]["port_id"])
+                self.rest.api("network", "DELETE", path)
+
+    def _free(self, port: str) -> None:
+        """Take a port off its host: Neutron lets go of no trunk whose parent is bound."""
+        self.rest.api(
+            "network", "PUT", f"/ports/{port}", {"port": {"binding:host_id": "", "device_owner": ""}}
+        )
 
     def network(self, kind: str = "vxlan", project: str = "demo", **attributes: Any) -> Network:
         """Make a network (`vxlan`, `vlan` or `flat`; one flat at a time) with its two subnets."""

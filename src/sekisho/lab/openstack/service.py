@@ -61,18 +61,16 @@ class Service:
 
     def await_ready(self) -> None:
         """Return when it works; raises Unavailable."""
-        wait(self._ready, f"{self.name} to work (its log is {self.log})", self.timeout)
-
-    def _ready(self) -> bool:
-        return self._lives() and self.ready()
-
-    def _lives(self) -> bool:
+        wait(
+            lambda: not self.alive or self.ready(),
+            f"{self.name} to work (its log is {self.log})",
+            self.timeout,
+        )
         if not self.alive:
             code = self.process.returncode if self.process else None
             raise Unavailable(
                 f"{self.name} has ended.", f"{self.name} ended with {code}; its log is {self.log}"
             )
-        return True
 
     @property
     def alive(self) -> bool:
@@ -101,6 +99,17 @@ class Service:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        # A child that dies later than its parent still has the address which the next one needs.
+        with suppress(Unavailable):
+            wait(self._has_no_children, f"the children of {self.name} to end", 10.0, 0.02)
+
+    def _has_no_children(self) -> bool:
+        try:
+            if self.process is not None:
+                os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return self.process is None
 
     def restart(self) -> None:
         """Stop it and start it again."""

@@ -15,6 +15,7 @@ Ini = dict[str, dict[str, object]]
 # Networks of the benchmarking range (RFC 2544): nobody's, and never routed.
 CONTROLLER: Final = "198.18.0.1"
 KEEPER_PORT: Final = 8790
+COLLECTOR_PORT: Final = 6343
 PORTS: Final = {"identity": 5000, "network": 9696, "metric": 8041}
 PATHS: Final = {"identity": "/v3", "network": "/v2.0", "metric": "/v1"}
 PHYSNET: Final = "physnet1"

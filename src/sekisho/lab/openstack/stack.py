@@ -24,7 +24,7 @@ from sekisho.lab.openstack.shell import call, enter, namespaces, remove_namespac
 from sekisho.model.errors import Conflict, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from sekisho.client import Client
@@ -92,7 +92,7 @@ class Stack:
     def _services(self) -> None:
         self._step("keystone", keystone.start, self.place)
         if self.settings.sekisho:
-            self._step("keeper", self._start_keeper)
+            self._step("keeper", self._ours)
         steps = [partial(self._step, "neutron", neutron.start, self.place)]
         if self.settings.metering:
             steps.append(partial(self._step, "gnocchi", gnocchi.start, self.place))
@@ -162,14 +162,21 @@ class Stack:
     @property
     def keeper(self) -> Client:
         """A client of our keeper, as its administrator; the keeper is started when first asked for."""
-        if self._keeper is None:
-            self._start_keeper()
-        assert self._keeper is not None  # noqa: S101 - it was just made
-        return self._keeper.client
+        return self._ours().client
 
-    def _start_keeper(self) -> None:
-        self._keeper = KeeperProcess(self.place)
-        self._keeper.start()
+    def restart_keeper(self, added: Mapping[str, Mapping[str, object]]) -> None:
+        """Start our keeper again with more settings; it runs where the stack's services can be reached."""
+        self._ours().restart(added)
+
+    def start_collector(self, **added: object) -> None:
+        """Start a collector that hears what the hosts export; more settings are those of [collector]."""
+        self._ours().start_collector(added)
+
+    def _ours(self) -> KeeperProcess:
+        if self._keeper is None:
+            self._keeper = KeeperProcess(self.place)
+            self._keeper.start()
+        return self._keeper
 
     def resident(self) -> dict[str, int]:
         """Say how much memory each of the stack's processes has, in MiB, by what `ps` calls them."""
@@ -230,7 +237,7 @@ class Stack:
         """Give the parent of a trunk its interface for a subport, and wait until the subport is ACTIVE."""
         lengths = self._lengths(port)
         addresses = tuple(f"{a['ip_address']}/{lengths[a['subnet_id']]}" for a in port["fixed_ips"])
-        vms.subport(vm, vlan, port["mac_address"], addresses)
+        vms.plug_subport(vm, self.hosts[vm.host], vlan, port["mac_address"], addresses)
         self.await_status(port["id"])
 
     def await_status(self, port: str, status: str = "ACTIVE", timeout: float = 60.0) -> float:
@@ -247,15 +254,16 @@ class Stack:
         A second binding is made, the VM is plugged there too, the binding is activated, and the first
         host lets go. `pause` runs while it is plugged on both.
         """
+        # Bindings are the business of services (Nova's user there): an administrator may not.
         moved = replace(vm, host=host)
         body = {"binding": {"host": host, "vnic_type": "normal", "profile": {}}}
-        self.api("network", "POST", f"/ports/{vm.port}/bindings", body)
+        self.api("network", "POST", f"/ports/{vm.port}/bindings", body, as_="neutron")
         vms.arrive(moved, self.hosts[host])
         pause()
-        self.api("network", "PUT", f"/ports/{vm.port}/bindings/{host}/activate")
+        self.api("network", "PUT", f"/ports/{vm.port}/bindings/{host}/activate", as_="neutron")
         vms.switch_over(vm, self.hosts[vm.host])
         self.hosts[host].vms[vm.port] = moved
-        self.api("network", "DELETE", f"/ports/{vm.port}/bindings/{vm.host}")
+        self.api("network", "DELETE", f"/ports/{vm.port}/bindings/{vm.host}", as_="neutron")
         self.await_status(vm.port)
         return moved
 
