@@ -18,7 +18,7 @@ from sekisho.devices.vswitch.pipeline import Layout
 from sekisho.devices.vswitch.telemetry import TelemetrySettings
 from sekisho.host import memory as kept
 from sekisho.host.tasks import Troubles, spawn
-from sekisho.model.errors import NotFound, SekishoError
+from sekisho.model.errors import NotFound, SekishoError, Unavailable
 from sekisho.model.inventory import Host, HostReport, Subject, Telemetry
 
 if TYPE_CHECKING:
@@ -184,34 +184,36 @@ class Agent:
         with self._turn:
             self._begun += 1
         try:
-            self._converge_all()
-        finally:
+            right = self._converge_all()
+        except Exception as error:
+            log.debug("converging", exc_info=True)
+            right = self._fail(Unavailable("The switch could not be made right.", repr(error)))
+        if right:
             with self._turn:
                 self._done = self._begun
                 self._turn.notify_all()
 
-    def _converge_all(self) -> None:
+    def _converge_all(self) -> bool:
         memory, errors = self._memory, list[SekishoError]()
         receipts: list[Receipt] = []
         try:
             subjects = self._ports.subjects()
         except SekishoError as error:
-            self._fail(error)
-            return
+            return self._fail(error)
         for switch in self._switches:
             here = tuple(s for s in subjects if s.bridge == switch.bridge)
             receipts += self._converge(switch, here, memory, errors)
         revision = memory.revision if memory else 0
         self._publish(subjects, tuple(receipts), self._applied if errors else revision)
         if errors:
-            self._fail(errors[0])
-            return
-        self._carried = {s.id: s for s in subjects}
+            return self._fail(errors[0])
+        self._carried = {s.id: _bindable(s) for s in subjects}
         self.troubles.end("converging")
         self._failures = 0
         if self._problem:
             self._problem = ""
             self._receipts_due.set()
+        return True
 
     def _converge(
         self, switch: Switch, here: Sequence[Subject], memory: kept.Memory | None, errors: list[SekishoError]
@@ -230,7 +232,9 @@ class Agent:
             errors.append(error)
         return receipts
 
-    def _fail(self, error: SekishoError) -> None:
+    def _fail(self, error: SekishoError) -> bool:
+        """Take down that a round came to nothing; nobody knows what stands on the switch now."""
+        self._carried = {}
         self.troubles.begin("converging", error.fixer)
         self._failures += 1
         if self._problem != error.fixer:
@@ -238,6 +242,7 @@ class Agent:
             self._receipts_due.set()
         # What happens meanwhile on the switch wakes us before the next try is due, but not at every turn.
         self.stop.wait(RETRY[0])
+        return False
 
     def _publish(self, subjects: tuple[Subject, ...], receipts: tuple[Receipt, ...], revision: int) -> None:
         """Hand what this round saw to the threads that tell the keeper."""
@@ -264,7 +269,7 @@ class Agent:
 
     def carries(self, subject: Subject) -> bool:
         """Tell whether the switch was last made right with just this subject on it."""
-        return self._carried.get(subject.id) == subject
+        return self._carried.get(subject.id) == _bindable(subject)
 
     def binds(self, subject: Subject) -> bool:
         """Tell whether anything binds the subject, by what we know."""
@@ -341,3 +346,8 @@ class Agent:
         now = self._clock.now()
         told = tuple(replace(r, time=now) for r in self._receipts)
         self._client.receipts(self._settings.host, self._applied, told, self._problem)
+
+
+def _bindable(subject: Subject) -> Subject:
+    """Leave out what no rule depends on."""
+    return replace(subject, addresses=(), server="", ifindex=0)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
 from sekisho.devices.vswitch.ovsdb import Database
 
 
-@pytest.mark.xfail(strict=True, reason="the second close takes somebody else's descriptor")
 def test_closing_twice_takes_no_descriptor_that_is_somebody_elses_by_now(tmp_path: Path) -> None:
     database = Database(str(tmp_path / "db.sock"), "h1")
     number = database._wake_fd

@@ -173,7 +173,6 @@ def test_the_keepers_absence_frees_nobody_and_a_restart_does_not_either(host: Ho
     assert bound(host.switch.carrying("p1"), host)
 
 
-@pytest.mark.xfail(strict=True, reason="what Neutron said of ports is not kept over a restart")
 @pytest.mark.parametrize("program", [PLAN, TENANT])
 def test_a_restarted_agent_frees_nobody_while_neutron_has_not_told_of_the_ports_yet(
     host: Host, program: HostProgram
@@ -188,7 +187,6 @@ def test_a_restarted_agent_frees_nobody_while_neutron_has_not_told_of_the_ports_
     assert bound(host.switch.carrying("p1"), host)
 
 
-@pytest.mark.xfail(strict=True, reason="what was carried before the switch restarted still counts as carried")
 def test_a_port_waits_after_a_restart_of_the_switch_that_could_not_be_put_right(host: Host) -> None:
     extension = started(host, BOUND, P1)
     extension.handle_port(None, details())
@@ -205,7 +203,6 @@ def test_a_port_waits_after_a_restart_of_the_switch_that_could_not_be_put_right(
     assert len(host.switch.turns) > before
 
 
-@pytest.mark.xfail(strict=True, reason="a turn that failed counts as done")
 def test_a_port_waits_for_a_turn_that_came_to_something(host: Host) -> None:
     extension = started(host, BOUND)
     host.database.plug(P1)
@@ -260,7 +257,6 @@ def test_neutron_starts_whatever_it_lacks(host: Host, missing: str) -> None:
     extension.delete_port(None, details())
 
 
-@pytest.mark.xfail(strict=True, reason="the loop is begun only after the consumer")
 def test_without_a_bus_for_nudges_the_host_is_kept_right_all_the_same(host: Host) -> None:
     host.database.plug(P1)
     host.keeper.say(BOUND)
@@ -296,7 +292,6 @@ def test_a_token_that_comes_later_begins_the_work_then(host: Host) -> None:
     assert host.switch.until(lambda: bool(host.switch.turns) and bound(host.switch.carrying("p1"), host))
 
 
-@pytest.mark.xfail(strict=True, reason="without a client nothing runs, not even what is remembered")
 def test_what_is_remembered_is_carried_without_a_token_too(host: Host) -> None:
     started(host, BOUND, P1)
     host.end(host.threads[-1][0])
@@ -349,7 +344,6 @@ def test_a_database_that_is_away_is_no_trouble_of_neutrons(host: Host) -> None:
     assert host.switch.until(lambda: (host.switch.carrying("p1") or P1).project == "acme")
 
 
-@pytest.mark.xfail(strict=True, reason="a cache that fails takes the port's other facts with it")
 def test_a_cache_that_fails_costs_the_project_and_nothing_else(host: Host) -> None:
     extension = started(host, PLAN, P1)
     extension._api = SimpleNamespace(
@@ -380,7 +374,6 @@ def test_ports_are_wired_whatever_the_keeper_does(host: Host, answer: Exception)
     assert host.switch.until(lambda: bool(host.switch.turns) and bound(host.switch.carrying("p1"), host))
 
 
-@pytest.mark.xfail(strict=True, reason="a foreign exception ends the loop for good, in silence")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_the_loop_lives_through_what_nobody_thought_of(host: Host) -> None:
     extension = started(host, BOUND, P1)

@@ -113,7 +113,6 @@ def test_failures_become_errors_of_our_tree(
     assert said in caught.value.fixer
 
 
-@pytest.mark.xfail(strict=True, reason="a switch that hangs counts as one that says no")
 @pytest.mark.parametrize(
     ("code", "said"),
     [
@@ -135,7 +134,6 @@ def test_a_daemon_that_died_does_not_answer(execute: Execute, ofctl: Any) -> Non
         ofctl("dump-flows")
 
 
-@pytest.mark.xfail(strict=True, reason="what Neutron's privsep raises of its own goes through as it is")
 @pytest.mark.parametrize("error", [RuntimeError("PrivsepTimeout"), TypeError("Unexpected response")])
 def test_no_foreign_exception_leaves_the_bridge(execute: Execute, ofctl: Any, error: Exception) -> None:
     execute.answer = error

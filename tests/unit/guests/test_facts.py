@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from sekisho.guests.neutron.facts import Facts, NeutronPorts, read_facts
+from sekisho.guests.neutron.facts import FactBook, Facts, NeutronPorts, read_facts
 from sekisho.model.inventory import Subject
 
 DETAILS: dict[str, Any] = {
@@ -37,7 +38,7 @@ class Switch:
 
 
 def test_neutron_says_whose_port_it_is_and_the_switch_where() -> None:
-    ports = NeutronPorts(Switch(), {"p1": read_facts(DETAILS, PORT)})
+    ports = NeutronPorts(Switch(), FactBook({"p1": read_facts(DETAILS, PORT)}))
     (found,) = ports.subjects()
     assert found == Subject(
         "p1",
@@ -66,12 +67,39 @@ def test_a_ports_own_plan_goes_before_its_networks(
 
 
 def test_a_plan_that_was_taken_away_is_gone() -> None:
-    ports = NeutronPorts(Switch(), {"p1": Facts(qos=("q1",))})
+    ports = NeutronPorts(Switch(), FactBook({"p1": Facts(qos=("q1",))}))
     assert ports.subjects()[0].qos == ("q1",)
-    ports.facts["p1"] = read_facts(DETAILS, PORT)
+    ports.facts.learn("p1", read_facts(DETAILS, PORT))
     assert ports.subjects()[0].qos == ()
 
 
 def test_what_neutron_does_not_say_the_switch_still_knows() -> None:
-    found = NeutronPorts(Switch(), {"p1": read_facts({"port_id": "p1"}, None)}).subjects()[0]
+    found = NeutronPorts(Switch(), FactBook({"p1": read_facts({"port_id": "p1"}, None)})).subjects()[0]
     assert (found.mac, found.ofport) == ("02:00:00:00:00:01", 3)
+
+
+def test_what_neutron_said_is_known_after_a_restart_and_forgotten_with_the_port(tmp_path: Path) -> None:
+    book = FactBook()
+    book.recall(tmp_path / "state")
+    NeutronPorts(Switch(), book).subjects()
+    book.learn("p1", Facts(qos=("q1",)))
+    book.learn("p2", Facts(project="acme"))
+    book.forget("p2")
+    NeutronPorts(Switch(), book).subjects()
+    again = FactBook()
+    again.recall(tmp_path / "state")
+    assert again.of("p1") == Facts(qos=("q1",))
+    assert again.of("p2") is None
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[1]", '{"p1": 7}', '{"p1": {"qos": 7}}'])
+def test_a_torn_book_is_begun_anew(tmp_path: Path, torn: str) -> None:
+    (tmp_path / "ports.json").write_text(torn)
+    book = FactBook()
+    book.recall(tmp_path)
+    assert book.of("p1") is None
+    book.learn("p1", Facts(project="acme"))
+    book.save()
+    again = FactBook()
+    again.recall(tmp_path)
+    assert again.of("p1") == Facts(project="acme")

@@ -38,7 +38,15 @@ _STRANGE: Final = 10.0
 _MOST_KNOWN: Final = 100_000
 _OURS: Final = 0xFFFFFFFF_00000000
 _STALE: Final = ("METER_EXISTS", "UNKNOWN_METER", "INVALID_METER")
-_GONE: Final = ("No such file", "Connection refused", "connection dropped", "Connection reset", "Broken pipe")
+_GONE: Final = (
+    "terminating with signal 14",  # its own --timeout
+    "is not a bridge or a socket",
+    "No such file",
+    "Connection refused",
+    "connection dropped",
+    "Connection reset",
+    "Broken pipe",
+)
 
 
 @dataclass(frozen=True, slots=True)

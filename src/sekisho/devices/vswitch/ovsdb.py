@@ -139,7 +139,9 @@ class Database:
                 )
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop watching; harmless when it was done before."""
+        if self._closing:
+            return
         self._closing = True
         self._wake()
         self._thread.join()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import oslo_messaging
 from neutron_lib.agent import l2_extension
@@ -18,15 +19,17 @@ from oslo_config import cfg
 from sekisho.devices.vswitch.ovsdb import Database
 from sekisho.guests.neutron import bridge as neutron_bridge
 from sekisho.guests.neutron import config
-from sekisho.guests.neutron.facts import Facts, NeutronPorts, read_facts
+from sekisho.guests.neutron.facts import FactBook, NeutronPorts, read_facts
 from sekisho.host.agent import Agent
 from sekisho.host.clock import Clock
 from sekisho.host.switch import FilteredPorts, VSwitch
 from sekisho.host.tasks import Troubles
+from sekisho.model.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sekisho.client import Client
     from sekisho.host.agent import AgentSettings
 
 log = logging.getLogger(__name__)
@@ -43,7 +46,7 @@ class SekishoAgentExtension(l2_extension.L2AgentExtension):
         self._api: Any = None
         self._agent: Agent | None = None
         self._ports: NeutronPorts | None = None
-        self._facts: dict[str, Facts] = {}
+        self._facts = FactBook()
         self._pause = threading.Event()
         self._wait = 0.0
         self._troubles = Troubles(log)
@@ -62,9 +65,11 @@ class SekishoAgentExtension(l2_extension.L2AgentExtension):
             # Before Neutron looks for flows that nobody knows, which it does once all ports are wired.
             neutron_bridge.reserve(bridge, settings)
             self._wait = options.port_timeout
-            connection.create_consumer(TOPIC, [Nudges(self._nudge)], fanout=True)
+            self._facts.recall(Path(settings.state))
             keep = partial(self._keep, options, bridge, settings)
             threading.Thread(target=keep, name="sekisho", daemon=True).start()
+        with _Guarded(self._troubles, "listening for nudges"):
+            connection.create_consumer(TOPIC, [Nudges(self._nudge)], fanout=True)
 
     def _keep(self, options: Any, bridge: Any, settings: AgentSettings) -> None:
         """Keep the host right for as long as the process lives, whatever happens."""
@@ -76,7 +81,7 @@ class SekishoAgentExtension(l2_extension.L2AgentExtension):
             self._pause.wait(AGAIN)
 
     def _made(self, options: Any, bridge: Any, settings: AgentSettings) -> Agent:
-        asks = config.client(options)
+        asks = cast("Client", LateClient(partial(config.client, options)))
         database = Database(cfg.CONF.OVS.ovsdb_connection, settings.host)
         self._ports = NeutronPorts(FilteredPorts(database, settings), self._facts)
         switch = VSwitch(bridge.br_name, settings, database, neutron_bridge.ofctl(bridge, settings))
@@ -94,7 +99,7 @@ class SekishoAgentExtension(l2_extension.L2AgentExtension):
 
     def _take(self, data: Mapping[str, Any]) -> None:
         port = str(data["port_id"])
-        self._facts[port] = read_facts(data, self._cached(port))
+        self._facts.learn(port, read_facts(data, self._cached(port)))
         agent, ports = self._agent, self._ports
         if agent is None or ports is None:
             return
@@ -108,15 +113,17 @@ class SekishoAgentExtension(l2_extension.L2AgentExtension):
             agent.wake()
 
     def _cached(self, port: str) -> Any:
-        """Find the Port object that the agent's cache has, or None: it is not asked over the network."""
+        """Find the Port object that Neutron's agent has fetched just before, None if that fails."""
         cache = getattr(getattr(self._api, "plugin_rpc", None), "remote_resource_cache", None)
-        return cache.get_resource_by_id("Port", port) if cache is not None else None
+        with _Guarded(self._troubles, "reading Neutron's cache of ports"):
+            return cache.get_resource_by_id("Port", port) if cache is not None else None
+        return None
 
     def delete_port(self, context: Any, data: Mapping[str, Any]) -> None:
         """Forget a port; its rules go with it from the switch."""
         del context
         with _Guarded(self._troubles, "letting a port go"):
-            self._facts.pop(str(data["port_id"]), None)
+            self._facts.forget(str(data["port_id"]))
             if self._agent is not None:
                 self._agent.wake()
 
@@ -125,6 +132,23 @@ class SekishoAgentExtension(l2_extension.L2AgentExtension):
         with _Guarded(self._troubles, "after a restart of the switch"):
             if self._agent is not None:
                 self._agent.carry_soon(self._wait)
+
+
+class LateClient:
+    """A client that is made when it is first needed: without a token what is remembered is still carried."""
+
+    def __init__(self, make: Callable[[], Client]) -> None:
+        self._make = make
+        self._client: Client | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Give what the client has; raises Unavailable while it cannot be made."""
+        if self._client is None:
+            try:
+                self._client = self._make()
+            except (OSError, ValueError) as error:
+                raise Unavailable("The keeper cannot be asked.", f"[sekisho]: {error}", 5.0) from error
+        return getattr(self._client, name)
 
 
 class Nudges:

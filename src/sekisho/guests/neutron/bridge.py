@@ -9,6 +9,7 @@ from neutron.agent.linux import utils
 from neutron_lib import exceptions
 
 from sekisho.devices.vswitch.openflow import Ofctl, OfctlSettings, Ran
+from sekisho.model.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,9 @@ def run_by_neutron(argv: Sequence[str], stdin: str, timeout: float) -> Ran:
     except exceptions.ProcessExecutionError as error:
         said = _STDERR.search(str(error))
         return Ran(error.returncode or 1, "", said[1] if said else str(error))
+    except Exception as error:
+        # What its daemon raises is told by no class of its own.
+        raise Unavailable("The switch cannot be asked.", f"{argv[0]} by privsep: {error!r}", 1.0) from error
     return Ran(0, out, "")
 
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sekisho.host.tasks import Troubles
+from sekisho.model.errors import Malformed
+from sekisho.model.plain import from_plain, to_plain
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+    from pathlib import Path
 
     from sekisho.model.inventory import Subject
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +50,71 @@ class Switch(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class NeutronPorts:
-    """Subjects as switch and Neutron know them together; implements `host.agent.Ports`.
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What stands in the book."""
 
-    Facts come from Neutron's thread and are read in ours: each is one assignment.
+    ports: Mapping[str, Facts] = field(default_factory=dict)
+
+
+class FactBook:
+    """Facts by port, kept on disk: after a restart Neutron tells of each port only when it wires it again.
+
+    Neutron's thread learns and forgets, ours reads and saves; each change is one assignment.
     """
 
+    def __init__(self, facts: Mapping[str, Facts] | None = None) -> None:
+        self._facts = dict(facts or {})
+        self._path: Path | None = None
+        self._saved: dict[str, Facts] = {}
+
+    def recall(self, folder: Path) -> None:
+        """Remember what an earlier run knew, and keep the book in that folder; a torn one is begun anew."""
+        self._path = folder / "ports.json"
+        with suppress(OSError, ValueError, RecursionError, Malformed):
+            book = from_plain(_Page, {"ports": json.loads(self._path.read_text())}, strict=False)
+            self._saved, self._facts = dict(book.ports), {**book.ports, **self._facts}
+
+    def of(self, port: str) -> Facts | None:
+        """Tell what is known of a port."""
+        return self._facts.get(port)
+
+    def learn(self, port: str, facts: Facts) -> None:
+        """Take down what Neutron says now."""
+        self._facts = {**self._facts, port: facts}
+
+    def forget(self, port: str) -> None:
+        """Forget a port that is gone."""
+        self._facts = {p: f for p, f in self._facts.items() if p != port}
+
+    def save(self) -> None:
+        """Write the book, whole or not at all, if there is anything new; raises OSError."""
+        facts = self._facts
+        if self._path is None or facts == self._saved:
+            return
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(json.dumps(to_plain(facts)))
+        fresh.replace(self._path)
+        self._saved = facts
+
+
+@dataclass(slots=True)
+class NeutronPorts:
+    """Subjects as switch and Neutron know them together; implements `host.agent.Ports`."""
+
     switch: Switch
-    facts: dict[str, Facts] = field(default_factory=dict)
+    facts: FactBook = field(default_factory=FactBook)
+    _troubles: Troubles = field(default_factory=lambda: Troubles(log))
 
     def subjects(self) -> tuple[Subject, ...]:
-        """List the subjects on the switch with what Neutron says of them."""
+        """List the subjects on the switch with what Neutron says of them; that is kept for the next start."""
+        try:
+            self.facts.save()
+        except OSError as error:
+            self._troubles.begin("keeping what Neutron says of ports", error)
+        else:
+            self._troubles.end("keeping what Neutron says of ports")
         return tuple(self._joined(s) for s in self.switch.subjects())
 
     def find(self, port: str) -> Subject | None:
@@ -58,7 +122,7 @@ class NeutronPorts:
         return next((self._joined(s) for s in self.switch.subjects() if s.id == port), None)
 
     def _joined(self, subject: Subject) -> Subject:
-        facts = self.facts.get(subject.id)
+        facts = self.facts.of(subject.id)
         if facts is None:
             return subject
         return replace(
