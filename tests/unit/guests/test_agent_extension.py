@@ -230,6 +230,7 @@ def test_a_nudge_is_heard_by_fanout_and_makes_it_ask_at_once(host: Host) -> None
 
 def test_the_report_tells_the_keeper_whose_port_it_is(host: Host) -> None:
     extension = started(host, BOUND, P1)
+    assert host.keeper.reported(1)
     seen = len(host.keeper.reports)
     extension.handle_port(None, details(qos_policy_id="gold"))
     assert host.keeper.reported(seen + 1)
