@@ -22,7 +22,7 @@ _NAME = "sekisho-openstack-"
 
 def settings(folder: Path) -> StackSettings:
     """Give the settings of a stack in a folder, with the environments that `make` prepared."""
-    return StackSettings(folder, _ENVIRONMENTS / "openstack", _ENVIRONMENTS / "gnocchi")
+    return StackSettings(folder, _ENVIRONMENTS / "openstack", _ENVIRONMENTS / "gnocchi", sekisho=True)
 
 
 @pytest.fixture(scope="session")

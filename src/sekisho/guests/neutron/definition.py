@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from neutron_lib.api import converters
+
 RESOURCE_NAME: Final = "port_restriction"
 COLLECTION_NAME: Final = "port_restrictions"
 ATTRIBUTE: Final = "restrictions"
@@ -40,7 +42,13 @@ RESOURCE_ATTRIBUTE_MAP: Final[dict[str, dict[str, dict[str, Any]]]] = {
         # An empty list is a warning: it is told, and nothing is limited.
         "actions": {**_GIVEN, "default": [], "validate": {"type:list_of_dict_or_nodata": None}},
         "reason": {**_GIVEN, "allow_put": True, "validate": _TEXT},
-        "duration": {**_GIVEN, "allow_put": True, "default": 86400, "validate": _SECONDS},
+        "duration": {
+            **_GIVEN,
+            "allow_put": True,
+            "default": 86400,
+            "convert_to": converters.convert_to_int,
+            "validate": _SECONDS,
+        },
         "state": {**_SHOWN, **_FOUND_BY},
         "policy": {**_SHOWN, **_FOUND_BY},
         "origin": {**_SHOWN, **_FOUND_BY},

@@ -5,6 +5,7 @@ It keeps nothing in Neutron's database: every answer is the keeper's, and whose 
 
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from sekisho.client import Client
     from sekisho.model.restriction import Restriction
+
+log = logging.getLogger(__name__)
 
 extensions.append_api_extensions_path([str(Path(ours.__file__).parent)])
 
@@ -125,8 +128,8 @@ class SekishoPlugin(base.ServicePluginBase):
         port = directory.get_plugin().get_port(context.elevated(), body["port_id"])
         with told():
             actions = from_actions(body.get("actions") or ())
-            why = _signed(context, body["reason"])
-            made = self._client().impose(port["id"], actions, why, float(body["duration"]))
+            made = self._client().impose(port["id"], actions, body["reason"], float(body["duration"]))
+        _log(context, "restricts", made)
         return self._changed(made, port["project_id"])
 
     def update_port_restriction(
@@ -140,14 +143,15 @@ class SekishoPlugin(base.ServicePluginBase):
         with told():
             if "duration" not in body:
                 raise Malformed("Say for how long from now: duration, in seconds.")
-            why = _signed(context, body.get("reason") or "changed")
-            made = self._client().extend(id, float(body["duration"]), why)
+            made = self._client().extend(id, float(body["duration"]), body.get("reason") or "changed")
+        _log(context, "changes the end of", made)
         return self._changed(made, self._owners([made]).get(made.subject, made.project))
 
     def delete_port_restriction(self, context: Any, id: str) -> None:  # noqa: A002 - Neutron's name for it
         """Lift a restriction."""
         with told():
-            lifted = self._client().lift(id, _signed(context, "lifted through Neutron"))
+            lifted = self._client().lift(id, "lifted through Neutron")
+        _log(context, "lifts", lifted)
         self._changed(lifted, "")
 
     # --- inside ------------------------------------------------------------------------------------
@@ -180,7 +184,6 @@ def _pick(shown: dict[str, Any], fields: Sequence[str] | None) -> dict[str, Any]
     return {k: v for k, v in shown.items() if k in fields} if fields else shown
 
 
-def _signed(context: Any, reason: str) -> str:
-    """Say who asked Neutron: the keeper only knows Neutron."""
-    who = context.user_name or context.user_id
-    return f"{reason} ({who})" if who else reason
+def _log(context: Any, what: str, entry: Restriction) -> None:
+    """Say who asked Neutron: the keeper only knows Neutron, and customers read the reason."""
+    log.info("%s %s port %s: %s", context.user_name or context.user_id, what, entry.subject, entry.id)

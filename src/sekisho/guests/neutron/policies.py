@@ -32,6 +32,14 @@ def list_rules() -> list[Any]:
             ("GET", COLLECTION),
             ("GET", RESOURCE),
         ),
+        # A network's owner may see others' ports on it, but not what they did.
+        _rule(
+            "get_port:restrictions",
+            rules.ADMIN_OR_PROJECT_READER,
+            "See on a port what restricts it",
+            ("GET", "/ports"),
+            ("GET", "/ports/{id}"),
+        ),
         _rule(
             "update_port_restriction",
             rules.ADMIN,

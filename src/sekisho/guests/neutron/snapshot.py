@@ -8,7 +8,6 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.host.tasks import Troubles
-from sekisho.model.errors import SekishoError
 from sekisho.model.restriction import State
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class Snapshot:
             try:
                 client = client or self._make()
                 self.refresh(client)
-            except (SekishoError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - who would tell ports, if this thread died?
                 self._troubles.begin("reading restrictions", error)
                 self._missed += 1
                 if self._missed >= MISSED:
