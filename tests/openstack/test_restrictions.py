@@ -45,11 +45,15 @@ def answers(stack: Stack, vm: Vm, address: str, *ports: int) -> set[int]:
     return {int(line) for line in done.stdout.split()}
 
 
+def await_answers(stack: Stack, vm: Vm, address: str) -> None:
+    wait(lambda: answers(stack, vm, address, 25, 80) == {25, 80}, f"{address} to answer")
+
+
 def pair(stack: Stack, kind: str = "vxlan", hosts: tuple[str, str] = ("h1", "h2")) -> tuple[Vm, Vm]:
     network, group = stack.make.network(kind), [stack.make.open_group()]
     first, second = (stack.plug(stack.make.port(network, h, security_groups=group)) for h in hosts)
     for address in (second.ipv4, second.ipv6):
-        wait(lambda a=address: answers(stack, first, a, 25, 80) == {25, 80}, f"{address} to answer")
+        await_answers(stack, first, address)
     return first, second
 
 
@@ -193,7 +197,7 @@ def test_ports_go_on_while_the_keeper_is_away(stack: Stack) -> None:
         assert time.monotonic() - began < 60
         assert answers(stack, first, second.ipv4, 25, 80) == {80}
     finally:
-        stack.restart_keeper()
+        stack.restart_keeper({})
 
 
 def test_a_plan_carries_its_port_block(stack: Stack) -> None:

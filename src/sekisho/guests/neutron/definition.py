@@ -39,8 +39,8 @@ RESOURCE_ATTRIBUTE_MAP: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "validate": {"type:string": 255},
             "required_by_policy": True,
         },
-        # An empty list is a warning: it is told, and nothing is limited.
-        "actions": {**_GIVEN, "default": [], "validate": {"type:list_of_dict_or_nodata": None}},
+        # An empty list is a warning: it is told, and nothing is limited. What is in it, `resource` looks at.
+        "actions": {**_GIVEN, "default": []},
         "reason": {**_GIVEN, "allow_put": True, "validate": _TEXT},
         "duration": {
             **_GIVEN,

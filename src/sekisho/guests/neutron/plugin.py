@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from neutron.api import extensions
-from neutron.db import _resource_extend as resource_extend
 from neutron_lib import context as neutron_context
 from neutron_lib.api.definitions import port as port_definition
+from neutron_lib.db import resource_extend
 from neutron_lib.plugins import directory
 from neutron_lib.services import base
 from oslo_config import cfg
@@ -127,7 +127,7 @@ class SekishoPlugin(base.ServicePluginBase):
         body = port_restriction[definition.RESOURCE_NAME]
         port = directory.get_plugin().get_port(context.elevated(), body["port_id"])
         with told():
-            actions = from_actions(body.get("actions") or ())
+            actions = from_actions(body.get("actions") or [])
             made = self._client().impose(port["id"], actions, body["reason"], float(body["duration"]))
         _log(context, "restricts", made)
         return self._changed(made, port["project_id"])

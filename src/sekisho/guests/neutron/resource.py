@@ -66,8 +66,10 @@ def to_action(action: Action) -> dict[str, Any]:
             return shown | ({"max_burst_kbits": burst // 1000} if burst else {})
 
 
-def from_actions(given: Sequence[Mapping[str, Any]]) -> tuple[Action, ...]:
+def from_actions(given: Any) -> tuple[Action, ...]:
     """Read the actions of a request; raises Malformed naming every mistake by its place."""
+    if not isinstance(given, list):
+        raise Malformed("actions: is a list.")
     problems: list[str] = []
     actions: list[Action] = []
     for i, each in enumerate(given):
@@ -80,7 +82,9 @@ def from_actions(given: Sequence[Mapping[str, Any]]) -> tuple[Action, ...]:
     return tuple(actions)
 
 
-def _from_action(given: Mapping[str, Any]) -> Action:
+def _from_action(given: Any) -> Action:
+    if not isinstance(given, dict):
+        raise Malformed("is an object with an action.")
     kinds: dict[str, Callable[[Mapping[str, Any]], Action]] = {DROP: _drop, LIMIT: _limit}
     kind = given.get("action")
     if kind not in kinds:
