@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from sekisho.devices.vswitch.pipeline import Layout
+from sekisho.lab.openstack.host import Host
 from sekisho.lab.openstack.shell import wait
 from sekisho.lab.openstack.stack import Stack
 from sekisho.lab.openstack.vms import Vm
@@ -68,6 +70,14 @@ def in_force(stack: Stack, identifier: str) -> bool:
     return bool(shown["in_force_at"])
 
 
+def ours(host: Host) -> int:
+    """How many rules of a host's bridge bear our cookie; Neutron's bridges speak no OpenFlow 1.5."""
+    argv = ["ovs-ofctl", "-OOpenFlow14", "dump-flows", "br-int", f"cookie={Layout().reserved:#x}/-1"]
+    done = host.switch.run("", argv)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.count("cookie=")
+
+
 @pytest.mark.parametrize("hosts", [("h1", "h2"), ("h1", "h1")])
 @pytest.mark.parametrize("kind", ["vxlan", "vlan"])
 def test_a_restricted_port_loses_25_and_nothing_else(stack: Stack, kind: str, hosts: tuple[str, str]) -> None:
@@ -105,11 +115,12 @@ def test_without_the_extension_nothing_of_ours_is_left(stack: Stack) -> None:
     first, second = pair(stack)
     made = restrict(stack, first, SMTP)
     wait(lambda: in_force(stack, made["id"]), "the restriction")
+    assert ours(host) > 0
     with_ours = host.settings.extensions
     try:
         host.restart_agent(extensions=tuple(e for e in with_ours if e != "sekisho"))
         stack.plug(stack.make.port(stack.make.network(), "h1"))  # with the next port Neutron cleans up
-        wait(lambda: "5e4b15e0" not in host.switch.ofctl("dump-flows", "br-int"), "Neutron's own clean-up")
+        wait(lambda: ours(host) == 0, "Neutron's own clean-up")
         assert answers(stack, first, second.ipv4, 25) == {25}
     finally:
         host.restart_agent(extensions=with_ours)
