@@ -124,7 +124,7 @@ def test_a_thousand_subjects_are_carried_in_one_bundle(switch: PrivateSwitch) ->
         carried = agent.carry(subjects, bounds, baselines, [25], rig.now)
         assert all(r.in_force for r in carried.receipts)
         assert carried.changes == 8_000 + 100
-        # Where the bundle itself took long, what ends is laid anew once, so as not to end late; nothing else is.
+        # Where the bundle itself took long, what ends is laid anew once, so as not to end late; no more.
         assert agent.carry(subjects, bounds, baselines, [25], rig.now).changes in (0, len(bounds))
         assert agent.clear(rig.now) == 8_100
 
