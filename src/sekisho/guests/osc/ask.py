@@ -1,0 +1,63 @@
+"""Requests go to Neutron through the network proxy of the ``openstack`` command; its answers come back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from osc_lib import exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PATH: Final = "/port-restrictions"
+ONE: Final = "port_restriction"
+MANY: Final = "port_restrictions"
+ABSENT: Final = "Neutron has nothing here: its extension port-restrictions is not loaded."
+# osc_lib's own table has no 409.
+KINDS: Final = {
+    400: exceptions.BadRequest,
+    401: exceptions.Unauthorized,
+    403: exceptions.Forbidden,
+    404: exceptions.NotFound,
+    409: exceptions.Conflict,
+}
+
+
+def path(restriction: str) -> str:
+    """Give the path of one restriction, whatever somebody calls it."""
+    return f"{PATH}/{quote(restriction, safe='')}"
+
+
+def answered(response: Any) -> Any:
+    """Give an answer's body; raises what Neutron said is wrong, in its own words."""
+    if response.status_code < 400:
+        return response.json() if response.content else None
+    kind = KINDS.get(response.status_code, exceptions.ClientException)
+    raise kind(response.status_code, _said(response))
+
+
+def _said(response: Any) -> str:
+    try:
+        body = response.json()
+    except ValueError:  # a proxy's page, or nothing at all
+        body = None
+    problem = body.get("NeutronError") if isinstance(body, dict) else None
+    said = problem.get("message") if isinstance(problem, dict) else problem
+    if said:
+        return str(said)
+    return ABSENT if response.status_code == 404 else str(response.reason)
+
+
+def every(network: Any, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """List what fits, page by page where Neutron is set to answer in pages."""
+    found: list[dict[str, Any]] = []
+    marker: dict[str, str] = {}
+    while True:
+        body = answered(network.get(PATH, params={**params, **marker}))
+        page = body[MANY]
+        found += page
+        links = body.get(f"{MANY}_links") or []
+        if not page or not any(link.get("rel") == "next" for link in links):
+            return found
+        marker = {"marker": page[-1]["id"]}
