@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from typing import Any
 from sekisho.model.inventory import HostReport, Subject, Telemetry
 from sekisho.model.report import HostProgram
 from sekisho.model.restriction import Receipt
+from support_modules import imported, stand_ins
 
 # Longer than anything here takes; who waits this long has failed.
 LONG = 10.0
@@ -64,31 +63,15 @@ def fakes() -> dict[str, ModuleType]:
         "neutron.agent.linux": {},
         "neutron.agent.linux.utils": {"execute": None},
     }
-    made: dict[str, ModuleType] = {}
-    for name, content in contents.items():
-        made[name] = ModuleType(name)
-        vars(made[name]).update(content)
-        parent, _, last = name.rpartition(".")
-        if parent:
-            setattr(made[parent], last, made[name])
-    return made
+    return stand_ins(contents)
 
 
 @contextmanager
 def neutron() -> Iterator[SimpleNamespace]:
     """Import the guest's modules among the stand-ins, and leave no trace of either."""
-    ours = [f"{GUEST}.{name}" for name in MODULES]
     made = fakes()
-    before = {name: sys.modules.pop(name, None) for name in (*made, *ours)}
-    sys.modules.update(made)
-    try:
-        loaded = {name: importlib.import_module(f"{GUEST}.{name}") for name in MODULES}
+    with imported(GUEST, MODULES, made) as loaded:
         yield SimpleNamespace(**loaded, fakes=made, conf=made["oslo_config"].cfg.CONF)
-    finally:
-        for name, module in before.items():
-            sys.modules.pop(name, None)
-            if module is not None:
-                sys.modules[name] = module
 
 
 class Switch:

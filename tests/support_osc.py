@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
+
+from support_modules import imported, stand_ins
 
 GUEST = "sekisho.guests.osc"
 MODULES = ("ask", "commands")
@@ -83,31 +83,15 @@ def fakes() -> dict[str, ModuleType]:
         "openstackclient.identity": {},
         "openstackclient.identity.common": identity,
     }
-    made: dict[str, ModuleType] = {}
-    for name, content in contents.items():
-        made[name] = ModuleType(name)
-        vars(made[name]).update(content)
-        parent, _, last = name.rpartition(".")
-        if parent:
-            setattr(made[parent], last, made[name])
-    return made
+    return stand_ins(contents)
 
 
 @contextmanager
 def openstack() -> Iterator[SimpleNamespace]:
     """Import the guest's modules among the stand-ins, and leave no trace of either."""
     made = fakes()
-    ours = [f"{GUEST}.{name}" for name in MODULES]
-    before = {name: sys.modules.pop(name, None) for name in (*made, *ours)}
-    sys.modules.update(made)
-    try:
-        loaded = {name: importlib.import_module(f"{GUEST}.{name}") for name in MODULES}
+    with imported(GUEST, MODULES, made) as loaded:
         yield SimpleNamespace(**loaded, exceptions=made["osc_lib.exceptions"])
-    finally:
-        for name, module in before.items():
-            sys.modules.pop(name, None)
-            if module is not None:
-                sys.modules[name] = module
 
 
 def response(status: int, body: Any = None, text: str = "") -> SimpleNamespace:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TOPIC: Final = "sekisho"
 # How long after a failure it begins again.
 AGAIN: Final = 1.0
 
@@ -69,7 +68,7 @@ class SekishoAgentExtension(l2_extension.L2AgentExtension):
             keep = partial(self._keep, options, bridge, settings)
             threading.Thread(target=keep, name="sekisho", daemon=True).start()
         with _Guarded(self._troubles, "listening for nudges"):
-            connection.create_consumer(TOPIC, [Nudges(self._nudge)], fanout=True)
+            connection.create_consumer(config.TOPIC, [Nudges(self._nudge)], fanout=True)
 
     def _keep(self, options: Any, bridge: Any, settings: AgentSettings) -> None:
         """Keep the host right for as long as the process lives, whatever happens."""

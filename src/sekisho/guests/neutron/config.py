@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GROUP: Final = "sekisho"
+# Where the server tells its agents that there is news.
+TOPIC: Final = "sekisho"
 
 KEEPER: Final = (
     cfg.StrOpt("keeper_url", default="http://127.0.0.1:8790", help="Where the keeper answers."),

@@ -11,11 +11,11 @@ import oslo_messaging
 from neutron_lib import context as neutron_context
 from neutron_lib import rpc
 
+from sekisho.guests.neutron.config import TOPIC
 from sekisho.host.tasks import Troubles
 
 log = logging.getLogger(__name__)
 
-TOPIC: Final = "sekisho"
 # More than these wait only while the message bus is away, when none of them would be heard.
 _MOST: Final = 8
 
