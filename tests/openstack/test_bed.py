@@ -64,11 +64,6 @@ def test_without_a_firewall_nothing_is_kept_out(stack: Stack) -> None:
         host.restart_agent(firewall="openvswitch")
 
 
-@pytest.mark.xfail(
-    strict=False,
-    raises=Unavailable,
-    reason="the second host's agent sees the port between two bindings, skips it, and it is never ACTIVE",
-)
 def test_a_vm_moves_to_the_other_host_and_goes_on(stack: Stack) -> None:
     first, second = pair(stack, stack.make.network())
     assert stack.pings(first, second.ipv4)

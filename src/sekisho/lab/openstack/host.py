@@ -25,6 +25,8 @@ INTEGRATION: Final = "br-int"
 # Open vSwitch in userspace sends its tunnels through a bridge of its own that has the address.
 _TUNNELS: Final = "br-vtep"
 _PHYSICAL: Final = "br-phys"
+# The VLAN of ports that Neutron lets nothing through.
+_DEAD: Final = "4095"
 
 
 def lay_wires(place: Place) -> None:
@@ -113,6 +115,15 @@ class Host:
     def await_settled(self, timeout: float = 120.0) -> None:
         """Return when the agent has wired what it found and removed flows that are nobody's."""
         self.await_said("rpc_loop - iteration:0 completed", self._told_before, timeout)
+
+    def await_wired(self, vm: Vm, timeout: float = 60.0) -> None:
+        """Return when the agent has put a VM's port into its network."""
+
+        def wired() -> bool:
+            tag = self.switch.vsctl("get", "Port", vm.interface, "tag").strip()
+            return tag not in ("[]", _DEAD)
+
+        wait(wired, f"port {vm.port} to be wired on {self.name}", timeout)
 
     def told(self) -> int:
         """Say how long the agent's log is: `since` for what it says from now on."""

@@ -251,19 +251,25 @@ class Stack:
     def migrate(self, vm: Vm, host: str, pause: Callable[[], None] = lambda: None) -> Vm:
         """Move a running VM to another host, as Nova's live migration does.
 
-        A second binding is made, the VM is plugged there too, the binding is activated, and the first
-        host lets go. `pause` runs while it is plugged on both.
+        A second binding is made, the first says where it goes, the VM is plugged and wired there too, the
+        binding is activated, and the first host lets go. `pause` runs while it is wired on both.
         """
         # Bindings are the business of services (Nova's user there): an administrator may not.
         moved = replace(vm, host=host)
-        body = {"binding": {"host": host, "vnic_type": "normal", "profile": {}}}
-        self.api("network", "POST", f"/ports/{vm.port}/bindings", body, as_="neutron")
+        bindings, port = f"/ports/{vm.port}/bindings", f"/ports/{vm.port}"
+        # In both, or the second host takes the first binding, inactive by then, for where the port goes.
+        profile = {"migrating_to": host}
+        body = {"binding": {"host": host, "vnic_type": "normal", "profile": profile}}
+        self.api("network", "POST", bindings, body, as_="neutron")
+        self.api("network", "PUT", port, {"port": {"binding:profile": profile}}, as_="neutron")
         vms.arrive(moved, self.hosts[host])
+        self.hosts[host].await_wired(moved)
         pause()
-        self.api("network", "PUT", f"/ports/{vm.port}/bindings/{host}/activate", as_="neutron")
+        self.api("network", "PUT", f"{bindings}/{host}/activate", as_="neutron")
         vms.switch_over(vm, self.hosts[vm.host])
         self.hosts[host].vms[vm.port] = moved
-        self.api("network", "DELETE", f"/ports/{vm.port}/bindings/{vm.host}", as_="neutron")
+        self.api("network", "DELETE", f"{bindings}/{vm.host}", as_="neutron")
+        self.api("network", "PUT", port, {"port": {"binding:profile": {}}}, as_="neutron")
         self.await_status(vm.port)
         return moved
 
