@@ -16,11 +16,11 @@ from urllib.parse import urlencode
 import pytest
 
 from sekisho.lab.openstack.shell import wait
-from sekisho.metering.door import Basic, Door
+from sekisho.metering.door import Basic, Door, refusal
 from sekisho.metering.gnocchi import EGRESS, INGRESS, TYPE, Gnocchi
 from sekisho.metering.readings import Volumes
 from sekisho.metering.settings import GnocchiSettings
-from sekisho.model.errors import Conflict, Refused, SekishoError
+from sekisho.model.errors import Refused, SekishoError
 from sekisho.model.inventory import Subject
 from sekisho.testing import contract_meter
 from sekisho.testing.contract_meter import DAY, STEP, Rig, near, one, steady, subject
@@ -43,8 +43,12 @@ class OverStack:
         self._stack = stack
 
     def ask(self, method: str, path: str, query: Mapping[str, Any], body: Any = None) -> Any:
-        told = f"?{urlencode(query, doseq=True)}" if query else ""
-        return self._stack.api("metric", method, path.removeprefix("/v1") + told, body)
+        where = path.removeprefix("/v1") + (f"?{urlencode(query, doseq=True)}" if query else "")
+        token = {"X-Auth-Token": self._stack.place.rest.token()}
+        answer = self._stack.ask("metric", method, where, body, token)
+        if answer.status >= 400:
+            raise refusal(answer.status, answer.text, "Gnocchi")
+        return answer.json()
 
 
 class Ceilometer:
@@ -104,7 +108,7 @@ class Ceilometer:
             self.door.ask("DELETE", f"/v1/resource/{TYPE}/{resource}", {})
 
     def _make(self, path: str, body: Any) -> None:
-        with suppress(Conflict, Refused):  # it is there already
+        with suppress(Refused):  # it is there already
             self.door.ask("POST", path, {}, body)
 
 
