@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
+
+from sekisho.lab.openstack import keystone
+from sekisho.lab.openstack.settings import PROJECTS
 
 
 def processes_in(folder: Path) -> list[str]:
@@ -15,3 +19,15 @@ def processes_in(folder: Path) -> list[str]:
             if str(folder) in command:
                 found.append(command)
     return found
+
+
+def clouds_file(folder: Path, user: str = "sekisho") -> Path:
+    """Write a clouds.yaml in which the cloud `stack` is the stack, as one of its users sees it."""
+    cloud = {
+        "auth": keystone.credentials(user, PROJECTS[user]),
+        "region_name": keystone.REGION,
+        "identity_api_version": "3",
+    }
+    file = folder / "clouds.yaml"
+    file.write_text(json.dumps({"clouds": {"stack": cloud}}))  # JSON is YAML
+    return file

@@ -24,6 +24,7 @@ from sekisho.model.inventory import Host, HostReport, Subject
 from sekisho.model.plain import from_plain
 from sekisho.model.policy import Baseline, Direction, Drop, Protocol, Scope
 from sekisho.model.restriction import Receipt
+from support_stack import clouds_file
 
 pytestmark = [pytest.mark.ovs, pytest.mark.usefixtures("tidy"), pytest.mark.timeout(300)]
 
@@ -51,12 +52,7 @@ class Office:
         self.keeper = Keeper(
             KeeperSettings(), self.ledger, Clock(), lambda: ((), (Baseline("no-mail", (SMTP,), scope),))
         )
-        names = {k.removeprefix("OS_").lower(): v for k, v in self.stack.environment("sekisho").items()}
-        auth = {k: v for k, v in names.items() if k in ("auth_url", "username", "password") or "domain" in k}
-        auth["project_name"] = names["project_name"]
-        cloud = {"auth": auth, "region_name": names["region_name"], "identity_api_version": "3"}
-        self.clouds = self.folder / "clouds.json"
-        self.clouds.write_text(json.dumps({"clouds": {"stack": cloud}}))
+        self.clouds = clouds_file(self.folder)
 
     def look(self) -> Cloud:
         """Read a full list where the library is, and tell it to the keeper."""

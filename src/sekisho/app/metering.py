@@ -87,4 +87,4 @@ def door(settings: GnocchiSettings) -> Door:
     """Reach Gnocchi as the settings say."""
     if settings.url:
         return Basic(settings.url, settings.user, settings.timeout)
-    return Keystone(settings.cloud, settings.timeout)
+    return Keystone(settings.cloud, settings.timeout, settings.clouds_file)

@@ -15,6 +15,8 @@ from sekisho.model.errors import Malformed, NotFound, Refused, Unavailable
 
 Query: TypeAlias = Mapping[str, Any]
 RETRY: Final = 10.0
+# What Keystone's catalogue calls Gnocchi.
+SERVICE: Final = "metric"
 
 
 class Door(Protocol):
@@ -56,18 +58,15 @@ class Basic:
 class Keystone:
     """The Gnocchi that Keystone's catalogue names; signed in to when first asked."""
 
-    def __init__(self, cloud: str, timeout: float) -> None:
-        self._cloud, self._timeout = cloud, timeout
+    def __init__(self, cloud: str, timeout: float, clouds_file: str = "") -> None:
+        self._cloud, self._timeout, self._file = cloud, timeout, clouds_file
         self._adapter: Any = None
 
     def ask(self, method: str, path: str, query: Query, body: Any = None) -> Any:
         """Ask with a token; a new one is fetched when the old one has ended."""
         failures = _failures()
         try:
-            if self._adapter is None:
-                connection = import_module("openstack").connect(cloud=self._cloud or None)
-                self._adapter = connection.config.get_session_client("metric")
-            answer = self._adapter.request(
+            answer = self._signed_in().request(
                 f"{path}?{urlencode(query, doseq=True)}",
                 method,
                 json=body,
@@ -79,6 +78,20 @@ class Keystone:
         if answer.status_code >= 400:
             raise refusal(answer.status_code, answer.text[:2000], "Gnocchi")
         return _json(answer.content)
+
+    def _signed_in(self) -> Any:
+        if self._adapter is None:
+            files = [self._file] if self._file else None
+            clouds = import_module("openstack.config").OpenStackConfig(config_files=files)
+            config = clouds.get_one(self._cloud or None)
+            # Not the library's own proxy: it works only while somebody keeps a connection for it.
+            self._adapter = import_module("keystoneauth1.adapter").Adapter(
+                config.get_session(),
+                service_type=SERVICE,
+                interface=config.get_interface(SERVICE),
+                region_name=config.get_region_name(SERVICE),
+            )
+        return self._adapter
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -11,15 +11,17 @@ class GnocchiSettings:
     """How Gnocchi is reached and read. Times in seconds.
 
     With `url` a Gnocchi of its own is asked as `user` (``auth_mode = basic``), else the one that the
-    catalogue of `cloud` in clouds.yaml names. `granularity` is the archive policy's period that is read.
-    `late` is how far back each round reads again, for measures that come late; `stale` how old numbers
-    may be and still be judged. `list_every` is how often the list of interfaces is read, `page` how many
-    a call lists, `chunk` of how many a call reads the numbers, `parallel` how many calls at once.
+    catalogue of `cloud` in clouds.yaml (or `clouds_file`) names. `granularity` is the archive policy's
+    period that is read. `late` is how far back each round reads again, for measures that come late;
+    `stale` how old numbers may be and still be judged. `list_every` is how often the list of interfaces
+    is read, `page` how many a call lists, `chunk` of how many a call reads the numbers, `parallel` how
+    many calls at once.
     """
 
     url: str = ""
     user: str = "admin"
     cloud: str = ""
+    clouds_file: str = ""
     timeout: float = 60.0
     granularity: float = 300.0
     late: float = 1800.0
