@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sekisho.host.tasks import Troubles
 
 NAME: Final = "asking the cloud"
+# Of its own: a thread's trouble ends with the thread's next turn, this one only with an answer.
+THREAD: Final = "the thread that asks the cloud"
 # Pauses after failures: the first one, doubled each time up to `every`.
 RETRY: Final = 5.0
 # How often one question is asked again over a new connection.

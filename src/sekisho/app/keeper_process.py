@@ -15,6 +15,7 @@ from sekisho.app.all_in_one import first_token, open_ledger
 from sekisho.app.identity import Identity
 from sekisho.app.keeper import Keeper
 from sekisho.app.keystone import Keystone
+from sekisho.app.process import stop_on_signal
 from sekisho.host.clock import Clock, Mark
 from sekisho.host.tasks import Troubles, spawn
 from sekisho.model.errors import Malformed
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from sekisho.api.settings import ApiSettings
     from sekisho.app.identity import KeystoneSettings
+    from sekisho.app.metering import Metering
     from sekisho.app.settings import KeeperSettings
     from sekisho.ledger.ledger import Ledger
 
@@ -47,6 +49,8 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
         settings, ledger, clock, rules.folder(settings.policies), identity(settings.keystone, clock)
     )
     stop = threading.Event()
+    # The server raises a signal again once it has stopped; what comes after it still has to be done.
+    stop_on_signal(stop)
     troubles = Troubles(log)
     keeper.troubles = troubles
 
@@ -57,36 +61,32 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     threads = [spawn(stop, troubles, "letting restrictions end", tick)]
     if settings.cloud.name:
         asking = cloud.Asking(settings.cloud, keeper, cloud.connect, troubles)
-        threads.append(spawn(stop, troubles, cloud.NAME, lambda: asking.run(stop)))
-    spawn_metering(settings, keeper, clock, stop, troubles)
+        threads.append(spawn(stop, troubles, cloud.THREAD, lambda: asking.run(stop)))
+    metering = metered(settings, keeper)
+    if metering is not None:
+        threads.append(spawn(stop, troubles, "metering", lambda: metering.look(clock.now(), stop)))
     try:
-        serve(create_app(keeper, settings.api), settings.api, sockets)
+        serve(create_app(keeper, settings.api), settings.api, sockets, stop)
     finally:
         stop.set()
         for thread in threads:
             thread.join(5.0)
+        if metering is not None and not threads[-1].is_alive():
+            metering.close(clock.now())
         ledger.close()
 
 
-def spawn_metering(
-    settings: KeeperSettings, keeper: Keeper, clock: Clock, stop: threading.Event, troubles: Troubles
-) -> None:
-    """Judge by volumes in a thread of its own, if the settings name a source of them."""
+def metered(settings: KeeperSettings, keeper: Keeper) -> Metering | None:
+    """Make what judges by volumes, if the settings name a source of them."""
     if settings.metering.source == "none":
-        return
+        return None
     from sekisho.app.metering import Metering, meter
     from sekisho.metering.counters import Counters
 
     source = meter(settings.metering, Path(settings.state))
     if isinstance(source, Counters):
         keeper.counters = source
-    metering = Metering(settings.metering, keeper, source)
-
-    def measure() -> None:
-        metering.round(clock.now())
-        stop.wait(settings.metering.every)
-
-    spawn(stop, troubles, "metering", measure)
+    return Metering(settings.metering, keeper, source)
 
 
 def identity(settings: KeystoneSettings, clock: Clock) -> Identity | None:

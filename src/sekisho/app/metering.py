@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sekisho.metering.counters import Counters
-from sekisho.metering.door import Basic, Keystone
+from sekisho.metering.door import reach
 from sekisho.metering.gnocchi import Gnocchi
 from sekisho.metering.judge import Judge, is_metered
 from sekisho.model.access import Principal, Role
 
 if TYPE_CHECKING:
+    import threading
+
     from sekisho.app.keeper import Keeper
-    from sekisho.metering.door import Door
     from sekisho.metering.meter import Meter, Round
-    from sekisho.metering.settings import GnocchiSettings, MeteringSettings
+    from sekisho.metering.settings import MeteringSettings
 
 log = logging.getLogger("sekisho.metering")
 
@@ -56,6 +57,16 @@ class Metering:
                 log.info("%s %s: %s %s", verdict.subject, verdict.policy, verdict.outcome, verdict.reason)
         return len(found)
 
+    def look(self, now: float, stop: threading.Event) -> None:
+        """Do one round, and pause."""
+        self.round(now)
+        stop.wait(self._settings.every)
+
+    def close(self, now: float) -> None:
+        """Write down what would be lost; only when no round is under way any more."""
+        for problem in self._meter.close(now) if isinstance(self._meter, Counters) else ():
+            log.warning("the counters could not be written down at the end: %s", problem)
+
     def notices(self) -> tuple[str, ...]:
         """Say what needs a person, a sentence each."""
         if self._last is None or not (self._last.problems or self._last.failed):
@@ -79,12 +90,5 @@ class Metering:
 def meter(settings: MeteringSettings, state: Path) -> Meter:
     """Build the meter that the settings name."""
     if settings.source == "gnocchi":
-        return Gnocchi(settings.gnocchi, door(settings.gnocchi), settings.window)
+        return Gnocchi(settings.gnocchi, reach(settings.gnocchi), settings.window)
     return Counters(settings.counters, state / "counters.db", settings.window)
-
-
-def door(settings: GnocchiSettings) -> Door:
-    """Reach Gnocchi as the settings say."""
-    if settings.url:
-        return Basic(settings.url, settings.user, settings.timeout)
-    return Keystone(settings.cloud, settings.timeout, settings.clouds_file)

@@ -98,9 +98,11 @@ class Counters:
             fresh = [n for n, t in self._totals.items() if t.time >= now - self._settings.stale]
         return self._readings.volumes(fresh, fresh, now - window, now)
 
-    def close(self, now: float) -> None:
-        """Write down where everything stands."""
-        self._write(self._readings.period(now))
+    def close(self, now: float) -> tuple[str, ...]:
+        """Write down where everything stands; gives what went wrong."""
+        # The period's own row first: its place in the ring has one of a day ago until it is taken.
+        problems = self.read((), now).problems
+        return problems or self._write(self._readings.period(now))
 
     def _begin(self, period: int, names: Sequence[str]) -> None:
         """Let those nobody has read before begin with nothing."""

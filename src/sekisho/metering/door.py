@@ -6,12 +6,15 @@ import base64
 import json
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from sekisho.model.errors import Malformed, NotFound, Refused, Unavailable
+from sekisho.model.errors import Conflict, Malformed, NotFound, Refused, Unavailable
+
+if TYPE_CHECKING:
+    from sekisho.metering.settings import GnocchiSettings
 
 Query: TypeAlias = Mapping[str, Any]
 RETRY: Final = 10.0
@@ -25,7 +28,7 @@ class Door(Protocol):
     def ask(self, method: str, path: str, query: Query, body: Any = None) -> Any:
         """Give the answer's JSON.
 
-        Raises NotFound or Refused where the answer is no, Unavailable where there is none.
+        Raises NotFound, Conflict or Refused where the answer is no, Unavailable where there is none.
         """
         ...
 
@@ -94,6 +97,13 @@ class Keystone:
         return self._adapter
 
 
+def reach(settings: GnocchiSettings) -> Door:
+    """Make the door that the settings name; nothing is asked yet."""
+    if settings.url:
+        return Basic(settings.url, settings.user, settings.timeout)
+    return Keystone(settings.cloud, settings.timeout, settings.clouds_file)
+
+
 def _failures() -> tuple[type[Exception], ...]:
     """Give what OpenStack's libraries raise; raises Unavailable where they are not installed."""
     try:
@@ -112,6 +122,8 @@ def refusal(code: int, text: str, where: str) -> Exception:
     told = f"{where}: {code}: {' '.join(text.split())[:500]}"
     if code >= 500 or code == 429:
         return Unavailable("Gnocchi cannot answer now.", told, RETRY)
+    if code == 409:
+        return Conflict("Gnocchi has it already.", told)
     return NotFound("Gnocchi does not know it.", told) if code == 404 else Refused("Gnocchi refuses.", told)
 
 

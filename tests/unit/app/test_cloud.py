@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,8 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from sekisho.app.cloud import NAME, RETRY, Asking, CloudSettings, connect, moment, read
-from sekisho.host.tasks import Troubles
+from sekisho.app.cloud import NAME, RETRY, THREAD, Asking, CloudSettings, connect, moment, read
+from sekisho.host.tasks import Troubles, repeat
 from sekisho.model.cloud import Cloud, CloudPort, Plan, Project
 from sekisho.model.errors import NotFound, Unavailable
 
@@ -179,4 +180,20 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     troubles = Troubles(logging.getLogger("test"))
     asking = Asking(SETTINGS, Heard(), connect, troubles)
     asking.look()
+    assert troubles.present() == (NAME,)
+
+
+class OneTurn(threading.Event):
+    """Stops whoever pauses."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        del timeout
+        self.set()
+        return True
+
+
+def test_a_cloud_that_is_away_is_a_trouble_until_it_answers() -> None:
+    stop, troubles = OneTurn(), Troubles(logging.getLogger("test"))
+    asking = Asking(SETTINGS, Heard(), lambda _: {"network": FakeService({}, down=True)}, troubles)
+    repeat(stop, troubles, THREAD, lambda: asking.run(stop))
     assert troubles.present() == (NAME,)

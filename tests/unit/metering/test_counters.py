@@ -132,6 +132,28 @@ def test_a_restart_forgets_nothing(told: Told) -> None:
     assert told.day() == 5000
 
 
+@pytest.mark.parametrize("since", [10.0, 400.0])
+def test_what_was_told_since_the_last_reading_is_kept_at_the_end(told: Told, since: float) -> None:
+    told.tell(1000)
+    told.wait(300)
+    told.tell(1500)
+    told.wait(since)
+    told.meter.take("h1", [PortCounter("vm", "if1", 1700, 0)], told.now)
+    assert told.meter.close(told.now) == ()
+    told.restart()
+    assert told.day() == 700
+    told.wait(300)
+    told.tell(1800)
+    assert told.day() == 800
+
+
+def test_a_disk_that_refuses_at_the_end_is_told(told: Told) -> None:
+    told.tell(1000)
+    told.path.unlink()
+    told.path.mkdir()
+    assert "counters.db" in told.meter.close(told.now)[0]
+
+
 def test_a_day_later_nothing_is_left(told: Told) -> None:
     told.tell(0)
     told.wait(300)
