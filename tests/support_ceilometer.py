@@ -5,12 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from sekisho.lab.openstack.shell import wait
-from sekisho.metering.door import Door, refusal
+from sekisho.metering.door import Door, iso, refusal
 from sekisho.metering.gnocchi import EGRESS, INGRESS, TYPE
 from sekisho.model.errors import Refused
 from sekisho.model.inventory import Subject
@@ -102,8 +101,4 @@ class Ceilometer:
 
 def _points(measures: Mapping[float, tuple[int | None, int | None]], way: int) -> list[dict[str, Any]]:
     told = {t: v[way] for t, v in measures.items()}
-    return [{"timestamp": _iso(t), "value": value} for t, value in told.items() if value is not None]
-
-
-def _iso(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return [{"timestamp": iso(t), "value": value} for t, value in told.items() if value is not None]

@@ -16,6 +16,7 @@ from sekisho.lab.openstack import keystone
 from sekisho.lab.openstack.shell import enter, wait
 from sekisho.lab.openstack.stack import Stack
 from sekisho.lab.openstack.vms import Vm
+from sekisho.metering.publish import PORT
 from sekisho.model.access import Role
 from sekisho.model.errors import Forbidden, Unauthenticated
 from sekisho.model.inventory import Subject
@@ -24,7 +25,7 @@ from sekisho.testing.contract_meter import DAY
 from support_ceilometer import Ceilometer, OverStack
 from support_stack import clouds_file
 
-pytestmark = [pytest.mark.ovs, pytest.mark.usefixtures("tidy"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ovs, pytest.mark.usefixtures("tidy"), pytest.mark.timeout(600)]
 
 GB = 10**9
 HOUR = 3600.0
@@ -82,6 +83,17 @@ def arrived(stack: Stack, sender: Vm, receiver: Vm) -> int:
     finally:
         counting.kill()
         counting.communicate()
+
+
+def published(stack: Stack, vm: Vm, user: str = "member") -> dict[str, float]:
+    """What somebody finds in Gnocchi of what the keeper says of a VM: the greatest of each."""
+    search = {"=": {"port": vm.port}}
+    found = {}
+    for each in stack.api("metric", "POST", f"/search/resource/{PORT}", search, as_=user):
+        for name, metric in each["metrics"].items():
+            path = f"/metric/{metric}/measures?aggregation=max&refresh=true"
+            found[name] = max((m[2] for m in stack.api("metric", "GET", path, as_=user)), default=0.0)
+    return found
 
 
 @dataclass
@@ -155,6 +167,7 @@ def cloud(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
                 "late": DAY,  # these measures are written long after they were due
                 "list_every": 1.0,
             },
+            "keeper.metering.publish": {"every": 1.0},
         }
     )
     yield Cloud(stack, ceilometer, policies)
@@ -187,6 +200,12 @@ def test_a_heavy_vm_is_warned_limited_and_freed(stack: Stack, cloud: Cloud) -> N
     wait(lambda: cloud.entries(heavy, "full")[0].in_force > 0, "the limit on the switch")
     assert arrived(stack, heavy, sink) < 400
     assert arrived(stack, other, sink) > 900
+    wait(
+        lambda: published(stack, heavy).get("sekisho.dropped.packets", 0.0) > 500, "Gnocchi to have the drops"
+    )
+    assert published(stack, heavy)["sekisho.restrictions"] == 1
+    assert published(stack, heavy)["sekisho.dropped.bytes"] > 500_000
+    assert published(stack, heavy, "other") == published(stack, other) == {}
     wait(lambda: cloud.entries(heavy, "full")[0].state is State.EXPIRED, "its day to pass", 90.0)
     wait(lambda: arrived(stack, heavy, sink) > 900, "the limit to leave the switch")
     assert [r.policy for r in cloud.entries(heavy) if r.state is State.ACTIVE] == ["at-90", "at-80"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sekisho.api import create_app, serve
-from sekisho.app import cloud, rules
+from sekisho.app import cloud, publish, rules
 from sekisho.app.all_in_one import first_token, open_ledger
 from sekisho.app.identity import Identity
 from sekisho.app.keeper import Keeper
@@ -18,6 +18,8 @@ from sekisho.app.keystone import Keystone
 from sekisho.app.process import stop_on_signal
 from sekisho.host.clock import Clock, Mark
 from sekisho.host.tasks import Troubles, spawn
+from sekisho.metering.door import reach
+from sekisho.metering.publish import Publisher
 from sekisho.model.errors import Malformed
 from sekisho.model.plain import from_plain
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from sekisho.app.metering import Metering
     from sekisho.app.settings import KeeperSettings
     from sekisho.ledger.ledger import Ledger
+    from sekisho.metering.settings import MeteringSettings
 
 log = logging.getLogger("sekisho.keeper")
 
@@ -62,6 +65,9 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     if settings.cloud.name:
         asking = cloud.Asking(settings.cloud, keeper, cloud.connect, troubles)
         threads.append(spawn(stop, troubles, cloud.THREAD, lambda: asking.run(stop)))
+    if settings.metering.publish.every:
+        telling = publishing(settings.metering, keeper, troubles)
+        threads.append(spawn(stop, troubles, publish.THREAD, lambda: telling.look(clock.now(), stop)))
     metering = metered(settings, keeper)
     if metering is not None:
         threads.append(spawn(stop, troubles, "metering", lambda: metering.look(clock.now(), stop)))
@@ -87,6 +93,12 @@ def metered(settings: KeeperSettings, keeper: Keeper) -> Metering | None:
     if isinstance(source, Counters):
         keeper.counters = source
     return Metering(settings.metering, keeper, source)
+
+
+def publishing(settings: MeteringSettings, keeper: Keeper, troubles: Troubles) -> publish.Publishing:
+    """Make what writes our own figures to Gnocchi."""
+    publisher = Publisher(settings.publish, reach(settings.gnocchi))
+    return publish.Publishing(settings.publish, keeper, publisher, troubles)
 
 
 def identity(settings: KeystoneSettings, clock: Clock) -> Identity | None:

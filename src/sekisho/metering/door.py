@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from urllib.error import HTTPError, URLError
@@ -102,6 +103,11 @@ def reach(settings: GnocchiSettings) -> Door:
     if settings.url:
         return Basic(settings.url, settings.user, settings.timeout)
     return Keystone(settings.cloud, settings.timeout, settings.clouds_file)
+
+
+def iso(time: float) -> str:
+    """Write a moment, unix seconds, as Gnocchi reads it."""
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -12,11 +12,12 @@ import threading
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sekisho.metering.door import iso
 from sekisho.metering.meter import Round
 from sekisho.metering.readings import Readings, Volumes
 from sekisho.model.errors import NotFound, Refused, SekishoError, Unavailable
@@ -97,7 +98,7 @@ class Gnocchi:
 
     def _pages(self, since: float) -> Iterator[_Interface]:
         """List interfaces that are there, or were within the window, page by page."""
-        there = {"or": [{"=": {"ended_at": None}}, {">=": {"ended_at": _iso(since)}}]}
+        there = {"or": [{"=": {"ended_at": None}}, {">=": {"ended_at": iso(since)}}]}
         query: dict[str, Any] = {"limit": self._settings.page, "sort": "id:asc"}
         while True:
             page = self._ask("POST", f"/v1/search/resource/{TYPE}", query, there)
@@ -159,8 +160,8 @@ class Gnocchi:
     ) -> Iterator[tuple[list[str], Mapping[str, Any] | SekishoError]]:
         """Ask for the numbers of a chunk; where that is refused, its halves: one odd metric spoils a call."""
         query = {
-            "start": _iso(since),
-            "stop": _iso(now + self._settings.granularity),
+            "start": iso(since),
+            "stop": iso(now + self._settings.granularity),
             "granularity": self._settings.granularity,
             "needed_overlap": 0,
         }
@@ -210,11 +211,6 @@ class Gnocchi:
             return self._door.ask(method, path, query, body)
         except (KeyError, TypeError) as error:
             raise Unavailable("Gnocchi's answer cannot be read.", f"Gnocchi: {error!r}") from error
-
-
-def _iso(time: float) -> str:
-    """Write a moment as Gnocchi reads it."""
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _chunks(keys: Sequence[str], size: int) -> Iterable[list[str]]:

@@ -44,6 +44,19 @@ class CounterSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishSettings:
+    """Whether our own figures are written to the Gnocchi of `GnocchiSettings`, and how.
+
+    `every` so many seconds, 0 is never. `archive_policy` is that of the metrics; empty: as Gnocchi's own
+    rules say. `chunk` is of how many resources a call tells.
+    """
+
+    every: float = 0.0
+    archive_policy: str = ""
+    chunk: int = 500
+
+
+@dataclass(frozen=True, slots=True)
 class MeteringSettings:
     """Where volumes come from, and how often policies are judged by them. Times in seconds.
 
@@ -56,3 +69,4 @@ class MeteringSettings:
     repeat: float = 600.0
     gnocchi: GnocchiSettings = field(default_factory=GnocchiSettings)
     counters: CounterSettings = field(default_factory=CounterSettings)
+    publish: PublishSettings = field(default_factory=PublishSettings)
