@@ -14,6 +14,7 @@ T = TypeVar("T")
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many to a page.")]
 Marker = Annotated[str, Query(max_length=500, description="`next` of the page before.")]
 Text = Annotated[str, Query(max_length=500)]
+Revision = Annotated[int, Query(ge=0, lt=1 << 53, description="Only what changed after this revision.")]
 Wait = Annotated[
     float, Query(ge=0, le=60, allow_inf_nan=False, description="Seconds to wait for news; then 304.")
 ]

@@ -85,7 +85,11 @@ class Keeper(Protocol):
         limit: int,
         marker: str,
         project: str = "",
-    ) -> Page[Restriction]: ...
+        since: int = 0,
+        before: str = "",
+    ) -> Page[Restriction]:
+        """List, newest first: only what changed after the revision `since`, only older than `before`."""
+        ...
 
     def restriction(self, restriction: str, project: str = "") -> Restriction: ...
 

@@ -7,7 +7,7 @@ from fastapi import Query, Request, Response
 from sekisho.api import own
 from sekisho.api.access import ADMIN, ANYBODY, EVERYBODY, OWN, VIEW, Asker, TheKeeper
 from sekisho.api.bodies import Items
-from sekisho.api.fields import Limit, Marker, Text, Wait, cut, etag, page
+from sekisho.api.fields import Limit, Marker, Revision, Text, Wait, cut, etag, page
 from sekisho.api.routes import Route, Routes
 from sekisho.model.access import Token, WhoAmI
 from sekisho.model.inventory import Subject
@@ -98,14 +98,18 @@ def restrictions(  # noqa: PLR0913, PLR0917 - each is a part of the query
     state: Annotated[list[State] | None, Query()] = None,
     subject: Text = "",
     policy: Text = "",
+    project: Text = "",
+    since: Revision = 0,
+    before: Text = "",
     limit: Limit = 100,
     marker: Marker = "",
 ) -> Items[Restriction]:
-    """List restrictions of a subject, of a policy, in some states."""
+    """List restrictions of a subject, policy or project, in some states, by what changed, by age."""
     states = own.states(who, tuple(state or ()))
-    if states is None:
+    if states is None or (who.project and project not in ("", who.project)):
         return Items(())
-    found = keeper.restrictions(subject, policy, states, limit, marker, who.project)
+    asked = who.project or project
+    found = keeper.restrictions(subject, policy, states, limit, marker, asked, since, before)
     return page(request, response, own.restrictions(who, found.items), found.next)
 
 

@@ -219,8 +219,10 @@ class Keeper:
         limit: int,
         marker: str,
         project: str = "",
+        since: int = 0,
+        before: str = "",
     ) -> Page[Restriction]:
-        return self._ledger.restrictions(subject, policy, states, limit, marker, project)
+        return self._ledger.restrictions(subject, policy, states, limit, marker, project, since, before)
 
     def restriction(self, restriction: str, project: str = "") -> Restriction:
         found = self._ledger.restriction(restriction)

@@ -139,10 +139,28 @@ class Client:
         return fitting(tuple[Talker, ...], _part(answer, "items"))
 
     def restrictions(
-        self, subject: str = "", policy: str = "", states: Sequence[State] = (), limit: int = 100
+        self,
+        subject: str = "",
+        policy: str = "",
+        states: Sequence[State] = (),
+        limit: int = 100,
+        *,
+        project: str = "",
+        since: int | None = None,
+        before: str = "",
     ) -> Iterator[Restriction]:
-        """Go through restrictions, `limit` to a page; no states means all of them."""
-        query = {"subject": subject, "policy": policy, "state": [State(s).value for s in states]}
+        """Go through restrictions, newest first, `limit` to a page; no states means all of them.
+
+        `since` is a revision after which they changed, `before` one than which they are older.
+        """
+        query = {
+            "subject": subject,
+            "policy": policy,
+            "state": [State(s).value for s in states],
+            "project": project,
+            "since": since,
+            "before": before,
+        }
         return self._pages(Restriction, "restrictions", query, limit)
 
     def restriction(self, restriction: str) -> Restriction:

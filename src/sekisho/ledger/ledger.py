@@ -276,10 +276,25 @@ class Ledger:
         limit: int = 100,
         marker: str = "",
         project: str = "",
+        since: int = 0,
+        before: str = "",
     ) -> Page[Restriction]:
-        """List entries, newest first; empty arguments mean all."""
+        """List entries, newest first; empty arguments mean all.
+
+        Only what changed after the revision `since`, only what is older than the entry `before`.
+        """
         with self.store.reading() as connection:
-            return questions.page(connection, subject, policy, states, limit, marker, project=project)
+            return questions.page(
+                connection,
+                subject,
+                policy,
+                states,
+                limit,
+                marker,
+                project=project,
+                since=since,
+                before=before,
+            )
 
     def active(self, subjects: Collection[str] | None = None) -> tuple[Restriction, ...]:
         """List active entries of some subjects, or of all; those past their end too until `expire`."""

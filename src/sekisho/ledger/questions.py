@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 
-def page(
+def page(  # noqa: PLR0913 - each is a part of the question
     connection: Connection,
     subject: str,
     policy: str,
@@ -28,8 +28,13 @@ def page(
     marker: str,
     *,
     project: str = "",
+    since: int = 0,
+    before: str = "",
 ) -> Page[Restriction]:
-    """Read entries, newest first; empty arguments mean all."""
+    """Read entries, newest first; empty arguments mean all.
+
+    Only what changed after the revision `since`, only what is older than the entry `before`.
+    """
     conditions: list[ColumnElement[bool]] = []
     if subject:
         conditions.append(table.c.subject == subject)
@@ -39,6 +44,10 @@ def page(
         conditions.append(table.c.project == project)
     if states:
         conditions.append(_in(*states))
+    if since:
+        conditions.append(table.c.revision > since)
+    if before:
+        conditions.append(table.c.number < restriction_number(before))
     if marker:
         conditions.append(table.c.number < diary.marker_number(marker))
     length = diary.bounded(limit)

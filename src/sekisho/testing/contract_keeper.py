@@ -222,6 +222,16 @@ def what_is_another_projects_is_not_there(rig: Rig) -> None:
     pages = all_of(lambda limit, marker: keeper.restrictions("", "", (), limit, marker, "acme"), 1)
     assert [r.id for r in pages] == own
     assert keeper.restrictions(MAIL, "", (), 10, "", "acme") == Page(())
+    older = [r.id for r in keeper.restrictions("", "", (), 10, "", "acme", before=own[0]).items]
+    assert older == own[1:]
+    raises(NotFound, lambda: keeper.restrictions("", "", (), 10, "", before="nobody"))
+    told = made[0].revision
+    assert {r.id for r in keeper.restrictions("", "", (), 10, "", since=told).items} == {
+        r.id for r in made[1:]
+    }
+    lifted = keeper.lift(OPERATOR, made[0].id, "why", "")
+    changed = keeper.restrictions("", "", (), 10, "", since=lifted.revision - 1).items
+    assert [r.id for r in changed] == [lifted.id]
     assert keeper.restriction(own[0], "acme").id == own[0]
     foreign = raises(NotFound, lambda: keeper.restriction(made[1].id, "acme"))
     assert foreign.asker.replace(made[1].id, "r999") == (

@@ -281,9 +281,15 @@ class FakeKeeper:
         limit: int,
         marker: str,
         project: str = "",
+        since: int = 0,
+        before: str = "",
     ) -> Page[Restriction]:
         """List, newest first."""
         with self._open():
+            ids = list(self._restrictions)
+            if before and before not in ids:
+                raise NotFound(f"There is no restriction {before!r}.")
+            older = set(ids[: ids.index(before)] if before else ids)
             found = [
                 r
                 for r in reversed(self._restrictions.values())
@@ -291,6 +297,8 @@ class FakeKeeper:
                 and (not policy or r.policy == policy)
                 and (not states or r.state in states)
                 and project in ("", r.project)
+                and r.revision > since
+                and r.id in older
             ]
             return _page(found, limit, marker)
 
