@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from sekisho.detect import guard
 from sekisho.model.plain import to_plain
-from sekisho.model.policy import Mode, Unit
+from sekisho.model.policy import Mode
 from sekisho.model.report import Outcome, Verdict
 from sekisho.model.restriction import Restriction, State
+from sekisho.model.wording import crossings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sekisho.model.access import Principal
     from sekisho.model.inventory import Subject
     from sekisho.model.policy import Policy, PolicySet
-    from sekisho.model.restriction import Evidence, Finding
+    from sekisho.model.restriction import Evidence
 
 log = logging.getLogger("sekisho.keeper")
 
@@ -203,7 +204,7 @@ class Verdicts:
         return tuple(sorted(a for a in told if _is_elsewhere(a)))
 
     def _judged(self, case: _Case, judgement: guard.Judgement, now: float) -> Restriction | Verdict:
-        author, why = f"policy:{case.policy.name}", _why(case)
+        author, why = f"policy:{case.policy.name}", f"{crossings(case.evidence)}."
         match judgement:
             case guard.Refuse(reason):
                 return _verdict(case.evidence, Outcome.REFUSED, reason)
@@ -259,35 +260,6 @@ def _outcome(case: _Case, entry: Restriction) -> Outcome:
     if case.standing is not None:
         return Outcome.EXTENDED
     return Outcome.IMPOSED if entry.actions else Outcome.WARNED
-
-
-def _why(case: _Case) -> str:
-    """Say in a sentence what was measured against which line."""
-    told = [
-        f"{f.detector} {_amount(f, f.estimate)} (at least {_amount(f, f.lower)})"
-        f" over {_amount(f, f.threshold)} in {_window(f.window)}"
-        for f in case.evidence.findings
-    ]
-    return f"{'; '.join(told)}."
-
-
-def _window(seconds: float) -> str:
-    return f"{seconds:g} s" if seconds < 3600 else f"{seconds / 3600:g} h"
-
-
-def _amount(finding: Finding, amount: float) -> str:
-    """Say an amount as people do: short windows as a rate, long ones as a volume."""
-    match finding.unit:
-        case Unit.BYTES if finding.window < 3600:
-            return f"{amount * 8 / finding.window / 1e6:,.3g} Mbit/s"
-        case Unit.BYTES:
-            return f"{amount / 1e9:,.3g} GB"
-        case Unit.PACKETS:
-            return f"{amount / finding.window:,.4g} packets/s"
-        case Unit.RATIO:
-            return f"{amount:.0%}"
-        case _:
-            return f"{amount:,.0f}"
 
 
 def _verdict(evidence: Evidence, outcome: Outcome, reason: str, restriction: str = "") -> Verdict:

@@ -101,7 +101,7 @@ def test_a_restriction_says_why_since_when_until_when_and_what_came_of_it() -> N
 
 def test_evidence_is_a_sentence() -> None:
     assert sentence(EVIDENCE) == (
-        "smtp-connections: 240 in 3600 s where the line is 100, measured from 2027-01-15T08:00:00Z to"
+        "smtp-connections 240 (at least 200) over 100 in 1 h, measured from 2027-01-15T08:00:00Z to"
         " 2027-01-15T09:00:00Z."
     )
     assert sentence(None) == ""

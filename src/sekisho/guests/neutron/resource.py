@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.model.errors import Malformed
-from sekisho.model.policy import Action, Direction, Drop, Police, Protocol, Unit, unfit
+from sekisho.model.policy import Action, Direction, Drop, Police, Protocol, unfit
+from sekisho.model.wording import crossings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sekisho.model.restriction import Evidence, Finding, Restriction
+    from sekisho.model.restriction import Evidence, Restriction
 
 DROP: Final = "drop"
 LIMIT: Final = "limit"
@@ -143,16 +144,5 @@ def sentence(evidence: Evidence | None) -> str:
     """Say in one sentence what was measured against which line; empty where a person decided."""
     if evidence is None:
         return ""
-    told = " and ".join(_told(f) for f in evidence.findings)
-    return f"{told}, measured from {moment(evidence.window_start)} to {moment(evidence.window_end)}."
-
-
-def _told(found: Finding) -> str:
-    amount, line = _amount(found, found.estimate), _amount(found, found.threshold)
-    return f"{found.detector}: {amount} in {found.window:g} s where the line is {line}"
-
-
-def _amount(found: Finding, amount: float) -> str:
-    if found.unit == Unit.RATIO:
-        return f"{amount:.0%}"
-    return f"{amount:,.0f}" + ("" if found.unit == Unit.COUNT else f" {found.unit}")
+    start, end = moment(evidence.window_start), moment(evidence.window_end)
+    return f"{crossings(evidence)}, measured from {start} to {end}."
