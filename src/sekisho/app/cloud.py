@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from urllib.parse import urlencode
 
-from sekisho.model.cloud import Cloud, CloudPort, Plan, Project
+from sekisho.model.cloud import Cloud, Plan, Project, is_infrastructure, read_port
 from sekisho.model.errors import NotFound, SekishoError, Unavailable, Unsupported
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ THREAD: Final = "the thread that asks the cloud"
 RETRY: Final = 5.0
 # How often one question is asked again over a new connection.
 RETRIES: Final = 3
-# Ports of routers, DHCP servers and the like are no customer's.
-INFRASTRUCTURE: Final = "network:"
 _PORT: Final = (
     "id", "project_id", "network_id", "device_id", "device_owner", "mac_address", "fixed_ips", "tags",
     "qos_policy_id", "binding:host_id", "binding:profile",
@@ -93,7 +91,11 @@ def read(services: Services, settings: CloudSettings) -> Cloud:
     ports = _pages(network, "/ports", "ports", page, [("fields", f) for f in _PORT])
     projects = _pages(services["identity"], "/projects", "projects", page)
     return Cloud(
-        tuple(_port(p, networks) for p in ports if not _is_infrastructure(p)),
+        tuple(
+            read_port(p, networks.get(p.get("network_id") or "", ""))
+            for p in ports
+            if not is_infrastructure(p)
+        ),
         tuple(_project(p, settings.created) for p in projects if not p.get("is_domain")),
         plans,
         dict(_flavors(services["compute"], page)) if "compute" in services else {},
@@ -114,26 +116,6 @@ def _flavors(compute: Service, page: int) -> Iterator[tuple[str, str]]:
     for s in _pages(compute, "/servers/detail", "servers", page, [("all_tenants", "true")], _COMPUTE):
         flavor = s.get("flavor") or {}
         yield s["id"], str(flavor.get("original_name") or flavor.get("id") or "")
-
-
-def _is_infrastructure(port: Mapping[str, Any]) -> bool:
-    return str(port.get("device_owner") or "").startswith(INFRASTRUCTURE)
-
-
-def _port(p: Mapping[str, Any], networks: Mapping[str, str]) -> CloudPort:
-    return CloudPort(
-        id=p["id"],
-        project=p.get("project_id") or "",
-        network=p.get("network_id") or "",
-        server=p.get("device_id") or "",
-        mac=(p.get("mac_address") or "").lower(),
-        addresses=tuple(ip["ip_address"] for ip in p.get("fixed_ips") or () if ip.get("ip_address")),
-        tags=tuple(p.get("tags") or ()),
-        qos=p.get("qos_policy_id") or networks.get(p.get("network_id") or "", ""),
-        host=p.get("binding:host_id") or "",
-        # Nova says so before a live migration, and takes it back afterwards.
-        coming=str((p.get("binding:profile") or {}).get("migrating_to") or ""),
-    )
 
 
 def _project(p: Mapping[str, Any], attribute: str) -> Project:

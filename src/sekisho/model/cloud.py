@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 # When a project came to be that was there before anybody counted: old by any measure.
 OLD: Final = 1.0
+# Ports of routers, DHCP servers and the like are no customer's.
+INFRASTRUCTURE: Final = "network:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +60,25 @@ class Cloud:
     projects: tuple[Project, ...] = ()
     plans: tuple[Plan, ...] = ()
     flavors: Mapping[str, str] = field(default_factory=dict)
+
+
+def is_infrastructure(port: Mapping[str, Any]) -> bool:
+    """Tell whether a port, as Neutron's API shows it, is the cloud's own."""
+    return str(port.get("device_owner") or "").startswith(INFRASTRUCTURE)
+
+
+def read_port(port: Mapping[str, Any], network_plan: str = "") -> CloudPort:
+    """Read a port as Neutron's API shows it; `network_plan` is the QoS policy of its network."""
+    return CloudPort(
+        id=port["id"],
+        project=port.get("project_id") or "",
+        network=port.get("network_id") or "",
+        server=port.get("device_id") or "",
+        mac=(port.get("mac_address") or "").lower(),
+        addresses=tuple(ip["ip_address"] for ip in port.get("fixed_ips") or () if ip.get("ip_address")),
+        tags=tuple(port.get("tags") or ()),
+        qos=port.get("qos_policy_id") or network_plan,
+        host=port.get("binding:host_id") or "",
+        # Nova says so before a live migration, and takes it back afterwards.
+        coming=str((port.get("binding:profile") or {}).get("migrating_to") or ""),
+    )
