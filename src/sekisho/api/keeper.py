@@ -41,6 +41,13 @@ class Keeper(Protocol):
         """
         ...
 
+    def recognised(self, secret: str, issuer: Issuer) -> Principal | None:
+        """Find whom a token speaks for if that can be told without waiting; None is no answer.
+
+        Never whom `authenticate` would refuse at this moment.
+        """
+        ...
+
     def knows(self, secret: str, issuer: Issuer) -> bool:
         """Tell, without waiting for anybody, whether `authenticate` needs to ask nobody else."""
         ...

@@ -1,6 +1,7 @@
 """Routes of agents and collectors: what they see goes in, what they must carry comes out."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 from pydantic import TypeAdapter
@@ -18,6 +19,7 @@ from sekisho.model.restriction import Evidence
 REPORTING = Routes()
 
 INVENTORY: TypeAdapter[Inventory] = TypeAdapter(Inventory)
+PROGRAM: TypeAdapter[HostProgram] = TypeAdapter(HostProgram)
 
 
 @REPORTING.add("GET", "/v1/inventory", AGENT, Inventory, waits=True)
@@ -39,38 +41,36 @@ async def inventory(
 @REPORTING.add("PUT", "/v1/hosts/{host}", AGENT, HostProgram, body=HostReport)
 def report_host(
     keeper: TheKeeper, who: Asker, host: str, report: Annotated[HostReport, Depends(json_body(HostReport))]
-) -> HostProgram:
+) -> Response:
     """Replace what is known of a host; learn what it must carry."""
     problems = [f"subjects[{i}].host: not {host!r}." for i, s in enumerate(report.subjects) if s.host != host]
     if report.host.name != host:
         problems.insert(0, f"host.name: not {host!r}.")
     _speaks_for_itself(problems)
-    return keeper.report_host(who, report)
+    return _json(PROGRAM, keeper.report_host(who, report))
 
 
 @REPORTING.add("GET", "/v1/hosts/{host}/program", AGENT, HostProgram, waits=True)
 async def program(
     request: Request,
-    response: Response,
     keeper: TheKeeper,
     host: str,
     revision: int | None = None,
     wait: Wait = 0.0,
-) -> HostProgram | Response:
+) -> Response:
     """Say what a host must carry, at once or when that is not `revision` any more."""
 
-    def read() -> HostProgram | None:
-        # Thousands wait, and few of them hear anything: who has no news costs no program.
-        return None if keeper.revision(host) == revision else keeper.program(host)
-
     news = await request.app.state.waiting.news(
-        f"host:{host}", read, lambda p: p is not None and p.revision != revision, wait
+        f"host:{host}",
+        lambda: keeper.program(host),
+        lambda p: p.revision != revision,
+        wait,
+        # Thousands wait, and few of them hear anything: who has no news costs neither thread nor program.
+        lambda: keeper.revision(host) != revision,
     )
     if news is None:
         return Response(status_code=304)
-    response.headers["ETag"] = etag(news.revision)
-    found: HostProgram = news
-    return found
+    return _json(PROGRAM, news, {"ETag": etag(news.revision)})
 
 
 @REPORTING.add("POST", "/v1/hosts/{host}/receipts", AGENT, body=Receipts, status=204)
@@ -132,6 +132,11 @@ def report_collector(
     if report.name != name:
         _speaks_for_itself([f"name: not {name!r}."])
     keeper.report_collector(who, report)
+
+
+def _json(kind: TypeAdapter[Any], value: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """Write an answer that is asked for often: ours need no validation on their way out."""
+    return Response(kind.dump_json(value), headers=headers, media_type="application/json")
 
 
 def _written(request: Request, now: Inventory) -> bytes:

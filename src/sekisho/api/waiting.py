@@ -40,21 +40,28 @@ class Waiting:
         self._call(self._wake_all)
 
     async def news(
-        self, topic: str, read: Callable[[], T], is_news: Callable[[T], bool], wait: float
+        self,
+        topic: str,
+        read: Callable[[], T],
+        is_news: Callable[[T], bool],
+        wait: float,
+        may_be: Callable[[], bool] = lambda: True,
     ) -> T | None:
         """Read until there is news, for at most `wait` seconds; None when there was none.
 
         `read` may block; it runs in a thread, the waiting does not. It runs once more at the end, so
-        that a nudge which never came costs a wait and no more.
+        that a nudge which never came costs a wait and no more. `may_be` must not block: while it says
+        no, nothing is read.
         """
         loop = self._loop = asyncio.get_running_loop()
         deadline = loop.time() + min(wait, self._max_wait)
         with self._registered(topic) as nudged:
             while True:
                 nudged.clear()  # before reading: what changes from here on sets it again
-                value = await run_in_threadpool(read)
-                if is_news(value):
-                    return value
+                if may_be():
+                    value = await run_in_threadpool(read)
+                    if is_news(value):
+                        return value
                 if self._closed or loop.time() >= deadline:
                     return None
                 with suppress(TimeoutError):

@@ -103,9 +103,11 @@ class Fleet:
         self.touch_all()
 
     def revision(self, name: str) -> int:
-        """Tell the revision of a host's program; raises NotFound until the host has reported."""
-        with self._lock:
-            return self._host(name).revision
+        """Tell the revision of a host's program; raises NotFound until the host has reported.
+
+        Waits for nobody, not even for a full list of the cloud that is being taken.
+        """
+        return self._host(name).revision
 
     def carries(self, name: str) -> frozenset[str]:
         """List the ids of the subjects on a host, and of those that the cloud is about to put there.
@@ -290,12 +292,13 @@ class Fleet:
     # --- inside ------------------------------------------------------------------------------
 
     def _host(self, name: str) -> _Host:
-        if name not in self._hosts:
+        host = self._hosts.get(name)
+        if host is None:
             raise NotFound(
                 f"Host {name!r} has not reported since the keeper started.",
                 f"The agent of {name!r} must PUT its report before it asks for its program.",
             )
-        return self._hosts[name]
+        return host
 
     def _next(self) -> int:
         self._counter += 1

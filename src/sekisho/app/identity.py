@@ -168,6 +168,15 @@ class Identity:
         with self._lock:
             return self._kept(_digest(token)) is not None
 
+    def recognised(self, token: str) -> Principal | None:
+        """Find, without waiting, whom a token speaks for; None where memory has no good answer."""
+        with self._lock:
+            kept = self._kept(_digest(token))
+            if kept is None or isinstance(kept.answer, SekishoError):
+                return None
+            self._counts["cached"] += 1
+            return kept.answer
+
     def principal(self, token: str) -> Principal:
         """Find whom a token speaks for; raises Unauthenticated, Forbidden, Unavailable."""
         if not PLAUSIBLE.fullmatch(token):

@@ -133,6 +133,13 @@ class Keeper:
                     raise Unauthenticated(NO_KEYSTONE)
                 return self._identity.principal(secret)
 
+    def recognised(self, secret: str, issuer: Issuer) -> Principal | None:
+        match issuer:
+            case Issuer.SEKISHO:
+                return self._ledger.recognised(secret, self._clock.now())
+            case Issuer.KEYSTONE:
+                return self._identity.recognised(secret) if self._identity is not None else None
+
     def knows(self, secret: str, issuer: Issuer) -> bool:
         return issuer is Issuer.SEKISHO or self._identity is None or self._identity.knows(secret)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import insert, select, update
 
@@ -15,6 +15,8 @@ from sekisho.model.access import Principal, Role, Token
 from sekisho.model.errors import NotFound, Unauthenticated
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection, RowMapping
 
     from sekisho.model.policy import Exemption
@@ -53,10 +55,19 @@ def verify(connection: Connection, secret: str, now: float) -> Principal:
     """Find whom a secret speaks for; raises Unauthenticated without saying what was wrong with it."""
     digest = hashed(secret)
     row = connection.execute(select(_tokens).where(_tokens.c.hash == digest)).mappings().first()
-    known = row is not None and hmac.compare_digest(row["hash"], digest)
-    if row is None or not known or row["revoked"] or 0 < row["until"] <= now:
+    found = principal(None if row is None else dict(row), digest, now)
+    if found is None:
         why = "unknown" if row is None else f"of {row['name']} ({row['number']}) revoked or past its end"
         raise Unauthenticated("This token is not valid.", f"A token was turned away: {why}.")
+    return found
+
+
+def principal(row: Mapping[str, Any] | None, digest: str, now: float) -> Principal | None:
+    """Say whom a token's row speaks for; None where it is not the secret's, revoked, or past its end."""
+    if row is None or not hmac.compare_digest(row["hash"], digest):
+        return None
+    if row["revoked"] or 0 < row["until"] <= now:
+        return None
     return Principal(row["name"], Role(row["role"]), row["host"])
 
 

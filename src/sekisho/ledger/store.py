@@ -68,10 +68,13 @@ class Store:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Give the one open write transaction; it is committed when the block ends without an error."""
+    def writing(self, *, durable: bool = True) -> Iterator[Connection]:
+        """Give the one open write transaction; it is committed when the block ends without an error.
+
+        What is not `durable` waits for no disk: whoever told it tells it again after a power failure.
+        """
         with self._turn(), self._translated(), self.engine.connect() as plain:
-            connection = plain.execution_options(sekisho_write=True)
+            connection = plain.execution_options(sekisho_write=True, sekisho_durable=durable)
             with connection.begin():
                 # On PostgreSQL this row is the one lock of all writers; SQLite has its own by now.
                 connection.execute(select(schema.revision.c.value).with_for_update())
@@ -115,7 +118,8 @@ def _url(path_or_url: str | os.PathLike[str]) -> URL:
 def _engine(url: URL, busy_timeout: float) -> Engine:
     sqlite = url.get_backend_name() == "sqlite"
     arguments: dict[str, Any] = {"timeout": busy_timeout} if sqlite else {}
-    engine = create_engine(url, connect_args=arguments, pool_size=8, max_overflow=24, pool_timeout=30)
+    # As many are kept as there are threads at the API: to open one costs more than most questions.
+    engine = create_engine(url, connect_args=arguments, pool_size=32, max_overflow=16, pool_timeout=30)
     if sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -134,8 +138,20 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and writes later can fail half way with a stale snapshot: a writer
     # therefore takes the write lock before its first read.
-    write = connection.get_execution_options().get("sekisho_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    options = connection.get_execution_options()
+    if options.get("sekisho_write", False):
+        _wait_for_the_disk(connection, durable=options.get("sekisho_durable", True))
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql("BEGIN")
+
+
+def _wait_for_the_disk(connection: Connection, *, durable: bool) -> None:
+    # In WAL mode NORMAL never corrupts: a power failure takes the last transactions back, in order.
+    wanted = "FULL" if durable else "NORMAL"
+    if connection.info.get("synchronous", "FULL") != wanted:
+        connection.exec_driver_sql(f"PRAGMA synchronous = {wanted}")
+        connection.info["synchronous"] = wanted
 
 
 def _busy(url: URL, whom: str) -> Unavailable:

@@ -179,10 +179,12 @@ def a_token_speaks_for_its_owner_until_it_is_revoked(rig: Rig) -> None:
     keeper = rig.keeper
     token, secret = keeper.create_token(ADMIN, "h7", Role.AGENT, "h7", 0.0)
     assert keeper.authenticate(secret, Issuer.SEKISHO) == Principal("h7", Role.AGENT, "h7")
+    assert keeper.recognised(secret, Issuer.SEKISHO) == Principal("h7", Role.AGENT, "h7")
     assert token in keeper.tokens()
     assert secret not in repr(keeper.tokens())
     keeper.revoke_token(ADMIN, token.id)
     raises(Unauthenticated, lambda: keeper.authenticate(secret, Issuer.SEKISHO))
+    assert keeper.recognised(secret, Issuer.SEKISHO) is None
     assert token.id not in [t.id for t in keeper.tokens()]
     raises(NotFound, lambda: keeper.revoke_token(ADMIN, token.id))
 
@@ -202,6 +204,7 @@ def a_token_of_ours_is_none_of_keystones(rig: Rig) -> None:
     """Who made a token is told by how it was sent; it is never tried at the other one."""
     _, secret = rig.keeper.create_token(ADMIN, "guest", Role.VIEWER, "", 0.0)
     raises(Unauthenticated, lambda: rig.keeper.authenticate(secret, Issuer.KEYSTONE))
+    assert rig.keeper.recognised(secret, Issuer.KEYSTONE) is None
     assert rig.keeper.knows(secret, Issuer.SEKISHO)
 
 

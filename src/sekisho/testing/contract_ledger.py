@@ -597,13 +597,16 @@ def a_token_speaks_for_its_principal_until_its_end(ledger: Ledger) -> None:
     """And not after it was revoked."""
     token, secret = ledger.create_token("agent-h1", Role.AGENT, "ada", NOW, host="h1", until=NOW + HOUR)
     assert ledger.authenticate(secret, NOW + 1) == Principal("agent-h1", Role.AGENT, "h1")
+    assert ledger.recognised(secret, NOW + 1) == Principal("agent-h1", Role.AGENT, "h1")
     raises(Unauthenticated, lambda: ledger.authenticate(secret, NOW + HOUR))
+    assert ledger.recognised(secret, NOW + HOUR) is None
     assert ledger.tokens() == (token,)
     assert secret not in repr(token)
     endless, other = ledger.create_token("ada", Role.ADMIN, "ada", NOW)
     assert ledger.authenticate(other, NOW * 2).role is Role.ADMIN
     ledger.revoke_token(endless.id, "ada", NOW)
     raises(Unauthenticated, lambda: ledger.authenticate(other, NOW))
+    assert ledger.recognised(other, NOW) is None
     raises(NotFound, lambda: ledger.revoke_token(endless.id, "ada", NOW))
     assert ledger.tokens() == (token,)
     assert verbs(ledger) == ["token", "token", "revoke-token"]
@@ -616,6 +619,7 @@ def strangers_are_turned_away(ledger: Ledger) -> None:
     _, secret = ledger.create_token("ada", Role.ADMIN, "ada", NOW)
     for wrong in ("", "x", secret[:-1], secret + "x", secret.upper(), "\udcff", "' OR 1=1 --"):
         raises(Unauthenticated, lambda w=wrong: ledger.authenticate(w, NOW))  # type: ignore[misc]
+        assert ledger.recognised(wrong, NOW) is None
 
 
 @check

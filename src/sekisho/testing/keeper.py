@@ -16,7 +16,7 @@ from sekisho.detect.detectors.catalogue import CATALOGUE
 from sekisho.metering.catalogue import METERED
 from sekisho.model import policy_file
 from sekisho.model.access import FOREIGN, Issuer, Principal, Role, Token
-from sekisho.model.errors import Conflict, Forbidden, Malformed, NotFound, Unauthenticated
+from sekisho.model.errors import Conflict, Forbidden, Malformed, NotFound, SekishoError, Unauthenticated
 from sekisho.model.inventory import Host, HostReport, Inventory, Subject
 from sekisho.model.plain import to_plain
 from sekisho.model.policy import Exemption, Mode, PolicySet, Scope
@@ -123,6 +123,13 @@ class FakeKeeper:
             if token is None or (token.until and token.until <= self.now):
                 raise Unauthenticated("This token is unknown or has ended.")
             return Principal(token.name, token.role, token.host)
+
+    def recognised(self, secret: str, issuer: Issuer) -> Principal | None:
+        """Find whom a token of ours speaks for; about Keystone's `authenticate` is asked."""
+        try:
+            return self.authenticate(secret, issuer) if issuer is Issuer.SEKISHO else None
+        except SekishoError:
+            return None
 
     def knows(self, secret: str, issuer: Issuer) -> bool:
         """Tell that nobody else is asked, but about Keystone's."""

@@ -42,6 +42,7 @@ def desk() -> Desk:
 def test_an_answer_is_remembered_for_the_cache_time_and_no_longer(desk: Desk) -> None:
     token = desk.member()
     assert not desk.identity.knows(token)
+    assert desk.identity.recognised(token) is None
     for _ in range(3):
         assert desk.identity.principal(token) == Principal(
             "keystone:mia@Default (acme)", Role.MEMBER, project="id-acme"
@@ -50,7 +51,9 @@ def test_an_answer_is_remembered_for_the_cache_time_and_no_longer(desk: Desk) ->
     desk.keystone.revoke(token)
     desk.passed += 299
     assert desk.identity.principal(token).role is Role.MEMBER
+    assert desk.identity.recognised(token) == desk.identity.principal(token)
     desk.passed += 1
+    assert desk.identity.recognised(token) is None
     with pytest.raises(Unauthenticated):
         desk.identity.principal(token)
 
@@ -83,6 +86,7 @@ def test_a_refusal_is_remembered_briefly(desk: Desk) -> None:
         with pytest.raises(Unauthenticated):
             desk.identity.principal("gAAAAA-unknown-token")
     assert len(desk.keystone.asked) == 1
+    assert desk.identity.recognised("gAAAAA-unknown-token") is None
     desk.passed += 10
     with pytest.raises(Unauthenticated):
         desk.identity.principal("gAAAAA-unknown-token")
