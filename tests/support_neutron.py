@@ -123,7 +123,7 @@ class Database:
         self.remotes: list[str] = []
         self.listeners: list[Callable[[Any], None]] = []
 
-    def __call__(self, remote: str, _host: str) -> Database:
+    def __call__(self, remote: str, _host: str, **_more: object) -> Database:
         self.remotes.append(remote)
         return self
 

@@ -109,3 +109,41 @@ class Stream:
     def await_through(self, since: float, count: int = 20) -> None:
         """Return when the open port has let some through that were sent since a moment."""
         wait(lambda: len(self.passage(since).open) >= count, "the stream to come through", 90.0)
+
+
+# Sends datagrams of 1,000 bytes with their IP header at so many Mbit/s for so many seconds.
+POUR = """
+import socket, sys, time
+out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+began, period = time.monotonic(), 0.008 / float(sys.argv[2])
+for n in range(int(float(sys.argv[3]) / period)):
+    time.sleep(max(0.0, began + n * period - time.monotonic()))
+    out.sendto(bytes(972), (sys.argv[1], 5151))
+"""
+COUNT = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 5151))
+print("ready", flush=True)
+s.settimeout(20.0)
+n = 0
+try:
+    while s.recv(2000):
+        n += 1
+        s.settimeout(2.0)
+except TimeoutError:
+    print(n)
+"""
+
+
+def pour(stack: Stack, sender: Vm, receiver: Vm, rate: float, seconds: float = 3.0) -> float:
+    """Send UDP at a rate and give the rate that arrives, both in Mbit/s of IP packets."""
+    counting = stack.popen(receiver, sys.executable, "-c", COUNT, stdout=subprocess.PIPE)
+    try:
+        assert counting.stdout is not None
+        assert counting.stdout.readline() == b"ready\n"
+        stack.run(sender, sys.executable, "-c", POUR, receiver.ipv4, str(rate), str(seconds))
+        return int(counting.stdout.readline()) * 8000 / seconds / 1e6
+    finally:
+        counting.kill()
+        counting.communicate()

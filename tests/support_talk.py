@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 from sekisho.lab.openstack.shell import wait
@@ -134,6 +135,8 @@ asyncio.run(main())
 """
 # Where the mark of what comes is looked at.
 MARKED = 5252
+# What everybody offers in most tests: mail, its submission, the web.
+PORTS = (25, 587, 80)
 
 
 class Talker:
@@ -204,3 +207,16 @@ def talkers(stack: Stack, *vms: Vm, ports: Sequence[int]) -> Iterator[list[Talke
     finally:
         for each in made:
             each.close()
+
+
+def both(vm: Vm, kind: str, port: int) -> set[Whom]:
+    """A service of a VM by both IP versions."""
+    return {(kind, address, port) for address in (vm.ipv4, vm.ipv6)}
+
+
+def services(vm: Vm) -> set[Whom]:
+    return {who for kind in ("tcp", "udp") for port in PORTS for who in both(vm, kind, port)}
+
+
+def await_all(who: Talker, other: Talker) -> None:
+    wait(partial(who.answers_all, services(other.vm)), f"{other.vm.ipv4} to answer in all")

@@ -59,7 +59,6 @@ async def program(
     wait: Wait = 0.0,
 ) -> Response:
     """Say what a host must carry, at once or when that is not `revision` any more."""
-
     news = await request.app.state.waiting.news(
         f"host:{host}",
         lambda: keeper.program(host),

@@ -97,7 +97,8 @@ def own_domains(agent: AgentSettings, bridge: str) -> TelemetrySettings:
 def open_switch(settings: AgentSettings) -> tuple[FilteredPorts, list[VSwitch]]:
     """Open the database of this host's switch and its bridges."""
     bare = settings.bridges if settings.bare else ()
-    database = Database(str(Path(settings.run_dir) / "db.sock"), settings.host, bare, settings.run_dir)
+    socket = str(Path(settings.run_dir) / "db.sock")
+    database = Database(socket, settings.host, bare, settings.run_dir, settings.bridges)
     return FilteredPorts(database, settings), [VSwitch(b, settings, database) for b in settings.bridges]
 
 

@@ -14,7 +14,7 @@ from sekisho.ledger.rows import dump, restriction_id, restriction_number
 from sekisho.model.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 

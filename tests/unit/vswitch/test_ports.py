@@ -92,3 +92,11 @@ def test_an_ifindex_forgotten_is_kept_for_the_same_port_only() -> None:
     assert keep_ifindexes((same,), before) == before
     assert keep_ifindexes((moved,), before) == (moved,)
     assert keep_ifindexes((Subject("p", "h", interface="a", ofport=3, ifindex=11),), before)[0].ifindex == 11
+
+
+def test_what_a_trunk_claims_on_its_own_bridge_does_not_count() -> None:
+    inner = tables(interface("tpi", iface_id="parent", ofport=3))["Open_vSwitch"].rows[0].bridges
+    outer = tables(interface("tpt", iface_id="parent"), bridge="tbr-1")["Open_vSwitch"].rows[0].bridges
+    both = {"Open_vSwitch": Row(rows={0: Row(bridges=[*inner, *outer])})}
+    (subject,) = read_subjects(both, "host7", frozenset(), frozenset({"br-int"}))
+    assert (subject.interface, subject.bridge, subject.ofport) == ("tpi", "br-int", 3)

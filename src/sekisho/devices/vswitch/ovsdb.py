@@ -62,11 +62,19 @@ class Database:
     `socket` is the path of ovsdb-server's socket; bridges answer OpenFlow in the same folder unless
     `rundir` says another. It may also be a remote such as ``tcp:127.0.0.1:6640`` (ovsdb(7)); without a
     `rundir` nobody then tells of a switch that restarts (`Happening.TABLES`) but who asked for it.
-    Ports without `iface-id` on the bridges in `bare` are subjects too.
+    Ports without `iface-id` on the bridges in `bare` are subjects too. Only ports on `kept` bridges are
+    subjects, on any where that is empty.
     """
 
-    def __init__(self, socket: str, host: str, bare: tuple[str, ...] = (), rundir: str = "") -> None:
-        self._host, self._bare = host, frozenset(bare)
+    def __init__(
+        self,
+        socket: str,
+        host: str,
+        bare: tuple[str, ...] = (),
+        rundir: str = "",
+        kept: tuple[str, ...] = (),
+    ) -> None:
+        self._host, self._bare, self._kept = host, frozenset(bare), frozenset(kept)
         local = not socket.startswith(_REMOTE)
         self._remote = socket if not local or socket.startswith("unix:") else f"unix:{socket}"
         self._idl = _open(self._remote)
@@ -216,7 +224,8 @@ class Database:
 
     def _compare(self) -> None:
         """Tell what differs from what was last told; the first reading is told as a whole."""
-        subjects = keep_ifindexes(read_subjects(self._idl.tables, self._host, self._bare), self._subjects)
+        found = read_subjects(self._idl.tables, self._host, self._bare, self._kept)
+        subjects = keep_ifindexes(found, self._subjects)
         tables, telemetry = _table_keys(self._idl.tables), _telemetry_keys(self._idl.tables)
         access = read_access(self._idl.tables)
         before = ((self._subjects, self._access), self._tables, self._telemetry)

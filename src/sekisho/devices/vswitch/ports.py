@@ -39,15 +39,20 @@ def read_bridges(tables: Any) -> dict[str, Any]:
     return {bridge.name: bridge for root in tables["Open_vSwitch"].rows.values() for bridge in root.bridges}
 
 
-def read_subjects(tables: Any, host: str, bare: frozenset[str]) -> tuple[Subject, ...]:
-    """Find every subject, ordered by id.
+def read_subjects(
+    tables: Any, host: str, bare: frozenset[str], kept: frozenset[str] = frozenset()
+) -> tuple[Subject, ...]:
+    """Find every subject on the bridges that are kept (empty: all), ordered by id.
 
     A subject is an interface with ``external_ids:iface-id`` or, on a bridge in `bare`, any that could
     be a VM's, unless ``external_ids:sekisho-uplink`` is true. Where two interfaces claim one id (a VM
-    on the move), the one that has an OpenFlow port stands.
+    on the move), the one that has an OpenFlow port stands. On other bridges they do not count: both
+    ports of a trunk claim its id, Neutron's on the trunk's own bridge too.
     """
     found: dict[str, Subject] = {}
     for bridge, port, interface in _interfaces(tables):
+        if kept and bridge.name not in kept:
+            continue
         subject = _subject(bridge, port, interface, host, bare)
         if subject is not None and _better(subject, found.get(subject.id)):
             found[subject.id] = subject

@@ -81,7 +81,7 @@ class SekishoAgentExtension(l2_extension.L2AgentExtension):
 
     def _made(self, options: Any, bridge: Any, settings: AgentSettings) -> Agent:
         asks = cast("Client", LateClient(partial(config.client, options)))
-        database = Database(cfg.CONF.OVS.ovsdb_connection, settings.host)
+        database = Database(cfg.CONF.OVS.ovsdb_connection, settings.host, kept=settings.bridges)
         self._ports = NeutronPorts(FilteredPorts(database, settings), self._facts)
         switch = VSwitch(bridge.br_name, settings, database, neutron_bridge.ofctl(bridge, settings))
         return Agent(settings, asks, Clock(), self._ports, [switch])
