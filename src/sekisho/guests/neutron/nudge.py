@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
 from typing import Any, Final
 
 import oslo_messaging
 from neutron_lib import context as neutron_context
 from neutron_lib import rpc
 
+from sekisho.guests.neutron.aside import Aside
 from sekisho.guests.neutron.config import TOPIC
 from sekisho.host.tasks import Troubles
 
@@ -25,17 +25,13 @@ class Nudger:
 
     def __init__(self) -> None:
         self._waiting: queue.Queue[int] = queue.Queue(_MOST)
-        self._lock = threading.Lock()
-        self._running = False
+        self._aside = Aside("sekisho-nudge", self._run)
         self._client: Any = None
         self._troubles = Troubles(log)
 
     def nudge(self, revision: int) -> None:
         """Tell every agent, soon."""
-        with self._lock:
-            if not self._running:
-                self._running = True
-                threading.Thread(target=self._run, name="sekisho-nudge", daemon=True).start()
+        self._aside.need()
         try:
             self._waiting.put_nowait(revision)
         except queue.Full:
