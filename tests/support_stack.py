@@ -1,4 +1,4 @@
-"""What tests of the OpenStack bed look for on the machine."""
+"""What tests of the OpenStack bed share: what they ask Neutron for, what they look for on the machine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from pathlib import Path
 
 from sekisho.lab.openstack import keystone
 from sekisho.lab.openstack.settings import PROJECTS
+
+PATH = "/port-restrictions"
+SMTP = {
+    "action": "drop",
+    "direction": "egress",
+    "protocol": "tcp",
+    "port_range_min": 25,
+    "port_range_max": 25,
+}
 
 
 def processes_in(folder: Path) -> list[str]:

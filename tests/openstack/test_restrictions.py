@@ -17,17 +17,10 @@ from sekisho.lab.openstack.vms import Vm
 from sekisho.model.errors import Forbidden, Malformed, NotFound, SekishoError, Unavailable
 from sekisho.model.policy import Direction, Drop, Protocol
 from sekisho.model.restriction import State
+from support_stack import PATH, SMTP
 
 pytestmark = [pytest.mark.ovs, pytest.mark.usefixtures("tidy"), pytest.mark.timeout(300)]
 
-PATH = "/port-restrictions"
-SMTP = {
-    "action": "drop",
-    "direction": "egress",
-    "protocol": "tcp",
-    "port_range_min": 25,
-    "port_range_max": 25,
-}
 # Says which of two ports of a VM answer: refused is an answer.
 ASK = """
 import socket, sys

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import webob.exc
 from neutron_lib import exceptions
 
 from sekisho.model import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+AWAY: Final = "The service that keeps restrictions does not answer; ports work as they did. Try again soon."
+# Seconds after which to ask again where the keeper does not know us: a person has to mend that.
+_MENDED: Final = 60
 
 
 class _Said:
@@ -35,11 +41,21 @@ class RestrictionForbidden(_Said, exceptions.NotAuthorized):
     """403."""
 
 
-class KeeperUnavailable(_Said, exceptions.ServiceUnavailable):
-    """503."""
+class RestrictionChanged(webob.exc.HTTPPreconditionFailed):
+    """412: If-Match named another revision."""
+
+    def __init__(self, wanted: int, present: int) -> None:
+        super().__init__(detail=f"Constrained to {wanted}, but current revision is {present}")
 
 
-# Unauthenticated is Neutron's own trouble with the keeper, not the asker's.
+class KeeperUnavailable(webob.exc.HTTPServiceUnavailable):
+    """503 that says when to ask again; Neutron's own exceptions have no headers."""
+
+    def __init__(self, retry_after: float) -> None:
+        seconds = str(max(1, math.ceil(retry_after)))
+        super().__init__(detail=AWAY, headers=[("Retry-After", seconds)])
+
+
 TABLE: Final[dict[type[errors.SekishoError], Any]] = {
     errors.Malformed: RestrictionMalformed,
     errors.NotFound: RestrictionNotFound,
@@ -47,17 +63,19 @@ TABLE: Final[dict[type[errors.SekishoError], Any]] = {
     errors.Forbidden: RestrictionForbidden,
     errors.Unsupported: RestrictionMalformed,
     errors.Refused: RestrictionConflict,
-    errors.Unauthenticated: KeeperUnavailable,
-    errors.Unavailable: KeeperUnavailable,
 }
-AWAY: Final = "The service that keeps restrictions does not answer; ports work as they did. Try again soon."
 
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Raise what the keeper's client raises in Neutron's words; nothing of the operator's side leaks."""
+    """Raise what the keeper's client raises in Neutron's words; nothing of the operator's side leaks.
+
+    What the keeper does not know us for is Neutron's own trouble with it, not the asker's.
+    """
     try:
         yield
     except errors.SekishoError as error:
-        kind = TABLE.get(type(error), KeeperUnavailable)
-        raise kind(said=AWAY if kind is KeeperUnavailable else error.asker) from error
+        kind = TABLE.get(type(error))
+        if kind is None:
+            raise KeeperUnavailable(getattr(error, "retry_after", _MENDED)) from error
+        raise kind(said=error.asker) from error

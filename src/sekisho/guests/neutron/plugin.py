@@ -6,11 +6,14 @@ It keeps nothing in Neutron's database: every answer is the keeper's, and whose 
 from __future__ import annotations
 
 import logging
+import os
 import threading
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from neutron.api import extensions
+from neutron_lib import constants
 from neutron_lib import context as neutron_context
 from neutron_lib.api.definitions import port as port_definition
 from neutron_lib.db import resource_extend
@@ -18,17 +21,17 @@ from neutron_lib.plugins import directory
 from neutron_lib.services import base
 from oslo_config import cfg
 
-from sekisho.guests.neutron import config, definition
+from sekisho.guests.neutron import changes, config, definition, listing, ports, sight
 from sekisho.guests.neutron import extensions as ours
-from sekisho.guests.neutron.faults import RestrictionNotFound, told
+from sekisho.guests.neutron.faults import RestrictionChanged, told
 from sekisho.guests.neutron.nudge import Nudger
 from sekisho.guests.neutron.resource import from_actions, to_resource, to_short
 from sekisho.guests.neutron.snapshot import Snapshot
-from sekisho.model.errors import Malformed, Unavailable
-from sekisho.model.restriction import State
+from sekisho.model.cloud import is_infrastructure
+from sekisho.model.errors import NotFound, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sekisho.client import Client
     from sekisho.model.restriction import Restriction
@@ -37,10 +40,6 @@ log = logging.getLogger(__name__)
 
 extensions.append_api_extensions_path([str(Path(ours.__file__).parent)])
 
-# What a list without a filter by state shows.
-PRESENT: Final = (State.ACTIVE, State.PROPOSED)
-_PAGE: Final = 1000
-
 
 @resource_extend.has_resource_extenders
 class SekishoPlugin(base.ServicePluginBase):
@@ -48,13 +47,19 @@ class SekishoPlugin(base.ServicePluginBase):
 
     supported_extension_aliases = (definition.ALIAS,)
 
+    # Neutron looks for these by name: lists are sorted and cut here, as far as they are wanted.
+    __native_pagination_support = True
+    __native_sorting_support = True
+
     def __init__(self) -> None:
         super().__init__()
         self._options = config.register(cfg.CONF, config.KEEPER)
-        self._made: Client | None = None
+        self._made: tuple[int, Client] | None = None
         self._lock = threading.Lock()
         self._nudger = Nudger()
         self.snapshot = Snapshot(self._client, to_short)
+        self.ports = ports.PortNews(self._client, ports.read)
+        self.ports.subscribe()
 
     @classmethod
     def get_plugin_type(cls) -> str:
@@ -66,20 +71,19 @@ class SekishoPlugin(base.ServicePluginBase):
         return "What limits a port's traffic for a time (Sekisho)"
 
     def _client(self) -> Client:
+        """Give this process's client: connections are not shared with the one that it was forked from."""
         with self._lock:
-            if self._made is None:
+            if self._made is None or self._made[0] != os.getpid():
                 try:
-                    self._made = config.client(self._options)
+                    self._made = os.getpid(), config.client(self._options)
                 except OSError as error:
                     raise Unavailable("The keeper cannot be asked.", f"[sekisho]: {error}.") from error
-            return self._made
+            return self._made[1]
 
     @staticmethod
     @resource_extend.extends([port_definition.COLLECTION_NAME])
     def _show_on_port(shown: dict[str, Any], port: Any) -> None:
-        """Show on a port what binds it, null while nobody knows; never waits."""
-        plugin = directory.get_plugin(definition.ALIAS)
-        shown[definition.ATTRIBUTE] = plugin.snapshot.of(port["id"]) if plugin else None
+        sight.show_on_port(shown, port)
 
     # --- the resource, by the names that Neutron calls ---------------------------------------------
 
@@ -88,26 +92,34 @@ class SekishoPlugin(base.ServicePluginBase):
         context: Any,
         filters: Mapping[str, Sequence[Any]] | None = None,
         fields: Sequence[str] | None = None,
-        **_paging: Any,  # Neutron sorts and pages what we give
+        sorts: Sequence[tuple[str, bool]] | None = None,
+        limit: int | None = None,
+        marker: str | None = None,
+        page_reverse: bool | None = None,  # noqa: FBT001 - Neutron's names and order
     ) -> list[dict[str, Any]]:
-        """List what restricts ports now (and, with a filter by state, what did), of the asker's own ports."""
-        wanted = {k: {str(v) for v in vs} for k, vs in (filters or {}).items() if vs}
+        """List what restricts ports now (with a filter by state, what did), as far as the asker may see."""
         with told():
-            shown = self._shown(context, self._asked(wanted))
-        return [_pick(s, fields) for s in shown if all(str(s.get(k)) in vs for k, vs in wanted.items())]
+            asked = listing.wanted(filters, sorts, limit, marker, reverse=page_reverse)
+            found = self._found(context, asked)
+            page = list(islice(found, asked.limit or None)) if asked.streams else asked.cut(list(found))
+        return [_pick(shown, fields) for shown in page]
 
-    def _asked(self, wanted: Mapping[str, set[str]]) -> list[Restriction]:
-        known = [s.value for s in State]
-        states = tuple(State(s) for s in sorted(wanted.get("state", ())) if s in known)
-        if wanted.get("state") and not states:
-            raise Malformed(f"state is one of {', '.join(known)}.")
-        if "id" in wanted:
-            states = states or tuple(State)
-        ports = sorted(wanted.get("port_id", {""}))
-        found: list[Restriction] = []
-        for port in ports if len(ports) == 1 else [""]:
-            found += self._client().restrictions(subject=port, states=states or PRESENT, limit=_PAGE)
-        return found
+    def _found(self, context: Any, asked: listing.Wanted) -> Iterator[dict[str, Any]]:
+        everybody = sight.sees_all(context)
+        projects = asked.filters.get("project_id", frozenset())
+        project = next(iter(projects)) if len(projects) == 1 else ""
+        if not everybody:
+            if not context.project_id or project not in {"", context.project_id}:
+                return
+            project = context.project_id
+        # Of a port that is named Neutron itself knows whose it is; the ledger may have been told too late.
+        named = "port_id" in asked.filters
+        entries = listing.entries(self._client(), asked, "" if named else project)
+        while batch := list(islice(entries, asked.batch)):
+            for entry, shown in self._shown(batch):
+                mine = shown["project_id"] == project and entry.state not in listing.UNDECIDED
+                if asked.fits(shown) and (everybody or mine):
+                    yield shown
 
     def get_port_restriction(
         self,
@@ -115,20 +127,25 @@ class SekishoPlugin(base.ServicePluginBase):
         id: str,  # noqa: A002 - Neutron's name for it
         fields: Sequence[str] | None = None,
     ) -> dict[str, Any]:
-        """Show one; what is another project's is not there."""
+        """Show one; what the asker may not see is not there."""
         with told():
-            shown = self._shown(context, [self._client().restriction(id)])
-        if not shown:
-            raise RestrictionNotFound(said=f"There is no restriction {id!r}.")
-        return _pick(shown[0], fields)
+            ((entry, shown),) = self._shown([self._client().restriction(id)])
+            decided = entry.state not in listing.UNDECIDED
+            if not (sight.sees(context, shown["project_id"]) and (decided or sight.sees_all(context))):
+                raise NotFound(f"There is no restriction {id!r}.")
+        return _pick(shown, fields)
 
     def create_port_restriction(self, context: Any, port_restriction: Mapping[str, Any]) -> dict[str, Any]:
         """Restrict a port that exists."""
-        body = port_restriction[definition.RESOURCE_NAME]
+        body = _given(port_restriction)
         port = directory.get_plugin().get_port(context.elevated(), body["port_id"])
         with told():
             actions = from_actions(body.get("actions") or [])
-            made = self._client().impose(port["id"], actions, body["reason"], float(body["duration"]))
+            client = self._client()
+            seconds = changes.duration(client, body)
+            if not is_infrastructure(port):  # it may have been made just now
+                client.report_port(ports.facts(port))
+            made = client.impose(port["id"], actions, body["reason"], seconds)
         _log(context, "restricts", made)
         return self._changed(made, port["project_id"])
 
@@ -138,46 +155,51 @@ class SekishoPlugin(base.ServicePluginBase):
         id: str,  # noqa: A002 - Neutron's name for it
         port_restriction: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """Let a restriction end `duration` seconds from now."""
-        body = port_restriction[definition.RESOURCE_NAME]
+        """Let a restriction end at another time, lift it, approve or turn down a proposal."""
         with told():
-            if "duration" not in body:
-                raise Malformed("Say for how long from now: duration, in seconds.")
-            made = self._client().extend(id, float(body["duration"]), body.get("reason") or "changed")
-        _log(context, "changes the end of", made)
-        return self._changed(made, self._owners([made]).get(made.subject, made.project))
+            entry = self._present(context, id)
+            made = changes.change(self._client(), entry, _given(port_restriction))
+        _log(context, "changes", made)
+        ((_, shown),) = self._shown([made])
+        return self._changed(made, shown["project_id"])
 
     def delete_port_restriction(self, context: Any, id: str) -> None:  # noqa: A002 - Neutron's name for it
-        """Lift a restriction."""
+        """Lift a restriction; turn down a proposal."""
         with told():
-            lifted = self._client().lift(id, "lifted through Neutron")
+            lifted = changes.end(self._client(), self._present(context, id))
         _log(context, "lifts", lifted)
         self._changed(lifted, "")
 
     # --- inside ------------------------------------------------------------------------------------
+
+    def _present(self, context: Any, name: str) -> Restriction:
+        """Find what is to be changed; where the asker says at which revision, only at that one."""
+        entry = self._client().restriction(name)
+        constraint = context.get_transaction_constraint()
+        if constraint is not None and constraint.if_revision_match != entry.revision:
+            raise RestrictionChanged(constraint.if_revision_match, entry.revision)
+        return entry
 
     def _changed(self, entry: Restriction, project: str) -> dict[str, Any]:
         self._nudger.nudge(entry.revision)
         self.snapshot.look()
         return to_resource(entry, project)
 
-    def _shown(self, context: Any, entries: Sequence[Restriction]) -> list[dict[str, Any]]:
-        """Show what the asker may see: an administrator all, anybody else what is on the project's ports."""
-        owners = self._owners(entries)
-        shown = [to_resource(e, owners.get(e.subject, e.project)) for e in entries]
-        if context.is_admin:
-            return shown
-        return [s for s in shown if s["project_id"] and s["project_id"] == context.project_id]
-
     @staticmethod
-    def _owners(entries: Iterable[Restriction]) -> dict[str, str]:
-        """Tell whose each port is now; who owned one that is gone, the ledger knows."""
-        ports = sorted({e.subject for e in entries})
-        if not ports:
-            return {}
+    def _shown(entries: Iterable[Restriction]) -> Iterator[tuple[Restriction, dict[str, Any]]]:
+        """Show restrictions; whose each port is now, Neutron knows, and of one that is gone, the ledger."""
+        listed = list(entries)
         admin = neutron_context.get_admin_context()
-        found = directory.get_plugin().get_ports(admin, filters={"id": ports}, fields=["id", "project_id"])
-        return {p["id"]: p["project_id"] for p in found}
+        named = sorted({e.subject for e in listed})
+        found = directory.get_plugin().get_ports(admin, filters={"id": named}, fields=["id", "project_id"])
+        owners = {p["id"]: p["project_id"] for p in found}
+        return ((e, to_resource(e, owners.get(e.subject, e.project))) for e in listed)
+
+
+def _given(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what was said; Neutron fills in that the rest was not."""
+    said = body[definition.RESOURCE_NAME].items()
+    return {name: value for name, value in said if value is not constants.ATTR_NOT_SPECIFIED}
 
 
 def _pick(shown: dict[str, Any], fields: Sequence[str] | None) -> dict[str, Any]:

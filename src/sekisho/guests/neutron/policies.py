@@ -1,4 +1,9 @@
-"""Who may do what with restrictions, as oslo.policy rules that operators can override."""
+"""Who may do what with restrictions, as oslo.policy rules that operators can override.
+
+There is no rule ``get_port:restrictions``: Neutron judges an attribute by the first port of a list and shows
+or hides it on all of them. Whose restrictions a port shows is decided port by port, by the rule that
+shows them anyway.
+"""
 
 from __future__ import annotations
 
@@ -28,23 +33,22 @@ def list_rules() -> list[Any]:
         _rule(
             "get_port_restriction",
             rules.ADMIN_OR_PROJECT_READER,
-            "See what restricts a port, why and until when",
+            "See what restricts a port, why and until when, there and on the port itself",
             ("GET", COLLECTION),
             ("GET", RESOURCE),
-        ),
-        # A network's owner may see others' ports on it, but not what they did.
-        _rule(
-            "get_port:restrictions",
-            rules.ADMIN_OR_PROJECT_READER,
-            "See on a port what restricts it",
             ("GET", "/ports"),
             ("GET", "/ports/{id}"),
         ),
         _rule(
             "update_port_restriction",
             rules.ADMIN,
-            "Let a restriction end later or earlier",
+            "Let a restriction end at another time, lift it, approve or turn down a proposal",
             ("PUT", RESOURCE),
         ),
-        _rule("delete_port_restriction", rules.ADMIN, "Lift a restriction", ("DELETE", RESOURCE)),
+        _rule(
+            "delete_port_restriction",
+            rules.ADMIN,
+            "Lift a restriction, or turn down a proposal",
+            ("DELETE", RESOURCE),
+        ),
     ]
