@@ -139,6 +139,49 @@ def test_show_and_set_ask_for_one_whatever_it_is_called(osc: SimpleNamespace, ne
     ]
 
 
+def test_a_limit_is_one_page_from_where_one_was(osc: SimpleNamespace, network: Network) -> None:
+    more = {"port_restrictions_links": [{"rel": "next", "href": "http://elsewhere/"}]}
+    network.answers = [response(200, {"port_restrictions": [SHOWN], **more})]
+    _, rows = osc.commands.ListPortRestriction(network.app).ask("--limit", "1", "--marker", "r2")
+    assert [row[0] for row in rows] == ["r1"]
+    assert network.asked == [("GET", "/port-restrictions", {"limit": 1, "marker": "r2"})]
+
+
+@pytest.mark.parametrize(
+    ("words", "body"),
+    [
+        (["--until", "2027-01-31T18:00:00Z"], {"expires_at": "2027-01-31T18:00:00Z"}),
+        (["--approve"], {"state": "active"}),
+        (["--reject", "--reason", "a newsletter"], {"state": "rejected", "reason": "a newsletter"}),
+    ],
+)
+def test_set_moves_the_end_or_decides(
+    osc: SimpleNamespace, network: Network, words: list[str], body: dict[str, str]
+) -> None:
+    network.answers = [response(200, {"port_restriction": SHOWN})]
+    osc.commands.SetPortRestriction(network.app).ask("r1", *words)
+    assert network.asked == [("PUT", "/port-restrictions/r1", {"port_restriction": body})]
+
+
+@pytest.mark.parametrize("words", [[], ["--approve", "--reject"], ["--approve", "--duration", "1h"]])
+def test_set_does_one_thing(osc: SimpleNamespace, network: Network, words: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        osc.commands.SetPortRestriction(network.app).ask("r1", *words)
+    assert not network.asked
+
+
+def test_delete_with_a_reason_is_a_change_that_says_it(osc: SimpleNamespace, network: Network) -> None:
+    network.answers = [response(200, {"port_restriction": SHOWN}), response(204)]
+    delete = osc.commands.DeletePortRestriction(network.app)
+    delete.ask("r1", "--reason", "cleaned up")
+    delete.ask("r1")
+    body = {"state": "lifted", "reason": "cleaned up"}
+    assert network.asked == [
+        ("PUT", "/port-restrictions/r1", {"port_restriction": body}),
+        ("DELETE", "/port-restrictions/r1", None),
+    ]
+
+
 def test_delete_goes_on_and_fails_at_the_end(
     osc: SimpleNamespace, network: Network, caplog: pytest.LogCaptureFixture
 ) -> None:

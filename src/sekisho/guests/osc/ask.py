@@ -50,13 +50,15 @@ def _said(response: Any) -> str:
 
 
 def every(network: Any, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """List what fits, page by page where Neutron is set to answer in pages."""
+    """List what fits, page by page where Neutron is set to answer in pages; with a limit, one page."""
     found: list[dict[str, Any]] = []
     marker: dict[str, str] = {}
     while True:
         body = answered(network.get(PATH, params={**params, **marker}))
         page = body[MANY]
         found += page
+        if "limit" in params:
+            return found
         links = body.get(f"{MANY}_links") or []
         if not page or not any(link.get("rel") == "next" for link in links):
             return found

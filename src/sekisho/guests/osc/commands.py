@@ -85,7 +85,7 @@ class CreatePortRestriction(command.ShowOne):
             default=words.DIRECTIONS[0],
             help="Restrict what is sent by the port, to it, or both (default: %(default)s)",
         )
-        _add_duration(parser, required=False)
+        _add_end(parser.add_mutually_exclusive_group())
         _add_reason(parser, required=True)
         return parser
 
@@ -121,6 +121,10 @@ class ListPortRestriction(command.Lister):
             choices=[s.value for s in State],
             help="List only what is in this state (repeat option for more; default: active and proposed)",
         )
+        parser.add_argument(
+            "--limit", metavar="<number>", type=int, help="List so many at most, the newest first"
+        )
+        parser.add_argument("--marker", metavar="<restriction>", help="List what comes after this one (ID)")
         parser.add_argument("--long", action="store_true", help="List additional fields in output")
         return parser
 
@@ -134,8 +138,9 @@ class ListPortRestriction(command.Lister):
             params["project_id"] = identity.find_project_id_sdk(
                 manager.sdk_connection.identity, parsed_args.project, parsed_args.project_domain
             )
-        if parsed_args.state:
-            params["state"] = parsed_args.state
+        for name in ("state", "limit", "marker"):
+            if given := getattr(parsed_args, name):
+                params[name] = given
         columns = SHORT | LONG if parsed_args.long else SHORT
         found = every(manager.network, params)
         return tuple(columns.values()), [_row(each, columns) for each in found]
@@ -156,13 +161,21 @@ class ShowPortRestriction(command.ShowOne):
 
 
 class SetPortRestriction(command.Command):
-    """Let a restriction end at another time."""
+    """Let a restriction end at another time; approve or turn down a proposal."""
 
     def get_parser(self, prog_name: str) -> Any:
         """Say what may be changed."""
         parser = super().get_parser(prog_name)
         _add_restriction(parser)
-        _add_duration(parser, required=True)  # Neutron's API wants one with every change
+        what = parser.add_mutually_exclusive_group(required=True)
+        _add_end(what)
+        for option, state, told in (
+            ("--approve", State.ACTIVE, "in force"),
+            ("--reject", State.REJECTED, "aside"),
+        ):
+            what.add_argument(
+                option, dest="state", action="store_const", const=state.value, help=f"Put a proposal {told}"
+            )
         _add_reason(parser, required=False)
         return parser
 
@@ -181,6 +194,7 @@ class DeletePortRestriction(command.Command):
         parser.add_argument(
             "restriction", metavar="<restriction>", nargs="+", help="Restriction(s) to lift (ID)"
         )
+        _add_reason(parser, required=False)
         return parser
 
     def take_action(self, parsed_args: Any) -> None:
@@ -189,7 +203,7 @@ class DeletePortRestriction(command.Command):
         failed = 0
         for restriction in parsed_args.restriction:
             try:
-                answered(network.delete(path(restriction)))
+                _lift(network, path(restriction), parsed_args.reason)
             except Exception as error:  # noqa: BLE001 - the library below raises trees of its own
                 failed += 1
                 log.error("Failed to lift restriction '%s': %s", restriction, error)  # noqa: TRY400 - told, not traced
@@ -217,13 +231,24 @@ def _add_restriction(parser: Any) -> None:
     parser.add_argument("restriction", metavar="<restriction>", help="Restriction (ID)")
 
 
-def _add_duration(parser: Any, *, required: bool) -> None:
-    parser.add_argument(
+def _lift(network: Any, restriction: str, reason: str | None) -> None:
+    """Lift one; a request to delete carries no reason, so one that has it is a change."""
+    if reason is None:
+        answered(network.delete(restriction))
+    else:
+        asked = {"state": State.LIFTED.value, "reason": reason}
+        answered(network.put(restriction, json={ONE: asked}))
+
+
+def _add_end(group: Any) -> None:
+    group.add_argument(
         "--duration",
         metavar="<duration>",
-        required=required,
         type=_read(words.duration),
-        help="For how long from now: 90min, 24h, 7d" + ("" if required else " (default: a day)"),
+        help="For how long from now: 90min, 24h, 7d (a new one lasts a day unless you say)",
+    )
+    group.add_argument(
+        "--until", metavar="<time>", dest="expires_at", help="Until when, in UTC: 2027-01-31T18:00:00Z"
     )
 
 
@@ -235,7 +260,7 @@ def _add_reason(parser: Any, *, required: bool) -> None:
 
 def _changes(parsed_args: Any) -> dict[str, Any]:
     """Give what was said; what was not, Neutron decides."""
-    said = {"duration": parsed_args.duration, "reason": parsed_args.reason}
+    said = {name: getattr(parsed_args, name, None) for name in ("duration", "expires_at", "state", "reason")}
     return {key: value for key, value in said.items() if value is not None}
 
 
