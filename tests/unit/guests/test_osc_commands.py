@@ -145,6 +145,8 @@ def test_a_limit_is_one_page_from_where_one_was(osc: SimpleNamespace, network: N
     _, rows = osc.commands.ListPortRestriction(network.app).ask("--limit", "1", "--marker", "r2")
     assert [row[0] for row in rows] == ["r1"]
     assert network.asked == [("GET", "/port-restrictions", {"limit": 1, "marker": "r2"})]
+    with pytest.raises(osc.exceptions.CommandError, match="--limit"):
+        osc.commands.ListPortRestriction(network.app).ask("--marker", "r2")
 
 
 @pytest.mark.parametrize(

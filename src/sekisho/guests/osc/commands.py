@@ -124,13 +124,17 @@ class ListPortRestriction(command.Lister):
         parser.add_argument(
             "--limit", metavar="<number>", type=int, help="List so many at most, the newest first"
         )
-        parser.add_argument("--marker", metavar="<restriction>", help="List what comes after this one (ID)")
+        parser.add_argument(
+            "--marker", metavar="<restriction>", help="With --limit: list what comes after this one (ID)"
+        )
         parser.add_argument("--long", action="store_true", help="List additional fields in output")
         return parser
 
     def take_action(self, parsed_args: Any) -> tuple[Sequence[str], Iterable[Any]]:
         """Ask for them and show them."""
         manager = self.app.client_manager
+        if parsed_args.marker and not parsed_args.limit:
+            raise exceptions.CommandError("--marker goes with --limit: without one Neutron does not heed it.")
         params: dict[str, Any] = {}
         if parsed_args.port:
             params["port_id"] = _port(manager.network, parsed_args.port)
