@@ -89,6 +89,24 @@ def test_the_keeper_knows_a_port_at_once_and_forgets_it(stack: Stack) -> None:
     wait(lambda: known(stack, port["id"]) is None, "the keeper to forget the port", 2.0)
 
 
+def test_the_plan_of_a_port_and_of_its_network_is_told(stack: Stack) -> None:
+    network = stack.make.network()
+    port = stack.make.port(network, "h1")
+    own, shared = stack.make.qos_policy(), stack.make.qos_policy()
+
+    def has(*plans: str) -> None:
+        wait(lambda: (known(stack, port["id"]) or Subject("", "")).qos == plans, f"the plans {plans}")
+
+    for path, kind, plan, effect in (
+        (f"/networks/{network.id}", "network", shared, (shared,)),
+        (f"/ports/{port['id']}", "port", own, (own,)),
+        (f"/ports/{port['id']}", "port", None, (shared,)),
+        (f"/networks/{network.id}", "network", None, ()),
+    ):
+        stack.api("network", "PUT", path, {kind: {"qos_policy_id": plan}})
+        has(*effect)
+
+
 def test_a_live_migration_is_told_before_it_begins(stack: Stack) -> None:
     port = stack.make.port(stack.make.network(), "h1")
     made = restrict(stack, port)

@@ -58,7 +58,7 @@ class SekishoPlugin(base.ServicePluginBase):
         self._lock = threading.Lock()
         self._nudger = Nudger()
         self.snapshot = Snapshot(self._client, to_short)
-        self.ports = ports.PortNews(self._client, ports.read)
+        self.ports = ports.PortNews(self._client, ports.read, ports.on_network)
         self.ports.subscribe()
 
     @classmethod

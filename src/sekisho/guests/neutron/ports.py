@@ -21,7 +21,7 @@ from sekisho.model.cloud import is_infrastructure, read_port
 from sekisho.model.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from sekisho.client import Client
     from sekisho.model.cloud import CloudPort
@@ -43,11 +43,13 @@ class PortNews:
         self,
         make: Callable[[], Client],
         read: Callable[[str], Mapping[str, Any] | None],
+        on_network: Callable[[str], Iterable[str]],
         most: int = MOST,
         pause: float = PAUSE,
     ) -> None:
         self._make = make
         self._read = read
+        self._on_network = on_network
         self._most = most
         self._pause = pause
         self._waiting: dict[str, None] = {}
@@ -60,11 +62,20 @@ class PortNews:
         """Hear of ports from here on."""
         for event in _EVENTS:
             registry.subscribe(self.heard, resources.PORT, event)
+        registry.subscribe(self.heard_of_network, resources.NETWORK, events.AFTER_UPDATE)
 
     def heard(self, resource: str, event: str, trigger: Any, payload: Any) -> None:
         """Take down that a port is new, changed or gone, as Neutron calls back."""
         del resource, event, trigger
         self.changed(str(payload.resource_id))
+
+    def heard_of_network(self, resource: str, event: str, trigger: Any, payload: Any) -> None:
+        """Take down every port of a network that has got another QoS policy: it may be theirs, too."""
+        del resource, event, trigger
+        before, after = (state.get("qos_policy_id") for state in payload.states)
+        if before != after:
+            for port in self._on_network(str(payload.resource_id)):
+                self.changed(port)
 
     def changed(self, port: str) -> None:
         """Let the keeper be told of a port, soon."""
@@ -119,3 +130,10 @@ def read(port: str) -> Mapping[str, Any] | None:
     except exceptions.PortNotFound:
         return None
     return found
+
+
+def on_network(network: str) -> list[str]:
+    """List a network's ports by id."""
+    admin = neutron_context.get_admin_context()
+    found = directory.get_plugin().get_ports(admin, filters={"network_id": [network]}, fields=["id"])
+    return [port["id"] for port in found]
