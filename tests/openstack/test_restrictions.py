@@ -164,7 +164,8 @@ def test_lists_are_filtered_sorted_and_paged(stack: Stack) -> None:
         return [each["id"] for each in found]
 
     assert listed(f"port_id={first.port}") == [one["id"]]
-    assert listed("sort_key=expires_at&sort_dir=asc&limit=1") == [two["id"]]
+    both = f"port_id={first.port}&port_id={second.port}"
+    assert listed(f"{both}&sort_key=expires_at&sort_dir=asc&limit=1") == [two["id"]]
     stack.api("network", "DELETE", f"{PATH}/{two['id']}")
     assert two["id"] not in listed("")
     assert two["id"] in listed("state=lifted")
