@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Protocol
 
 import sekisho
-from sekisho.app import rules
-from sekisho.app.baselines import Birthdays, resolve
+from sekisho.app import figures, rules, subjects
+from sekisho.app.denials import Denials
 from sekisho.app.fleet import Fleet
+from sekisho.app.programs import Programs
+from sekisho.app.receipts import Receipts
 from sekisho.app.rules import Rules, Source
 from sekisho.app.verdicts import Verdicts
 from sekisho.detect import guard
 from sekisho.model.access import FOREIGN, Issuer
 from sekisho.model.errors import Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
-from sekisho.model.plain import from_plain, to_plain
-from sekisho.model.policy import PolicySet, Scope
+from sekisho.model.policy import Scope
 from sekisho.model.report import (
     CollectorReport,
     Enforcement,
@@ -32,7 +32,7 @@ from sekisho.model.report import (
     Talker,
     Verdict,
 )
-from sekisho.model.restriction import Binding, Evidence, JournalEntry, Receipt, Restriction, State
+from sekisho.model.restriction import Evidence, JournalEntry, Receipt, Restriction, State
 
 if TYPE_CHECKING:
     from sekisho.app.identity import Identity
@@ -43,19 +43,13 @@ if TYPE_CHECKING:
     from sekisho.model.access import Principal, Role, Token
     from sekisho.model.cloud import Cloud, CloudPort
     from sekisho.model.inventory import HostReport, Inventory, Subject
-    from sekisho.model.policy import Action, Baseline, Exemption
+    from sekisho.model.policy import Action, Exemption
 
 log = logging.getLogger("sekisho.keeper")
 
 # A host or collector not heard of for so long is named in `status`.
 SILENT = 60.0
-# Turned-away requests of one kind are journaled once in so many seconds, those beyond so many kinds together.
-DENIED_EVERY = 60.0
-DENIED_KINDS = 100
-_POLICIES = "policies"  # under which the ledger remembers those in force
 NO_KEYSTONE = "Keystone's tokens are not taken here; send 'Authorization: Bearer TOKEN'."
-LARGEST_COUNT = 1 << 63  # what is told beyond it is no number of anything
-_ESCAPES = {ord("\\"): r"\\", ord('"'): r"\"", ord("\n"): r"\n"}
 
 
 class CounterSink(Protocol):
@@ -83,16 +77,13 @@ class Keeper:
         self._clock = clock
         self._listeners: list[Callable[[str], None]] = []
         self._fleet = Fleet(clock.now(), self._notify)
-        self._rules = Rules(source, clock.now(), _policies_before(ledger))
-        self._remember_policies()
+        self._rules = Rules(source, clock.now(), rules.before(ledger))
+        rules.keep(ledger, self._rules.policies)
         self._verdicts = Verdicts(settings, ledger, self._fleet)
-        self._birthdays = Birthdays()
-        # What each host was last told, and when: whatever changes it raises the host's revision.
-        self._programs: dict[str, tuple[HostProgram, float]] = {}
+        self._programs = Programs(settings, ledger, self._fleet, self._rules)
         self._listed: tuple[float, int] | None = None  # when the cloud was last listed, and how many ports
-        self._denied: dict[tuple[str, str], int] = {}
-        self._denied_since = 0.0
-        self._denied_lock = threading.Lock()
+        self._denials = Denials(ledger)
+        self._receipts = Receipts(ledger)
         self.totals: dict[str, float] = {}
         self.troubles: Troubles | None = None
         self.notices: list[Callable[[], tuple[str, ...]]] = []
@@ -112,15 +103,16 @@ class Keeper:
         expired = self._ledger.expire(self._clock.now())
         if expired:
             self._fleet.touch({r.subject for r in expired}, {r.host for r in expired})
-        self._fleet.touch((), self._birthdays.due(self._clock.now()))
+        self._fleet.touch((), self._programs.due(self._clock.now()))
         self._ledger.reject_before(self._clock.now() - self._settings.proposal_life, self._clock.now())
         for gone in self._fleet.forget_hosts(self._clock.now() - self._settings.forget_host):
             log.warning("host %s has not reported for %.0f s: forgotten", gone, self._settings.forget_host)
-            self._programs.pop(gone, None)
+            self._programs.forget(gone)
         for gone in self._fleet.forget_collectors(self._clock.now() - self._settings.forget_host):
             log.warning(
                 "collector %s has not reported for %.0f s: forgotten", gone, self._settings.forget_host
             )
+        self._receipts.tick(self._clock.now())
 
     # --- who asks ------------------------------------------------------------------------------
 
@@ -147,17 +139,8 @@ class Keeper:
         return self._clock.now()
 
     def denied(self, name: str, what: str, why: str) -> None:
-        now, key = self._clock.now(), (name, why)
         self._count("denied_total")
-        with self._denied_lock:
-            if not 0 <= now - self._denied_since < DENIED_EVERY:
-                self._denied_since, self._denied = now, {}
-            times = self._denied.get(key)
-            if times is None and len(self._denied) >= DENIED_KINDS:
-                key, times = ("others", why), self._denied.get(("others", why))
-            self._denied[key] = (times or 0) + 1
-        if times is None:
-            self._ledger.write_journal(now, key[0], "deny", reason=why, detail=json.dumps({"request": what}))
+        self._denials.add(name, what, why, self._clock.now())
 
     def listen(self, callback: Callable[[str], None]) -> None:
         self._listeners.append(callback)
@@ -174,10 +157,7 @@ class Keeper:
     def subjects(
         self, host: str, project: str, text: str, limit: int, marker: str, flavor: str = "", plan: str = ""
     ) -> Page[Subject]:
-        known = (s for s in self._fleet.subjects() if s.id > marker and _sold(s, flavor, plan))
-        found = [s for s in known if _fits(s, host, project, text)]
-        page = tuple(found[:limit])
-        return Page(page, page[-1].id if len(found) > limit else "")
+        return subjects.page(self._fleet, host, project, text, limit, marker, flavor, plan)
 
     def subject(self, subject: str, project: str = "") -> Subject:
         return self._fleet.subject(subject, project)
@@ -186,12 +166,13 @@ class Keeper:
         return self._fleet.inventory
 
     def top(self, by: str, limit: int) -> tuple[Talker, ...]:
-        talkers = self._talkers().values()
+        talkers = subjects.talkers(self._fleet.collectors).values()
         return tuple(sorted(talkers, key=lambda t: -float(getattr(t, by)))[:limit])
 
     def explain(self, subject: str, project: str = "") -> Explanation:
         found = self._fleet.subject(subject, project)
         now = self._clock.now()
+        self._receipts.write(now)
         restrictions = self._ledger.restrictions(subject, "", (), 50, "", project).items
         order = {State.ACTIVE: 0, State.PROPOSED: 1}
         return Explanation(
@@ -200,21 +181,8 @@ class Keeper:
             tuple(b for b in self._rules.policies.baselines if b.scope.matches(found, now)),
             tuple(e for e in self._ledger.exemptions(now) if e.scope.matches(found, now)),
             self._ledger.journal("", subject, 50, "").items,
-            self._talkers().get(subject),
+            subjects.talkers(self._fleet.collectors).get(subject),
         )
-
-    def _talkers(self) -> dict[str, Talker]:
-        """Join what the collectors report of each subject; with several, the largest."""
-        found: dict[str, Talker] = {}
-        for report in self._fleet.collectors:
-            for talker in report.talkers:
-                other = found.get(talker.subject)
-                if (
-                    other is None
-                    or talker.egress_bps + talker.ingress_bps > other.egress_bps + other.ingress_bps
-                ):
-                    found[talker.subject] = talker
-        return found
 
     # --- restrictions --------------------------------------------------------------------------
 
@@ -229,9 +197,11 @@ class Keeper:
         since: int = 0,
         before: str = "",
     ) -> Page[Restriction]:
+        self._receipts.write(self._clock.now())
         return self._ledger.restrictions(subject, policy, states, limit, marker, project, since, before)
 
     def restriction(self, restriction: str, project: str = "") -> Restriction:
+        self._receipts.write(self._clock.now())
         found = self._ledger.restriction(restriction)
         if project not in ("", found.project):
             raise NotFound(f"There is no restriction {restriction!r}.")
@@ -299,7 +269,7 @@ class Keeper:
     def reload_policies(self, who: Principal) -> PolicyView:
         now = self._clock.now()
         changed = self._rules.reload(now)
-        self._remember_policies()
+        rules.keep(self._ledger, self._rules.policies)
         view = self._rules.view()
         detail = json.dumps({"version": view.policies.version, "problems": view.problems})
         self._ledger.write_journal(now, who.name, "reload-policies", detail=detail)
@@ -307,15 +277,6 @@ class Keeper:
             self._notify("policies")
             self._fleet.touch_all()
         return view
-
-    def _remember_policies(self) -> None:
-        """Keep what is in force: a file broken since then must not free everybody at the next start."""
-        kept = json.dumps(to_plain(replace(self._rules.policies, version=0)))
-        try:
-            if self._ledger.recall(_POLICIES) != kept:
-                self._ledger.remember(_POLICIES, kept)
-        except Unavailable as error:
-            log.warning("the policies in force could not be kept for the next start: %s", error.fixer)
 
     # --- exemptions, enforcement ---------------------------------------------------------------
 
@@ -374,33 +335,7 @@ class Keeper:
         return self._fleet.revision(host)
 
     def program(self, host: str) -> HostProgram:
-        # The revision is read first: what changes meanwhile makes the host ask again, never miss it.
-        revision, now = self._fleet.revision(host), self._clock.now()
-        made, when = self._programs.get(host, (None, now))
-        if made is None or made.revision != revision:
-            made, when = self._program(host, revision, now), now
-            self._programs[host] = made, when
-        left = (replace(b, remaining=b.remaining - (now - when)) for b in made.bindings)
-        return replace(made, bindings=tuple(b for b in left if b.remaining > 0))
-
-    def _program(self, host: str, revision: int, now: float) -> HostProgram:
-        carried = self._fleet.carries(host)
-        bindings = tuple(
-            Binding(r.id, r.subject, r.actions, r.until - now)
-            for r in self._ledger.binding(host, carried)
-            if r.actions and r.until > now
-        )
-        return HostProgram(
-            host, revision, bindings, self._baselines(host, now), self.exact_ports, self._fleet.templates
-        )
-
-    def _baselines(self, host: str, now: float) -> tuple[Baseline, ...]:
-        """Give the baselines for a host, whose infrastructure no scope reaches."""
-        here = self._fleet.here(host)
-        never = tuple(s.id for _, s in here if guard.infrastructure(self._settings.guard, s))
-        resolved = resolve(self._rules.policies.baselines, here, never, now)
-        self._birthdays.note(host, resolved.until)
-        return resolved.baselines
+        return self._programs.of(host, self._clock.now())
 
     def report_port(self, who: Principal, port: CloudPort) -> None:
         del who  # thousands a day: the ports are no decision of anybody's here
@@ -423,14 +358,6 @@ class Keeper:
         """Say that a full list of the cloud is being read: what is pushed meanwhile is newer."""
         self._fleet.begin_list()
 
-    @property
-    def exact_ports(self) -> tuple[int, ...]:
-        """The TCP ports whose new connections every host tells exactly."""
-        # One that is none would make every switch refuse its whole program.
-        return tuple(
-            sorted(p for p in {*self._settings.exact_ports, *self._fleet.exact_ports} if 0 < p < 1 << 16)
-        )
-
     def receipts(
         self, who: Principal, host: str, applied: int, receipts: tuple[Receipt, ...], problem: str
     ) -> None:
@@ -438,10 +365,10 @@ class Keeper:
         self._fleet.applied(host, applied, problem, now)
         if problem:
             log.warning("%s: host %s says: %s", who.name, host, problem)
-        if receipts and who.host:
+        if receipts and who.host and not self._receipts.knows(host, receipts):
             receipts = self._of_host(who, host, receipts)
         if receipts:
-            self._ledger.receipts(host, receipts, now)
+            self._receipts.take(host, receipts, now)
 
     def report_counters(self, who: Principal, host: str, counters: tuple[PortCounter, ...]) -> None:
         log.debug("%s tells %d counters of host %s", who.name, len(counters), host)
@@ -511,7 +438,7 @@ class Keeper:
 
     def metrics(self) -> dict[str, float]:
         counts = self._ledger.counts()
-        found = {_metric("restrictions", state=s): float(counts.get(s, 0)) for s in State}
+        found = {figures.metric("restrictions", state=s): float(counts.get(s, 0)) for s in State}
         found |= {
             "sekisho_ledger_revision": float(self._ledger.revision()),
             "sekisho_enforcing": float(self._ledger.enforcement().enabled),
@@ -522,60 +449,6 @@ class Keeper:
         if self._listed is not None:
             found["sekisho_cloud_listed_seconds"], found["sekisho_cloud_ports"] = self._listed
         if self._identity is not None:
-            found |= {
-                _metric("keystone_answers_total", outcome=k): float(n)
-                for k, n in self._identity.counts().items()
-            }
-            found["sekisho_keystone_remembered"] = float(self._identity.remembered())
-        for host in self._fleet.host_status():
-            found[_metric("host_last_seen_seconds", host=host.name)] = host.last_seen
-            found[_metric("host_subjects", host=host.name)] = float(host.subjects)
-        for c in self._fleet.collectors:
-            found |= {_metric("collector_count", collector=c.name, name=k): v for k, v in c.counters.items()}
-            for e in c.exporters:
-                labels = {"exporter": e.address, "protocol": e.protocol, "domain": str(e.domain)}
-                found |= {
-                    _metric(f"exporter_{name}_total", collector=c.name, **labels): float(
-                        min(getattr(e, name), LARGEST_COUNT)
-                    )
-                    for name in ("datagrams", "records", "lost", "late", "restarted")
-                }
-        return found
-
-
-def _policies_before(ledger: Ledger) -> PolicySet | None:
-    """Recall what an earlier keeper had in force."""
-    try:
-        kept = ledger.recall(_POLICIES)
-        return from_plain(PolicySet, json.loads(kept)) if kept else None
-    except (ValueError, Malformed):  # written by another version
-        return None
-
-
-def _metric(metric: str, **labels: str) -> str:
-    """Name a metric with its labels as Prometheus wants them (exposition format, escaping)."""
-    told = [f'{k}="{v.translate(_ESCAPES)}"' for k, v in labels.items()]
-    return f"sekisho_{metric}{{{','.join(told)}}}"
-
-
-def _sold(subject: Subject, flavor: str, plan: str) -> bool:
-    return (not flavor or subject.flavor == flavor) and (not plan or plan in subject.qos)
-
-
-def _fits(subject: Subject, host: str, project: str, text: str) -> bool:
-    if (host and subject.host != host) or (project and subject.project != project):
-        return False
-    return not text or any(
-        text.lower() in field.lower()
-        for field in (
-            subject.id,
-            subject.server,
-            subject.project,
-            subject.mac,
-            subject.network,
-            subject.flavor,
-            *subject.qos,
-            *subject.tags,
-            *subject.addresses,
-        )
-    )
+            found |= figures.of_identity(self._identity)
+        found |= figures.of_hosts(self._fleet.host_status())
+        return found | figures.of_collectors(self._fleet.collectors)

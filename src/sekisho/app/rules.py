@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from sekisho import plugins
 from sekisho.detect.detectors.catalogue import CATALOGUE, LARGEST
 from sekisho.metering.catalogue import METERED
 from sekisho.model import policy_file
-from sekisho.model.errors import Malformed
+from sekisho.model.errors import Malformed, Unavailable
+from sekisho.model.plain import from_plain, to_plain
 from sekisho.model.policy import Baseline, Policy, PolicySet, Unit
 from sekisho.model.report import PolicyView
 
+if TYPE_CHECKING:
+    from sekisho.ledger.ledger import Ledger
+
 log = logging.getLogger("sekisho.keeper")
 
+_KEPT = "policies"  # under which the ledger remembers those in force
 Source: TypeAlias = Callable[[], tuple[tuple[Policy, ...], tuple[Baseline, ...]]]
 
 
@@ -87,6 +93,25 @@ def folder(path: str) -> Source:
         return policy_file.load(texts, known_detectors(), LARGEST)
 
     return read
+
+
+def before(ledger: Ledger) -> PolicySet | None:
+    """Recall what an earlier keeper had in force."""
+    try:
+        kept = ledger.recall(_KEPT)
+        return from_plain(PolicySet, json.loads(kept)) if kept else None
+    except (ValueError, Malformed):  # written by another version
+        return None
+
+
+def keep(ledger: Ledger, policies: PolicySet) -> None:
+    """Keep what is in force: a file broken since then must not free everybody at the next start."""
+    kept = json.dumps(to_plain(replace(policies, version=0)))
+    try:
+        if ledger.recall(_KEPT) != kept:
+            ledger.remember(_KEPT, kept)
+    except Unavailable as error:
+        log.warning("the policies in force could not be kept for the next start: %s", error.fixer)
 
 
 def check(text: str) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sekisho.app.keeper import DENIED_KINDS, Keeper
+from sekisho.app import denials
+from sekisho.app.keeper import Keeper
 from sekisho.app.settings import KeeperSettings
 from sekisho.detect.guard import GuardSettings
 from sekisho.host.clock import Clock
@@ -57,15 +58,15 @@ def test_infrastructure_is_bound_by_nobody_not_even_by_hand_or_baseline(office: 
 
 
 def test_a_flood_of_denials_neither_fills_the_journal_nor_goes_unseen(office: Office) -> None:
-    for i in range(10 * DENIED_KINDS):
+    for i in range(10 * denials.KINDS):
         office.keeper.denied(f"2001:db8::{i:x}", "GET /v1/status", "no token")
     office.up += 61
     office.keeper.denied("mallory", "GET /v1/status", "no token")
     told = [e.author for e in office.ledger.journal(limit=1000).items if e.verb == "deny"]
-    assert len(told) == DENIED_KINDS + 2
+    assert len(told) == denials.KINDS + 2
     assert told[0] == "mallory"
     assert "others" in told
-    assert office.keeper.totals["denied_total"] == 10 * DENIED_KINDS + 1
+    assert office.keeper.totals["denied_total"] == 10 * denials.KINDS + 1
 
 
 def test_a_proposal_that_nobody_says_yes_to_ends(office: Office) -> None:

@@ -28,7 +28,7 @@ def ledger(path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def other(path: Path, ledger: Ledger) -> Iterator[Ledger]:
+def other(path: Path) -> Iterator[Ledger]:
     """The same ledger as another process has it."""
     made = Ledger(path)
     yield made
