@@ -157,6 +157,8 @@ async def measure(
     spread = max(5.0, options.agents / 50)
     tasks = [asyncio.create_task(a.run(random.uniform(0, spread))) for a in agents]
     await asyncio.sleep(spread + 5)
+    while (await asyncio.to_thread(client.status)).subjects < options.agents * options.subjects:
+        await asyncio.sleep(1)
     came = Usage.of(process.pid)
     for number in range(options.restricted):
         await asyncio.to_thread(_impose, client, f"{names[number % len(names)]}-p0")

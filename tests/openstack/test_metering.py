@@ -34,7 +34,8 @@ class OverGnocchi:
 
     def __init__(self, ceilometer: Ceilometer, **settings: Any) -> None:
         self.ceilometer = ceilometer
-        self.meter = Gnocchi(GnocchiSettings(**settings), ceilometer.door)
+        # In each round, for here no time passes between two of them.
+        self.meter = Gnocchi(GnocchiSettings(refresh=0.0, **settings), ceilometer.door)
 
     def play(self, polled: Mapping[Subject, Mapping[float, tuple[int, int]]]) -> None:
         for who, measures in polled.items():

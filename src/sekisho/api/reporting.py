@@ -1,8 +1,10 @@
 """Routes of agents and collectors: what they see goes in, what they must carry comes out."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
+import anyio.to_thread
 from fastapi import Depends, Request, Response
 from pydantic import TypeAdapter
 
@@ -15,6 +17,8 @@ from sekisho.model.errors import Malformed
 from sekisho.model.inventory import HostReport, Inventory
 from sekisho.model.report import CollectorReport, HostProgram, PortCounter, Verdict
 from sekisho.model.restriction import Evidence
+
+T = TypeVar("T")
 
 REPORTING = Routes()
 
@@ -39,15 +43,19 @@ async def inventory(
 
 
 @REPORTING.add("PUT", "/v1/hosts/{host}", AGENT, HostProgram, body=HostReport)
-def report_host(
-    keeper: TheKeeper, who: Asker, host: str, report: Annotated[HostReport, Depends(json_body(HostReport))]
+async def report_host(
+    request: Request,
+    keeper: TheKeeper,
+    who: Asker,
+    host: str,
+    report: Annotated[HostReport, Depends(json_body(HostReport))],
 ) -> Response:
     """Replace what is known of a host; learn what it must carry."""
     problems = [f"subjects[{i}].host: not {host!r}." for i, s in enumerate(report.subjects) if s.host != host]
     if report.host.name != host:
         problems.insert(0, f"host.name: not {host!r}.")
     _speaks_for_itself(problems)
-    return _json(PROGRAM, keeper.report_host(who, report))
+    return _json(PROGRAM, await _told(request, keeper.report_host, who, report))
 
 
 @REPORTING.add("GET", "/v1/hosts/{host}/program", AGENT, HostProgram, waits=True)
@@ -73,14 +81,18 @@ async def program(
 
 
 @REPORTING.add("POST", "/v1/hosts/{host}/receipts", AGENT, body=Receipts, status=204)
-def receipts(
-    keeper: TheKeeper, who: Asker, host: str, body: Annotated[Receipts, Depends(json_body(Receipts))]
+async def receipts(
+    request: Request,
+    keeper: TheKeeper,
+    who: Asker,
+    host: str,
+    body: Annotated[Receipts, Depends(json_body(Receipts))],
 ) -> None:
     """Tell what a host did: the revision it carries, a receipt per restriction, what is wrong."""
     _speaks_for_itself(
         [f"receipts[{i}].host: not {host!r}." for i, r in enumerate(body.receipts) if r.host != host]
     )
-    keeper.receipts(who, host, body.applied, body.receipts, body.problem)
+    await _told(request, keeper.receipts, who, host, body.applied, body.receipts, body.problem)
 
 
 @REPORTING.add("PUT", "/v1/cloud/ports/{port}", AGENT, body=CloudPort, status=204)
@@ -100,14 +112,15 @@ def forget_port(keeper: TheKeeper, who: Asker, port: str) -> None:
 
 
 @REPORTING.add("PUT", "/v1/hosts/{host}/counters", AGENT, body=tuple[PortCounter, ...], status=204)
-def report_counters(
+async def report_counters(
+    request: Request,
     keeper: TheKeeper,
     who: Asker,
     host: str,
     counters: Annotated[tuple[PortCounter, ...], Depends(json_body(tuple[PortCounter, ...]))],
 ) -> None:
     """Tell how many bytes each port of a host has sent and got since its counters began."""
-    keeper.report_counters(who, host, counters)
+    await _told(request, keeper.report_counters, who, host, counters)
 
 
 @REPORTING.add("POST", "/v1/evidence", AGENT, tuple[Verdict, ...], body=tuple[Evidence, ...])
@@ -121,7 +134,8 @@ def evidence(
 
 
 @REPORTING.add("PUT", "/v1/collectors/{name}", AGENT, body=CollectorReport, status=204)
-def report_collector(
+async def report_collector(
+    request: Request,
     keeper: TheKeeper,
     who: Asker,
     name: str,
@@ -130,7 +144,16 @@ def report_collector(
     """Replace what is known of a collector."""
     if report.name != name:
         _speaks_for_itself([f"name: not {name!r}."])
-    keeper.report_collector(who, report)
+    await _told(request, keeper.report_collector, who, report)
+
+
+async def _told(request: Request, tell: Callable[..., T], *told: Any) -> T:
+    """Pass on what thousands tell every few seconds, in a line of its own.
+
+    After a moment in which nobody was served they all come at once: whoever decides something, and the
+    host that is to hear of it, must not wait behind them.
+    """
+    return await anyio.to_thread.run_sync(partial(tell, *told), limiter=request.app.state.telling)
 
 
 def _json(kind: TypeAdapter[Any], value: Any, headers: Mapping[str, str] | None = None) -> Response:

@@ -13,7 +13,8 @@ class ApiSettings:
     `private_key` (paths, PEM) turn on TLS. `max_wait` is the longest a long poll is held, and
     `keep_alive` how long an idle connection is kept: longer than agents pause between requests.
     `threads` is how many requests may be at the keeper at once; waiting long polls need none. `asking`
-    is how many requests may wait for Keystone at once, beside those.
+    is how many requests may wait for Keystone at once, and `telling` how many that hosts and collectors
+    send every few seconds may be at the keeper at once, both beside those.
     """
 
     host: str = "127.0.0.1"
@@ -28,3 +29,4 @@ class ApiSettings:
     backlog: int = 2048
     threads: int = 40
     asking: int = 8
+    telling: int = 8

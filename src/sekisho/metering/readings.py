@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EGRESS: Final = 0
 INGRESS: Final = 1
 _FIRST_ROOM: Final = 64
+_BLOCK: Final = 128  # rows at a time: what is made of them stays in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,9 @@ class Readings:
         index = {name: i for i, name in enumerate(names)}
         owner = np.fromiter((index[s] for s in subjects), np.int64, len(subjects))
         rows = self._ordered(self.slots(keys))
-        parts = _Steps.of(rows, self._times(), self.step).within(start)
+        blocks = [rows[:, i : i + _BLOCK] for i in range(0, rows.shape[1], _BLOCK)] or [rows]
+        steps = [_Steps.of(block, self._times(), self.step).within(start) for block in blocks]
+        parts = (np.concatenate(part, axis=1) for part in zip(*steps, strict=True))
         estimate, lower, upper = (_sum(part, owner, len(names)) for part in parts)
         since, last = np.full(len(names), np.inf), np.full(len(names), -np.inf)
         count = np.zeros(len(names), np.int64)

@@ -12,10 +12,10 @@ class GnocchiSettings:
 
     With `url` a Gnocchi of its own is asked as `user` (``auth_mode = basic``), else the one that the
     catalogue of `cloud` in clouds.yaml (or `clouds_file`) names. `granularity` is the archive policy's
-    period that is read. `late` is how far back each round reads again, for measures that come late;
-    `stale` how old numbers may be and still be judged. `list_every` is how often the list of interfaces
-    is read, `page` how many a call lists, `chunk` of how many a call reads the numbers, `parallel` how
-    many calls at once.
+    period that is read. `refresh` is how often each interface is read again, a part of them in each
+    round; `late` how far back, for measures that come late; `stale` how old numbers may be and still be
+    judged. `list_every` is how often the list of interfaces is read, `page` how many a call lists,
+    `chunk` of how many a call reads the numbers, `parallel` how many calls at once.
     """
 
     url: str = ""
@@ -24,6 +24,7 @@ class GnocchiSettings:
     clouds_file: str = ""
     timeout: float = 60.0
     granularity: float = 300.0
+    refresh: float = 300.0
     late: float = 1800.0
     stale: float = 1800.0
     list_every: float = 900.0

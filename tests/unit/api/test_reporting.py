@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 
+import support_api
 from sekisho.model.access import Role
 from sekisho.model.plain import to_plain
 from sekisho.model.report import CollectorReport, ExporterReport, Talker
@@ -71,3 +75,33 @@ def test_an_agent_of_an_older_version_is_understood(client: httpx.Client, keeper
     assert client.put("/v1/hosts/h1", json=told, headers=AGENT).status_code == 200
     told["subjects"][0]["mood"] = "good"
     assert client.put("/v1/hosts/h1", json=told, headers=AGENT).status_code == 422
+
+
+def test_thousands_that_tell_at_once_hold_up_nobody_who_decides() -> None:
+    """More hosts tell something than there are threads; a restriction is imposed meanwhile, and heard of."""
+    fake, busy, told = support_api.keeper(), threading.Event(), threading.Semaphore(0)
+
+    def slow(*_told: object) -> None:
+        told.release()
+        busy.wait(30)
+
+    fake.receipts = slow  # type: ignore[method-assign, assignment]
+    body = {"applied": 1, "receipts": []}
+    with (
+        support_api.served(fake, threads=2, telling=2) as (_, url),
+        support_api.asking(url) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        try:
+            waiting = [
+                pool.submit(client.post, "/v1/hosts/h1/receipts", json=body, headers=AGENT) for _ in range(8)
+            ]
+            assert told.acquire(timeout=10)
+            assert told.acquire(timeout=10)
+            made = client.post("/v1/restrictions", json=IMPOSE, timeout=10)
+            assert made.status_code == 201
+            heard = client.get("/v1/hosts/h1/program", headers=AGENT, timeout=10).json()
+            assert [b["restriction"] for b in heard["bindings"]] == [made.json()["id"]]
+        finally:
+            busy.set()
+        assert {w.result(20).status_code for w in waiting} == {204}

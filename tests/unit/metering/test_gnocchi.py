@@ -65,6 +65,21 @@ def test_a_later_round_reads_only_the_last_hour_and_takes_what_came_late() -> No
     assert egress(meter, ports[0], NOW + 360) > before + 9e8
 
 
+def test_each_round_reads_a_part_and_five_minutes_read_everybody_once() -> None:
+    fake, meter, ports = cloud(100, chunk=1, list_every=DAY)
+    assert meter.read(ports, NOW).calls == 101
+    rounds = [meter.read(ports, NOW + 60 * minute) for minute in range(1, 6)]
+    assert sum(r.calls for r in rounds) == 100
+    assert all(10 <= r.calls <= 30 for r in rounds)
+    assert {(r.read, r.failed) for r in rounds} == {(100, 0)}
+    assert judged(meter, NOW + 300) == {p.id for p in ports}
+    fake.away = True
+    assert meter.read(ports, NOW + 360).failed > 0
+    fake.away = False
+    assert meter.read(ports, NOW + 361).failed == 0  # those that failed are due at once, and nobody else
+    assert meter.read(ports, NOW + 361).calls == 0
+
+
 @pytest.mark.parametrize("samples", [1, 2, 5])
 def test_more_than_one_sample_in_a_period_changes_nothing(samples: int) -> None:
     fake, each = FakeGnocchi(), port(1)
