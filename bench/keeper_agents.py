@@ -157,7 +157,7 @@ async def measure(
     spread = max(5.0, options.agents / 50)
     tasks = [asyncio.create_task(a.run(random.uniform(0, spread))) for a in agents]
     await asyncio.sleep(spread + 5)
-    while (await asyncio.to_thread(client.status)).subjects < options.agents * options.subjects:
+    while (await asyncio.to_thread(client.status)).subjects < options.agents * options.subjects:  # noqa: ASYNC110 - asked over HTTP
         await asyncio.sleep(1)
     came = Usage.of(process.pid)
     for number in range(options.restricted):
