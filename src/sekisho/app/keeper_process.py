@@ -38,6 +38,8 @@ log = logging.getLogger("sekisho.keeper")
 
 # How often what has ended is let go.
 TICK = 0.25
+# Seconds that whoever still waits for an answer has when the keeper stops.
+PATIENCE = 5.0
 
 
 def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None:
@@ -75,8 +77,9 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
         serve(create_app(keeper, settings.api), settings.api, sockets, stop)
     finally:
         stop.set()
+        until = clock.passed() + PATIENCE
         for thread in threads:
-            thread.join(5.0)
+            thread.join(max(0.0, until - clock.passed()))
         if metering is not None and not threads[-1].is_alive():
             metering.close(clock.now())
         ledger.close()

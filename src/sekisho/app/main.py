@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from sekisho.app.settings import ClientSettings
     from sekisho.client import Client
-    from sekisho.host.agent import AgentSettings
 
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings file.", envvar="SEKISHO_CONFIG", show_default=False)
@@ -105,6 +104,7 @@ def agent(
     """Run a host's agent: carry on its switch what the keeper decided."""
     from sekisho.app import settings
     from sekisho.host.agent import Agent, AgentSettings
+    from sekisho.host.clear import clear as clear_host
     from sekisho.host.clock import Clock
     from sekisho.host.counting import spawn_counting
     from sekisho.host.switch import open_switch
@@ -113,7 +113,8 @@ def agent(
     raw = settings.load(config)
     ours = settings.validate(AgentSettings, raw.get("agent", {}), "agent")
     if clear:
-        _clear(ours)
+        for sentence in clear_host(ours):
+            print(sentence)
         return
     client = _client(settings.client(raw), token_file)
     ports, switches = open_switch(ours)
@@ -121,19 +122,6 @@ def agent(
     stop_on_signal(worker.stop)
     spawn_counting(ours, client, ports, worker)
     worker.run()
-
-
-def _clear(settings: AgentSettings) -> None:
-    from sekisho.host.clock import Clock
-    from sekisho.host.switch import open_switch
-
-    ports, switches = open_switch(settings)
-    try:
-        ports.subjects()  # Unavailable here, and not half-way, where there is no switch
-        for switch in switches:
-            print(f"{switch.bridge}: {switch.clear(Clock().passed())} rules and meters taken off.")
-    finally:
-        ports.close()
 
 
 @said
