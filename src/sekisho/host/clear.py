@@ -9,9 +9,11 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from sekisho.devices.vswitch.openflow import Ofctl, OfctlSettings
+from sekisho.devices.vswitch.ovsdb import Database
 from sekisho.host.agent import AgentSettings
 from sekisho.host.clock import Clock
-from sekisho.host.switch import open_switch
+from sekisho.host.switch import VSwitch, open_switch
 from sekisho.model.errors import SekishoError
 
 if TYPE_CHECKING:
@@ -24,9 +26,23 @@ def clear(settings: AgentSettings) -> Iterator[str]:
     try:
         ports.subjects()  # Unavailable here, and not half-way, where there is no switch
         for switch in switches:
-            yield f"{switch.bridge}: {switch.clear(Clock().passed())} rules and meters taken off."
+            yield f"{switch.bridge}: {_clear(switch, settings)} rules and meters taken off."
     finally:
         ports.close()
+
+
+def _clear(switch: VSwitch, settings: AgentSettings) -> int:
+    now = Clock().passed()
+    try:
+        return switch.clear(now)
+    except SekishoError:
+        # Neutron lets its bridges speak nothing newer.
+        own = OfctlSettings(settings.run_dir, settings.timeout, settings.first_meter, "OpenFlow14")
+        database = Database(f"{settings.run_dir}/db.sock", settings.host, (), settings.run_dir)
+        try:
+            return VSwitch(switch.bridge, settings, database, Ofctl(switch.bridge, own)).clear(now)
+        finally:
+            database.close()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

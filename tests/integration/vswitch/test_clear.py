@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from sekisho.devices.vswitch.pipeline import Layout
 from sekisho.devices.vswitch.telemetry import TelemetrySettings
 from sekisho.host.agent import AgentSettings
+from sekisho.host.clear import main
 from sekisho.host.memory import Held, Memory
 from sekisho.host.switch import open_switch
 from sekisho.lab.ovs import PrivateSwitch
@@ -53,4 +55,17 @@ def test_clearing_a_host_leaves_nothing(switch: PrivateSwitch, bridge: str, tmp_
     argv = [sys.executable, "-m", "sekisho.app.main", "agent", "--clear", "--config", str(file)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+    assert everything(switch) == before
+
+
+def test_a_bridge_that_speaks_nothing_newer_than_neutron_lets_it_is_cleared_too(
+    switch: PrivateSwitch, bridge: str
+) -> None:
+    before = everything(switch)
+    switch.vsctl("set", "Bridge", bridge, "protocols=OpenFlow10,OpenFlow13,OpenFlow14")
+    rule = f"cookie={Layout().reserved:#x},table=60,priority=7,actions=drop"
+    argv = ["ovs-ofctl", "-OOpenFlow14", "add-flow", switch.management(bridge), rule]
+    subprocess.run(argv, check=True, timeout=30)
+    assert main(["--run-dir", str(switch.folder), "--bridge", bridge]) == 0
+    switch.vsctl("set", "Bridge", bridge, "protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15")
     assert everything(switch) == before
