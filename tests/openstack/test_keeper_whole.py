@@ -25,7 +25,7 @@ from sekisho.testing.contract_meter import DAY
 from support_ceilometer import Ceilometer, OverStack
 from support_stack import clouds_file
 
-pytestmark = [pytest.mark.ovs, pytest.mark.usefixtures("tidy"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ovs, pytest.mark.usefixtures("tidy"), pytest.mark.timeout(1200)]
 
 GB = 10**9
 HOUR = 3600.0
