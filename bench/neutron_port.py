@@ -1,8 +1,9 @@
 """Measures what our extension adds to handle_port of Neutron's agent, and how soon a restart is right.
 
-Real are the extension, Neutron's privsep daemon, ovs-ofctl and a private Open vSwitch whose br-int has
-Neutron's way from table 0 to 60. The keeper is an object in this process, and the wiring Neutron itself
-does around `handle_port` is left out: what is told is ours alone. Needs root, and a Python with Neutron:
+Real are the extension, Neutron's class of br-int with its OpenFlow connection, its privsep daemon,
+ovs-ofctl and a private Open vSwitch whose br-int has Neutron's way from table 0 to 60. The keeper is an
+object in this process, and the wiring Neutron itself does around `handle_port` is left out: what is told
+is ours alone. Needs root, and a Python with Neutron:
 
     .make/openstack/bin/python bench/neutron_port.py --json
 """
@@ -13,6 +14,7 @@ import argparse
 import json
 import logging
 import os
+import socket
 import statistics
 import sys
 import tempfile
@@ -31,6 +33,9 @@ import neutron.conf.agent.common as agent_config
 import neutron.conf.agent.ovsdb_api as ovsdb_config
 import neutron.privileged  # noqa: F401 - makes [privsep] known
 from neutron.conf.plugins.ml2.drivers import ovs_conf
+from neutron.plugins.ml2.drivers.openvswitch.agent.openflow.native import br_int
+from neutron.plugins.ml2.drivers.openvswitch.agent.openflow.native import main as native
+from os_ken.base.app_manager import AppManager
 from oslo_config import cfg
 
 from sekisho.guests.neutron import agent as guest
@@ -101,6 +106,7 @@ class Host:
 
     switch: PrivateSwitch
     folder: Path
+    app: Any = None
     keeper: Keeper = field(default_factory=Keeper)
     extension: Any = None
     commands: list[float] = field(default_factory=list)
@@ -108,7 +114,7 @@ class Host:
     def load(self) -> None:
         """Load the extension as a starting agent does."""
         self.extension = guest.SekishoAgentExtension()
-        bridge = SimpleNamespace(br_name=BRIDGE, set_agent_uuid_stamp=lambda _cookie: None)
+        bridge = br_int.OVSIntegrationBridge(BRIDGE, os_ken_app=self.app)
         cache = SimpleNamespace(get_resource_by_id=lambda *_: SimpleNamespace(project_id="p", device_id="v"))
         api = SimpleNamespace(
             request_int_br=lambda: bridge, plugin_rpc=SimpleNamespace(remote_resource_cache=cache)
@@ -187,6 +193,7 @@ def host() -> Iterator[Host]:
         try:
             _like_br_int(switch)
             _configure(one)
+            one.app = _connected()
             one.load()
             yield one
         finally:
@@ -214,6 +221,8 @@ def _configure(one: Host) -> None:
     helper = f"{sys.executable} -c 'from oslo_privsep.daemon import helper_main; helper_main()'"
     cfg.CONF.set_override("helper_command", helper, group="privsep")
     cfg.CONF.set_override("ovsdb_connection", one.switch.socket, group="OVS")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        cfg.CONF.set_override("of_listen_port", free.getsockname()[1], group="OVS")
     cfg.CONF.set_override("host", HOST)
     guest_config.register(cfg.CONF, (*guest_config.KEEPER, *guest_config.AGENT))
     cfg.CONF.set_override("state_path", str(one.folder / "state"), group="sekisho")
@@ -221,6 +230,17 @@ def _configure(one: Host) -> None:
     cfg.CONF.set_override("port_timeout", _SLOW, group="sekisho")
     guest_config.client = cast("Any", lambda _options: one.keeper)
     neutron_utils.execute = _timed(neutron_utils.execute, one.commands)
+
+
+def _connected() -> Any:
+    """Let br-int connect to this process as to Neutron's agent; give the app that holds the connection."""
+    native.init_config()
+    apps = AppManager.get_instance()
+    apps.load_apps(["os_ken.controller.ofp_handler", f"{native.__package__}.base_oskenapp"])
+    apps.instantiate_apps(**apps.create_contexts())
+    app = apps.applications["BaseNeutronAgentOSKenApp"]
+    br_int.OVSIntegrationBridge(BRIDGE, os_ken_app=app).setup_controllers(cfg.CONF)
+    return app
 
 
 def _timed(execute: Callable[..., Any], taken: list[float]) -> Callable[..., Any]:

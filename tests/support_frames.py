@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sekisho.devices.vswitch.bridge import Bridge
 from sekisho.devices.vswitch.compile import CompileSettings
-from sekisho.devices.vswitch.openflow import OfctlSettings
+from sekisho.devices.vswitch.ofctl import OfctlSettings
 from sekisho.devices.vswitch.ovsdb import Database
 from sekisho.testing.packets import Packet
 from support_ovs import plug

@@ -29,6 +29,18 @@ class ProcessExecutionError(RuntimeError):
         self.returncode = returncode
 
 
+class InvalidDatapath(RuntimeError):
+    """As os_ken.app.ofctl.exception has it: the switch has connected anew."""
+
+
+class OFError(RuntimeError):
+    """As os_ken.app.ofctl.exception has it: the switch's answers, errors among them."""
+
+    def __init__(self, result: Sequence[Any]) -> None:
+        super().__init__(f"OpenFlow errors {result}")
+        self.result = result
+
+
 class Conf:
     """oslo.config's global, as far as guests use it."""
 
@@ -62,6 +74,11 @@ def fakes() -> dict[str, ModuleType]:
         "neutron.agent": {},
         "neutron.agent.linux": {},
         "neutron.agent.linux.utils": {"execute": None},
+        "os_ken": {},
+        "os_ken.app": {},
+        "os_ken.app.ofctl": {},
+        "os_ken.app.ofctl.event": {"SendMsgRequest": SimpleNamespace},
+        "os_ken.app.ofctl.exception": {"InvalidDatapath": InvalidDatapath, "OFError": OFError},
     }
     return stand_ins(contents)
 
@@ -82,6 +99,8 @@ class Switch:
         self.turns: list[tuple[dict[str, Subject], Any]] = []
         self.error: Exception | None = None  # raised by every turn
         self.errors: list[Exception] = []  # raised by one turn each, the last first
+        self.hastes = False  # whether a port can be bound ahead of the others
+        self.hastened: list[Subject] = []
         self.free = threading.Event()
         self.free.set()
         self._news = threading.Condition()
@@ -99,6 +118,12 @@ class Switch:
             Receipt(h.binding.restriction, h.binding.subject, "h1", in_force=True, time=now)
             for h in memory.held
         )
+
+    def hasten(self, subject: Subject, subjects: Sequence[Subject], memory: Any, now: float) -> bool:
+        del subjects, memory, now
+        if self.hastes:
+            self.hastened.append(subject)
+        return self.hastes
 
     def export(self, templates: float) -> Telemetry:
         del templates

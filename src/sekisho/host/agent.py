@@ -12,20 +12,23 @@ import socket
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from sekisho.devices.vswitch.openflow import Overtaken
 from sekisho.devices.vswitch.pipeline import Layout
 from sekisho.devices.vswitch.telemetry import TelemetrySettings
 from sekisho.host import memory as kept
+from sekisho.host.bell import Bell
 from sekisho.host.tasks import Troubles, spawn
 from sekisho.model.errors import NotFound, SekishoError, Unavailable
 from sekisho.model.inventory import Host, HostReport, Subject, Telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sekisho.client import Client
     from sekisho.host.clock import Clock
+    from sekisho.host.roles import Ports, Switch
     from sekisho.model.report import HostProgram
     from sekisho.model.restriction import Receipt
 
@@ -33,8 +36,6 @@ log = logging.getLogger("sekisho.agent")
 
 # How long to wait before trying again what the switch could not do just now: doubled, up to the second.
 RETRY = (0.05, 2.0)
-# How long a signal may go unheeded.
-GLANCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,9 @@ class AgentSettings:
     keeps what it was told. `every` is how often it looks anyway, `counters_every` how often while
     something is in force, `timeout` how long the switch may take, `wait` how long a long poll of the
     keeper is held, all in seconds. `burst` is how many seconds of its rate a limit lets through at
-    once. `volumes_every` is how often it tells the keeper every port's byte counters, 0 for never. With
-    `exact`, new connections to the ports that the keeper names are told one by one, beside
+    once. `settle` is how long nothing more must have happened to ports before it looks, a second at
+    most in all. `volumes_every` is how often it tells the keeper every port's byte counters, 0 for
+    never. With `exact`, new connections to the ports that the keeper names are told one by one, beside
     the bridge's own sampling.
     """
 
@@ -64,43 +66,11 @@ class AgentSettings:
     timeout: float = 5.0
     wait: float = 30.0
     burst: float = 0.4
+    settle: float = 0.0
     first_meter: int = 20_000
     exact: bool = True
     layout: Layout = field(default_factory=Layout)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
-
-
-class Switch(Protocol):
-    """One bridge, as the agent sees it."""
-
-    bridge: str
-
-    def carry(self, subjects: Sequence[Subject], memory: kept.Memory, now: float) -> tuple[Receipt, ...]:
-        """Make the bridge carry what the memory holds for these subjects; say what it did."""
-        ...
-
-    def export(self, templates: float) -> Telemetry:
-        """Point the bridge's flow export at the collector, and say what it exports.
-
-        IPFIX templates are sent again when `templates` is another than before.
-        """
-        ...
-
-
-class Ports(Protocol):
-    """The switch's database, as the agent sees it."""
-
-    def subjects(self) -> tuple[Subject, ...]:
-        """List the subjects on this host now."""
-        ...
-
-    def listen(self, callback: Callable[[], None]) -> None:
-        """Call back, from any thread, when a port was added, changed or removed, or the switch restarted."""
-        ...
-
-    def close(self) -> None:
-        """Stop."""
-        ...
 
 
 class Agent:
@@ -127,7 +97,7 @@ class Agent:
         self._carried: dict[str, Subject] = {}
         self._turn = threading.Condition()
         self._begun = self._done = 0
-        self._wake = threading.Event()
+        self._bell = Bell(settings.settle)
         self._report_due = threading.Event()
         self._receipts_due = threading.Event()
         self.stop = threading.Event()
@@ -136,27 +106,20 @@ class Agent:
     def run(self) -> None:
         """Keep the host right until `stop`."""
         self.recall()
-        self._ports.listen(self._wake.set)
+        self._ports.listen(self._bell.ring)
         for name, task in (
             ("reporting to the keeper", self.report),
             ("following the keeper", self.follow),
             ("sending receipts", self.send_receipts),
         ):
             spawn(self.stop, self.troubles, name, task)
-        self._wake.set()
+        self._bell.ring()
         try:
             while not self.stop.is_set():
-                self._rest()
+                self._bell.rest(self.idle(), self.stop)
                 self.converge()
         finally:
             self.end()
-
-    def _rest(self) -> None:
-        """Wait until something wakes us or is due; a signal sets `stop` only, so look at that as well."""
-        left = self.idle()
-        while left > 0 and not self.stop.is_set() and not self._wake.wait(min(left, GLANCE)):
-            left -= GLANCE
-        self._wake.clear()
 
     def recall(self) -> None:
         """Remember what an earlier run was told."""
@@ -166,7 +129,8 @@ class Agent:
     def end(self) -> None:
         """Stop; what is in force stays in force until its end."""
         self.stop.set()
-        for event in (self._wake, self._report_due, self._receipts_due):
+        self._bell.ring()
+        for event in (self._report_due, self._receipts_due):
             event.set()
         self._ports.close()
 
@@ -203,6 +167,10 @@ class Agent:
         for switch in self._switches:
             here = tuple(s for s in subjects if s.bridge == switch.bridge)
             receipts += self._converge(switch, here, memory, errors)
+        if any(isinstance(error, Overtaken) for error in errors):
+            # What it saw is old already; it knows nothing worse.
+            self._bell.ring(pressing=False)
+            return False
         revision = memory.revision if memory else 0
         self._publish(subjects, tuple(receipts), self._applied if errors else revision)
         if errors:
@@ -259,9 +227,27 @@ class Agent:
 
     # --- for whoever wires ports and must not go on before they are bound ------------------------
 
+    def hasten(self, subject: Subject, subjects: Sequence[Subject]) -> bool:
+        """Bind one of these subjects at once, from any thread; False when only `carry_soon` can."""
+        memory = self._memory
+        switch = next((s for s in self._switches if s.bridge == subject.bridge), None)
+        if memory is None or switch is None:
+            return False
+        try:
+            here = tuple(s for s in subjects if s.bridge == subject.bridge)
+            if not switch.hasten(subject, here, memory, self._clock.passed()):
+                return False
+        except SekishoError as error:
+            log.debug("hastening %s: %s", subject.id, error.fixer)
+            return False
+        # In place: a round that fails meanwhile has put another in its stead.
+        self._carried[subject.id] = _bindable(subject)
+        self.wake()
+        return True
+
     def wake(self) -> None:
-        """Look at everything again, now."""
-        self._wake.set()
+        """Look at everything again, once what happens to ports has come to an end."""
+        self._bell.ring(pressing=False)
 
     def nudge(self) -> None:
         """Ask the keeper for news now: somebody says that there are some."""
@@ -284,7 +270,7 @@ class Agent:
         """Wait until the switch has been made right once from now on; False if that took too long."""
         with self._turn:
             wanted = self._begun + 1
-            self._wake.set()
+            self._bell.ring()
             return self._turn.wait_for(lambda: self._done >= wanted, timeout)
 
     # --- talking to the keeper, each in its own thread ------------------------------------------
@@ -335,7 +321,7 @@ class Agent:
             else:
                 self.troubles.end("writing the state file")
             self._memory = memory
-            self._wake.set()
+            self._bell.ring()
 
     def send_receipts(self) -> None:
         """Tell the keeper what is in force, when that changed or its counters have moved on."""

@@ -10,7 +10,8 @@ from sekisho.host.tasks import spawn
 
 if TYPE_CHECKING:
     from sekisho.client import Client
-    from sekisho.host.agent import Agent, AgentSettings, Ports
+    from sekisho.host.agent import Agent, AgentSettings
+    from sekisho.host.roles import Ports
 
 
 def spawn_counting(settings: AgentSettings, client: Client, ports: Ports, worker: Agent) -> None:

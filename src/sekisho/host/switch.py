@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from sekisho.devices.vswitch.bridge import Bridge
 from sekisho.devices.vswitch.compile import CompileSettings
-from sekisho.devices.vswitch.openflow import OfctlSettings
-from sekisho.devices.vswitch.ovsdb import Database
+from sekisho.devices.vswitch.ofctl import OfctlSettings
+from sekisho.devices.vswitch.ovsdb import Database, Happening
 from sekisho.devices.vswitch.program import Bound
 from sekisho.devices.vswitch.telemetry import (
     converge_telemetry,
-    forget_deleted_bridges,
     refresh_templates,
     remove_telemetry,
 )
@@ -23,7 +22,8 @@ from sekisho.model.inventory import Telemetry
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sekisho.devices.vswitch.openflow import Asks
+    from sekisho.devices.vswitch.ofctl import Asks
+    from sekisho.devices.vswitch.openflow import Lays
     from sekisho.devices.vswitch.telemetry import TelemetrySettings
     from sekisho.host.agent import AgentSettings
     from sekisho.host.memory import Memory
@@ -35,10 +35,15 @@ EXACT = 0x8000_0000
 
 
 class VSwitch:
-    """Implements `host.agent.Switch` over a real Open vSwitch; `ofctl` is as for `Bridge`."""
+    """Implements `host.roles.Switch` over a real Open vSwitch; `ofctl` and `lays` are as for `Bridge`."""
 
     def __init__(
-        self, bridge: str, settings: AgentSettings, database: Database, ofctl: Asks | None = None
+        self,
+        bridge: str,
+        settings: AgentSettings,
+        database: Database,
+        ofctl: Asks | None = None,
+        lays: Lays | None = None,
     ) -> None:
         self.bridge = bridge
         self._database = database
@@ -52,18 +57,21 @@ class VSwitch:
             ),
             OfctlSettings(settings.run_dir, settings.timeout, settings.first_meter),
             ofctl,
+            lays,
         )
         self._templates = 0.0
 
     def carry(self, subjects: Sequence[Subject], memory: Memory, now: float) -> tuple[Receipt, ...]:
         """Make the bridge carry what the memory holds."""
-        bounds = [
-            Bound(h.binding.restriction, h.binding.subject, h.binding.actions, h.deadline)
-            for h in memory.held
-        ]
+        bounds = _bounds(memory)
         access = self._database.access(self.bridge)
         ports = memory.exact_ports
         return self._driver.carry(subjects, bounds, memory.baselines, ports, now, access).receipts
+
+    def hasten(self, subject: Subject, subjects: Sequence[Subject], memory: Memory, now: float) -> bool:
+        """Let one subject carry what the memory holds for it, ahead of all; False if that cannot be."""
+        mine = [b for b in _bounds(memory) if b.subject == subject.id]
+        return self._driver.hasten(subject, subjects, mine, memory.baselines, memory.exact_ports, now)
 
     def clear(self, now: float) -> int:
         """Take everything of ours off the bridge; give how many rules and meters there were."""
@@ -74,13 +82,18 @@ class VSwitch:
     def export(self, templates: float) -> Telemetry:
         """Point the bridge's export at the collector; send the IPFIX templates again for a new collector."""
         settings = self._telemetry
-        forget_deleted_bridges(self._database)
         converge_telemetry(self._database, self.bridge, settings)
         if templates != self._templates:
             refresh_templates(self._database, self.bridge, settings)
             self._templates = templates
         domain = 0 if settings.protocol == "sflow" else settings.domain
         return Telemetry(self.bridge, settings.protocol, settings.sampling, domain, settings.exact_domain)
+
+
+def _bounds(memory: Memory) -> list[Bound]:
+    return [
+        Bound(h.binding.restriction, h.binding.subject, h.binding.actions, h.deadline) for h in memory.held
+    ]
 
 
 def own_domains(agent: AgentSettings, bridge: str) -> TelemetrySettings:
@@ -103,7 +116,7 @@ def open_switch(settings: AgentSettings) -> tuple[FilteredPorts, list[VSwitch]]:
 
 
 class FilteredPorts:
-    """The subjects on the bridges this agent keeps; implements `host.agent.Ports`."""
+    """The subjects on the bridges this agent keeps; implements `host.roles.Ports`."""
 
     def __init__(self, database: Database, settings: AgentSettings) -> None:
         self._database = database
@@ -113,9 +126,9 @@ class FilteredPorts:
         """List the subjects on our bridges."""
         return tuple(s for s in self._database.subjects() if s.bridge in self._bridges)
 
-    def listen(self, callback: Callable[[], None]) -> None:
-        """Call back whenever anything happened to the switch."""
-        self._database.listen(lambda _happening: callback())
+    def listen(self, callback: Callable[[bool], None]) -> None:
+        """Call back when something happened to a port (False) or to the switch itself (True)."""
+        self._database.listen(lambda happening: callback(happening is not Happening.PORTS))
 
     def close(self) -> None:
         """Stop watching."""

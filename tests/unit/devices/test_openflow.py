@@ -8,7 +8,7 @@ import pytest
 
 from sekisho.devices.vswitch import words
 from sekisho.devices.vswitch.book import MeterBook
-from sekisho.devices.vswitch.openflow import Ofctl, OfctlSettings
+from sekisho.devices.vswitch.ofctl import Ofctl, OfctlSettings
 from sekisho.devices.vswitch.program import Bound, Meter
 from sekisho.model.errors import Conflict, NotFound, Refused, Unavailable
 from sekisho.model.policy import Direction, Drop, Police, Protocol

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sekisho.devices.vswitch.openflow import Ran
+from sekisho.devices.vswitch.ofctl import Ran
 from sekisho.model.errors import Refused, SekishoError, Unavailable
 from support_neutron import ProcessExecutionError, neutron
 

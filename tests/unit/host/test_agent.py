@@ -30,12 +30,20 @@ class Switch:
     def __init__(self) -> None:
         self.carried: list[tuple[tuple[Subject, ...], Memory, float]] = []
         self.broken = False
+        self.hastes = True
+        self.hastened: list[tuple[Subject, tuple[Subject, ...], Memory, float]] = []
 
     def carry(self, subjects: Sequence[Subject], memory: Memory, now: float) -> tuple[Receipt, ...]:
         if self.broken:
             raise Unavailable("The switch does not answer.")
         self.carried.append((tuple(subjects), memory, now))
         return tuple(Receipt(h.binding.restriction, "p1", "h1", True, now) for h in memory.held)
+
+    def hasten(self, subject: Subject, subjects: Sequence[Subject], memory: Memory, now: float) -> bool:
+        if self.broken:
+            raise Unavailable("The switch does not answer.")
+        self.hastened.append((subject, tuple(subjects), memory, now))
+        return self.hastes
 
     def export(self, templates: float) -> Telemetry:
         return Telemetry("br-int", "sflow", 400, 0, int(templates))
@@ -48,7 +56,7 @@ class Ports:
     def subjects(self) -> tuple[Subject, ...]:
         return self.here
 
-    def listen(self, callback: Callable[[], None]) -> None: ...
+    def listen(self, callback: Callable[[bool], None]) -> None: ...
 
     def close(self) -> None: ...
 

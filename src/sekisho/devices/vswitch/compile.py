@@ -7,6 +7,7 @@ the switch ends there by itself at the right time, should nobody be left to chan
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -92,6 +93,27 @@ def compile(  # noqa: A001 - it is what this room calls it; nobody needs the bui
     walk.limit(claims)
     own = {s.ofport: s.vlan for s in subjects if s.vlan and s.ofport > 0}
     return walk.program({**(access or {}), **own})
+
+
+def compile_alone(
+    subject: Subject,
+    subjects: Sequence[Subject],
+    bounds: Iterable[Bound],
+    baselines: Iterable[Baseline],
+    exact_ports: Iterable[int],
+    settings: CompileSettings,
+    now: float,
+) -> Program | None:
+    """Compile what one subject adds to the program of all; None where others' rules change with it."""
+    others = [s for s in subjects if s.id != subject.id]
+    macs = Counter(s.mac.lower() for s in others if s.mac)
+    # Subjects that share a MAC share rules or need the place stage, which is about every port.
+    if max(macs.values(), default=1) > 1 or subject.mac.lower() in macs:
+        return None
+    if subject.ofport > 0 and any(s.ofport == subject.ofport for s in others):
+        return None
+    mine = [b for b in bounds if b.subject == subject.id]
+    return compile((subject,), mine, baselines, exact_ports, settings, now)
 
 
 class _Walk:

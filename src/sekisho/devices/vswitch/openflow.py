@@ -1,4 +1,4 @@
-"""One bridge's rules and meters through ovs-ofctl: read, compare, change in bundles; only ours, ever.
+"""One bridge's rules and meters: read, compare, change; only ours, ever.
 
 Flows are ours by the upper half of their cookie. Meters carry none, so the numbers of ours stand in a
 book (`book.py`).
@@ -7,23 +7,25 @@ book (`book.py`).
 from __future__ import annotations
 
 import math
-import subprocess
+import threading
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from sekisho.devices.vswitch import words
+from sekisho.devices.vswitch.encode import Batch, Timed
 from sekisho.devices.vswitch.words import FlowSeen, MeterSeen
 from sekisho.model.errors import Conflict, Refused, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sekisho.devices.converge import Changes
     from sekisho.devices.vswitch.book import MeterBook
+    from sekisho.devices.vswitch.ofctl import Asks
     from sekisho.devices.vswitch.pipeline import Layout
-    from sekisho.devices.vswitch.program import Meter, Program, Rule
+    from sekisho.devices.vswitch.program import Match, Meter, Program, Rule, Step
 
 # OpenFlow's hard timeout has 16 bits (OpenFlow 1.5.1 section 7.3.4.2): 18.2 h.
 LONGEST: Final = 65535
@@ -38,30 +40,10 @@ _STRANGE: Final = 10.0
 _MOST_KNOWN: Final = 100_000
 _OURS: Final = 0xFFFFFFFF_00000000
 _STALE: Final = ("METER_EXISTS", "UNKNOWN_METER", "INVALID_METER")
-_GONE: Final = (
-    "terminating with signal 14",  # its own --timeout
-    "is not a bridge or a socket",
-    "No such file",
-    "Connection refused",
-    "connection dropped",
-    "Connection reset",
-    "Broken pipe",
-)
 
 
-@dataclass(frozen=True, slots=True)
-class OfctlSettings:
-    """Where the bridge's management socket is, how long a command may take, where our meters begin.
-
-    An empty `run_dir` lets ovs-ofctl look where it was built or told to (``OVS_RUNDIR``).
-    Neutron QoS takes the lowest free meter numbers; ours begin far above. `protocol` must be among
-    those the bridge speaks and have bundles: OpenFlow14 or OpenFlow15.
-    """
-
-    run_dir: str = "/var/run/openvswitch"
-    timeout: float = 5.0
-    first_meter: int = 20_000
-    protocol: str = "OpenFlow15"
+class Overtaken(Unavailable):
+    """What a port needed was laid while others were still looked at: look again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +54,7 @@ class Laid:
     place: str
     actions: str
     cookie: int
+    written: str  # the place in our words
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,100 +69,109 @@ Desired: TypeAlias = Laid | Metered
 Actual: TypeAlias = FlowSeen | MeterSeen
 
 
-class Asks(Protocol):
-    """One bridge's ovs-ofctl, or what stands in for it."""
+class Lays(Protocol):
+    """What lays a batch on a bridge at once (`wire.Wire`)."""
 
-    def __call__(self, command: str, *arguments: str, stdin: str = "", bundle: bool = False) -> str:
-        """Run one command; raises Unavailable when nobody answers, Refused when the switch says no."""
+    def __call__(self, batch: Batch) -> None:
+        """Lay all of it or none; raises Unavailable, Refused, or Conflict when a meter is not as thought."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """How a command ended: its exit code and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-
-def run_here(argv: Sequence[str], stdin: str, timeout: float) -> Ran:
-    """Run a command as who we are; raises OSError or subprocess.TimeoutExpired."""
-    done = subprocess.run(  # noqa: S603 - our own words, no shell
-        argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
-
-
-@dataclass(slots=True)
-class Ofctl:
-    """Runs ovs-ofctl against one bridge; `run` is for where others must run it for us."""
-
-    bridge: str
-    settings: OfctlSettings
-    run: Callable[[Sequence[str], str, float], Ran] = run_here
-
-    def __call__(self, command: str, *arguments: str, stdin: str = "", bundle: bool = False) -> str:
-        """Run one command; raises Unavailable when nobody answers, Refused when the switch says no."""
-        place = f"unix:{self.settings.run_dir}/{self.bridge}.mgmt" if self.settings.run_dir else self.bridge
-        target = () if command == "parse-flows" else (place,)
-        argv = ["ovs-ofctl", f"-O{self.settings.protocol}", "--no-names", *(["--bundle"] if bundle else [])]
-        argv += [command, *target, *arguments]
-        try:
-            done = self.run(argv, stdin, self.settings.timeout)
-        except subprocess.TimeoutExpired as error:
-            raise Unavailable(
-                "The switch does not answer.",
-                f"{' '.join(argv)}: no answer in {self.settings.timeout} s.",
-                0.2,
-            ) from error
-        except OSError as error:
-            raise Unavailable("The switch cannot be asked.", f"ovs-ofctl: {error}.", 5.0) from error
-        if done.code == 0:
-            return done.out
-        said = f"{' '.join(argv)}: {done.err.strip()}"
-        if any(word in done.err for word in _GONE):
-            raise Unavailable("The switch does not answer.", said, 0.05)
-        raise Refused("The switch refused a change.", said)
 
 
 @dataclass(slots=True)
 class BridgeDriver:
-    """Drives one bridge towards one program after the other; not thread-safe.
+    """Drives one bridge towards one program after the other, in one thread; another may `hasten`.
 
-    `now` is the agent's steady clock at the moment of each convergence.
+    `lays` lays batches; without it, and when it cannot, ovs-ofctl does. `now` is the agent's steady
+    clock at the moment of each convergence.
     """
 
     ofctl: Asks
     book: MeterBook
     layout: Layout
+    lays: Lays | None = None
     now: float = 0.0
-    # Normal forms of lines as this ovs-ofctl writes them, and the ends of the rules we laid ourselves.
+    # What we wrote of rules, the normal forms of these lines as this ovs-ofctl writes them, and the
+    # ends of the rules we laid ourselves by the place we wrote.
+    _written: dict[tuple[int, Match, tuple[Step, ...]], tuple[str, int]] = field(default_factory=dict)
     _known: dict[str, tuple[str, str]] = field(default_factory=dict)
     _promises: dict[str, tuple[float, int]] = field(default_factory=dict)
+    # Meters as last read: all, and the numbers of ours; whose the others are is not known before.
+    _fresh: tuple[Mapping[int, MeterSeen | None], set[int]] | None = None
+    _foreign: set[int] | None = None
+    _standing: set[int] = field(default_factory=set)
+    _writing: threading.Lock = field(default_factory=threading.Lock)
+    _hastened: int = 0
+    _heeded: int = 0
+
+    # --- two at once -----------------------------------------------------------------------------
+
+    def hasten(self, program: Program, now: float) -> None:
+        """Lay what one port needs, without a look at the switch and whatever else is under way.
+
+        Raises what laying and the book raise; then nobody knows what stands.
+        """
+        with self._writing:
+            if self._foreign is None:
+                raise Unavailable("The switch has not been read yet.")
+            self._hastened += 1
+            self.book.assign(program.meters, self._foreign)
+            numbers = self.book.numbers
+            old = tuple(m for m in program.meters if numbers[m.key] in self._standing)
+            new = tuple(m for m in program.meters if m not in old)
+            timed = tuple(self._timed(rule, now) for rule in program.rules)
+            self._lay(Batch(self.layout, numbers, new, old, timed))
+
+    def heed(self) -> None:
+        """Begin again if a port was hastened since: raises Overtaken, once for however many."""
+        with self._turn():
+            pass
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Write alone, and only while nothing was laid that this convergence may know nothing of."""
+        with self._writing:
+            if self._heeded != self._hastened:
+                self._heeded = self._hastened
+                raise Overtaken("A port was bound meanwhile.")
+            yield
 
     # --- what should stand -----------------------------------------------------------------------
 
     def desired(self, program: Program) -> dict[str, Desired]:
         """Put a program into the switch's words; meters get their numbers here."""
-        self.book.load()
-        if program.meters or self.book.entries:
-            seen = self._meters()
-            self.book.assign(program.meters, seen.keys() - self._ours(seen))
+        self._fresh = None
+        with self._turn():
+            self.book.load()
+        if program.meters or self.book.entries or self._foreign is None:
+            self._fresh = seen, ours = self._look()
+            with self._turn():
+                self._foreign, self._standing = seen.keys() - ours, set(ours)
+                self.book.assign(program.meters, self._foreign)
         numbers = self.book.numbers
         items: dict[str, Desired] = {
             _meter_place(numbers[m.key]): Metered(m, numbers[m.key]) for m in program.meters
         }
-        lines = [self._line(rule) for rule in program.rules]
+        rules = [(rule, *self._words(rule)) for rule in program.rules]
+        lines = [f"{place},{self._actions(rule, numbers)}" for rule, place, _ in rules]
         self._normalise(lines)
-        for rule, line in zip(program.rules, lines, strict=True):
+        for (rule, written, cookie), line in zip(rules, lines, strict=True):
             place, actions = self._known[line]
-            items[place] = Laid(rule, place, actions, words.cookie(rule, self.layout))
+            items[place] = Laid(rule, place, actions, cookie, written)
+        kept = self._promises
+        self._promises = {place: kept[place] for _, place, _ in rules if place in kept}
         return items
 
-    def _line(self, rule: Rule) -> str:
-        place = words.match_words(rule, self.layout)
-        return f"{place},actions={words.action_words(rule, self.layout, self.book.numbers)}"
+    def _words(self, rule: Rule) -> tuple[str, int]:
+        """Give the place of a rule in our words, and its cookie."""
+        key = rule.priority, rule.match, rule.steps
+        if key not in self._written:
+            if len(self._written) > _MOST_KNOWN:
+                self._written.clear()
+            self._written[key] = words.match_words(rule, self.layout), words.cookie(rule, self.layout)
+        return self._written[key]
+
+    def _actions(self, rule: Rule, numbers: Mapping[str, int]) -> str:
+        return f"actions={words.action_words(rule, self.layout, numbers)}"
 
     def _normalise(self, lines: Sequence[str]) -> None:
         """Learn how ovs-ofctl itself writes these lines, so that dumps can be compared word by word."""
@@ -197,12 +189,16 @@ class BridgeDriver:
 
     def read(self) -> dict[str, Actual]:
         """Tell what of ours stands on the bridge now."""
-        # Each command is a process, and until they are through a new port is not bound.
-        seen = self._meters() if self.book.entries else {}
-        ours = self._ours(seen)
+        # Each command is a process: what `desired` has just read is not read again.
+        seen, ours = self._fresh or (self._look() if self.book.entries else ({}, set()))
+        self._fresh = None
         # One of another kind under a number of ours was changed by somebody: it differs from any we want.
         meters = {_meter_place(n): m or MeterSeen(n, -1, -1) for n, m in seen.items() if n in ours}
         return {**meters, **{f.place: f for f in self._flows()}}
+
+    def _look(self) -> tuple[Mapping[int, MeterSeen | None], set[int]]:
+        seen = self._meters()
+        return seen, self._ours(seen)
 
     def _flows(self) -> list[FlowSeen]:
         cookie = f"cookie={self.layout.cookie << 32:#x}/{_OURS:#x}"
@@ -230,57 +226,76 @@ class BridgeDriver:
                 return (desired.meter.rate, desired.meter.burst) == (actual.rate, actual.burst)
             case Laid(), FlowSeen():
                 told = (desired.actions, desired.cookie) == (actual.actions, actual.cookie)
-                return told and self._ends_well(desired.rule.until, actual)
+                return told and self._ends_well(desired, actual)
             case _:
                 return False
 
-    def _ends_well(self, until: float | None, actual: FlowSeen) -> bool:
+    def _ends_well(self, desired: Laid, actual: FlowSeen) -> bool:
+        until = desired.rule.until
         if actual.idles or until is None or not actual.timeout:
             return not actual.idles and until is None and not actual.timeout
         left, wanted = actual.timeout - actual.age, until - self.now
         if _RENEW < left <= wanted:
             return True
-        if actual.timeout < LONGEST and self._promises.get(actual.place) == (until, actual.timeout):
+        if actual.timeout < LONGEST and self._promises.get(desired.written) == (until, actual.timeout):
             return abs(left - wanted) <= _STRANGE
         return wanted - _EARLIER <= left <= wanted + _LATER
 
     def apply(self, changes: Changes[Desired, Actual]) -> int:
         """Make meters, then change all flows in one bundle, then remove meters; give how many changes."""
-        for item in changes.add:
-            if isinstance(item, Metered):
-                self._meter("add-meter", words.meter_words(item.meter, item.number))
-        for item, _ in changes.alter:
-            if isinstance(item, Metered):
-                self._meter("mod-meter", words.meter_words(item.meter, item.number))
-        self._bundle(changes)
+        altered = [d for d, _ in changes.alter]
+        laid = [i for i in (*changes.add, *altered) if isinstance(i, Laid)]
+        removed = [seen for seen in changes.remove if isinstance(seen, FlowSeen)]
         gone = {seen.number for seen in changes.remove if isinstance(seen, MeterSeen)}
-        for number in gone:
-            self._remove_meter(number)
-        if gone:
-            self.book.forget(gone)
+        with self._turn():
+            batch = Batch(
+                self.layout,
+                self.book.numbers,
+                tuple(i.meter for i in changes.add if isinstance(i, Metered)),
+                tuple(i.meter for i in altered if isinstance(i, Metered)),
+                tuple(self._timed(item.rule, self.now) for item in laid),
+            )
+            self._lay(batch, removed)
+            for number in gone:
+                self._remove_meter(number)
+            if gone:
+                self.book.forget(gone)
         return len(changes)
 
-    def _bundle(self, changes: Changes[Desired, Actual]) -> None:
-        laid = [i for i in (*changes.add, *(d for d, _ in changes.alter)) if isinstance(i, Laid)]
-        removed = [seen for seen in changes.remove if isinstance(seen, FlowSeen)]
-        lines = [self._add(item) for item in laid]
-        lines += [f"delete_strict cookie={f.cookie:#x}/-1,{f.place}" for f in removed]
-        for place in (*(item.place for item in laid), *(f.place for f in removed)):
-            self._promises.pop(place, None)
+    def _timed(self, rule: Rule, now: float) -> Timed:
+        timeout = 0 if rule.until is None else min(LONGEST, max(1, math.ceil(rule.until - now)))
+        return Timed(rule, self._words(rule)[1], timeout)
+
+    def _lay(self, batch: Batch, removed: Sequence[FlowSeen] = ()) -> None:
+        """Make and alter meters, then add and remove flows."""
+        lines = [f"delete_strict cookie={f.cookie:#x}/-1,{f.place}" for f in removed]
+        if not self._laid_at_once(batch):
+            for command, meters in (("add-meter", batch.made), ("mod-meter", batch.altered)):
+                for meter in meters:
+                    self._meter(command, words.meter_words(meter, batch.numbers[meter.key]))
+            lines = [self._add(timed, batch.numbers) for timed in batch.rules] + lines
         if lines:
             with _changed_meanwhile():
                 self.ofctl("add-flows", "-", stdin="\n".join(lines) + "\n", bundle=True)
-        for item in laid:
-            if item.rule.until is not None:
-                self._promises[item.place] = item.rule.until, self._timeout(item.rule.until)
+        self._standing |= {batch.numbers[m.key] for m in batch.made}
+        for timed in batch.rules:
+            if timed.rule.until is not None:
+                self._promises[self._words(timed.rule)[0]] = timed.rule.until, timed.timeout
 
-    def _add(self, laid: Laid) -> str:
-        until = laid.rule.until
-        timeout = "" if until is None else f",hard_timeout={self._timeout(until)}"
-        return f"add cookie={laid.cookie:#x}{timeout},{self._line(laid.rule)}"
+    def _laid_at_once(self, batch: Batch) -> bool:
+        if self.lays is None or not (batch.made or batch.altered or batch.rules):
+            return False
+        try:
+            self.lays(batch)
+        except (Unavailable, Refused):
+            # ovs-ofctl speaks other versions, with others' rights, and has words for what is wrong.
+            return False
+        return True
 
-    def _timeout(self, until: float) -> int:
-        return min(LONGEST, max(1, math.ceil(until - self.now)))
+    def _add(self, timed: Timed, numbers: Mapping[str, int]) -> str:
+        timeout = f",hard_timeout={timed.timeout}" if timed.timeout else ""
+        place, cookie = self._words(timed.rule)
+        return f"add cookie={cookie:#x}{timeout},{place},{self._actions(timed.rule, numbers)}"
 
     def _meter(self, command: str, what: str) -> None:
         with _changed_meanwhile():
@@ -290,6 +305,7 @@ class BridgeDriver:
         """Remove a meter unless somebody uses it: its flows would go with it."""
         if not words.users(self.ofctl("meter-stats", f"meter={number}")).get(number):
             self._meter("del-meter", f"meter={number}")
+            self._standing.discard(number)
 
 
 @contextmanager
@@ -305,30 +321,3 @@ def _changed_meanwhile() -> Iterator[None]:
 
 def _meter_place(number: int) -> str:
     return f"meter={number}"
-
-
-@dataclass(slots=True)
-class Tally:
-    """What was dropped at each place since we look: a counter that starts anew is added to, not lost."""
-
-    _before: dict[str, tuple[int, int]] = field(default_factory=dict)
-    _last: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-    def count(self, items: Mapping[str, Desired], actual: Mapping[str, Actual]) -> dict[str, tuple[int, int]]:
-        """Sum packets and bytes per owner; places no longer desired are forgotten."""
-        counting = {p: i for p, i in items.items() if isinstance(i, Metered) or not i.rule.steps}
-        totals: dict[str, tuple[int, int]] = {}
-        before, last = {}, {}
-        for place, item in counting.items():
-            seen = actual.get(place)
-            old = self._last.get(place, (0, 0))
-            now = (seen.packets, seen.bytes) if seen else (0, 0)
-            base = self._before.get(place, (0, 0))
-            if now < old:
-                base = base[0] + old[0], base[1] + old[1]
-            before[place], last[place] = base, now
-            for owner in item.meter.owners if isinstance(item, Metered) else item.rule.owners:
-                packets, octets = totals.get(owner, (0, 0))
-                totals[owner] = packets + base[0] + now[0], octets + base[1] + now[1]
-        self._before, self._last = before, last
-        return totals

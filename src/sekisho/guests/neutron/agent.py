@@ -27,10 +27,11 @@ from sekisho.host.tasks import Troubles
 from sekisho.model.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sekisho.client import Client
     from sekisho.host.agent import AgentSettings
+    from sekisho.model.inventory import Subject
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,8 @@ class SekishoAgentExtension(l2_extension.L2AgentExtension):
         asks = cast("Client", LateClient(partial(config.client, options)))
         database = Database(cfg.CONF.OVS.ovsdb_connection, settings.host, kept=settings.bridges)
         self._ports = NeutronPorts(FilteredPorts(database, settings), self._facts)
-        switch = VSwitch(bridge.br_name, settings, database, neutron_bridge.ofctl(bridge, settings))
+        speaks = neutron_bridge.ofctl(bridge, settings), neutron_bridge.Connection(bridge)
+        switch = VSwitch(bridge.br_name, settings, database, *speaks)
         return Agent(settings, asks, Clock(), self._ports, [switch])
 
     def _nudge(self) -> None:
@@ -105,11 +107,15 @@ class SekishoAgentExtension(l2_extension.L2AgentExtension):
         subject = ports.find(port)
         if subject is not None and agent.carries(subject):
             return
-        if subject is not None and agent.binds(subject):
-            if not agent.carry_soon(self._wait):
-                log.warning("port %s goes on before what binds it is in force", port)
-        else:
+        if subject is None or not agent.binds(subject):
             agent.wake()
+        elif not _within(self._wait, partial(self._bind, agent, subject, ports.known())):
+            log.warning("port %s goes on before what binds it is in force", port)
+
+    def _bind(self, agent: Agent, subject: Subject, known: Sequence[Subject]) -> bool:
+        with _Guarded(self._troubles, "binding a port"):
+            return agent.hasten(subject, known) or agent.carry_soon(self._wait)
+        return False
 
     def _cached(self, port: str) -> Any:
         """Find the Port object that Neutron's agent has fetched just before, None if that fails."""
@@ -131,6 +137,18 @@ class SekishoAgentExtension(l2_extension.L2AgentExtension):
         with _Guarded(self._troubles, "after a restart of the switch"):
             if self._agent is not None:
                 self._agent.carry_soon(self._wait)
+
+
+def _within(timeout: float, work: Callable[[], bool]) -> bool:
+    """Do something in a thread of its own; False when it came to nothing, in time."""
+    done, came = threading.Event(), list[bool]()
+
+    def run() -> None:
+        came.append(work())
+        done.set()
+
+    threading.Thread(target=run, name="sekisho-port", daemon=True).start()
+    return done.wait(timeout) and came == [True]
 
 
 class LateClient:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GROUP: Final = "sekisho"
+# Seconds without news of a port before the whole bridge is looked at: Neutron wires many at a time.
+SETTLE: Final = 0.05
 # Where the server tells its agents that there is news.
 TOPIC: Final = "sekisho"
 
@@ -103,6 +105,7 @@ def agent_settings(options: Any, host: str, bridge: str) -> AgentSettings:
         counters_every=options.counters_every,
         timeout=options.timeout,
         burst=options.burst,
+        settle=SETTLE,
         first_meter=options.first_meter,
         exact=options.exact and options.telemetry_protocol != "none",
         layout=Layout(options.table, options.register, one_cookie=True),

@@ -41,8 +41,8 @@ class Switch(Protocol):
         """List the subjects on the switch."""
         ...
 
-    def listen(self, callback: Callable[[], None]) -> None:
-        """Call back whenever anything happened to the switch."""
+    def listen(self, callback: Callable[[bool], None]) -> None:
+        """Call back when something happened to a port (False) or to the switch itself (True)."""
         ...
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class FactBook:
 
 @dataclass(slots=True)
 class NeutronPorts:
-    """Subjects as switch and Neutron know them together; implements `host.agent.Ports`."""
+    """Subjects as switch and Neutron know them together; implements `host.roles.Ports`."""
 
     switch: Switch
     facts: FactBook = field(default_factory=FactBook)
@@ -115,6 +115,10 @@ class NeutronPorts:
             self._troubles.begin("keeping what Neutron says of ports", error)
         else:
             self._troubles.end("keeping what Neutron says of ports")
+        return self.known()
+
+    def known(self) -> tuple[Subject, ...]:
+        """List them and keep nothing, for whoever has no time to write."""
         return tuple(self._joined(s) for s in self.switch.subjects())
 
     def find(self, port: str) -> Subject | None:
@@ -135,8 +139,8 @@ class NeutronPorts:
             qos=facts.qos,
         )
 
-    def listen(self, callback: Callable[[], None]) -> None:
-        """Call back whenever anything happened to the switch."""
+    def listen(self, callback: Callable[[bool], None]) -> None:
+        """Call back when something happened to a port (False) or to the switch itself (True)."""
         self.switch.listen(callback)
 
     def close(self) -> None:
