@@ -118,6 +118,10 @@ class FakeSwitch:
         change(SimpleNamespace(tables={"Bridge": SimpleNamespace(rows={0: row})}))
         return before != self.external_ids
 
+    def post(self, change: Callable[[Any], None]) -> None:
+        """Let `change` edit the row; here that is at once."""
+        self.write(change)
+
     # --- ovs-ofctl -------------------------------------------------------------------------------
 
     def __call__(self, command: str, *arguments: str, stdin: str = "", bundle: bool = False) -> str:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
             """Let `change(idl)` edit rows in one transaction."""
             ...
 
+        def post(self, change: Callable[[Any], None]) -> None:
+            """Let it do so soon, and wait for nothing."""
+            ...
+
 
 _KEY: Final = "sekisho-meters"
 # Number, rate in kbit/s, burst in kbit.
@@ -54,6 +58,18 @@ class MeterBook:
 
     def assign(self, meters: Sequence[Meter], foreign: Iterable[int]) -> None:
         """Give each meter a number that nobody else uses, and write the book if that is news."""
+        self._keep(self._assigned(meters, foreign))
+
+    def assign_ahead(self, meters: Sequence[Meter], foreign: Iterable[int]) -> None:
+        """Give numbers as `assign` does, and leave the writing to `post` or to whoever assigns next."""
+        self.entries = self._assigned(meters, foreign)
+
+    def post(self) -> None:
+        """Have the book written soon, if there is news."""
+        if self.entries != self._stored:
+            self.database.post(self._writing(self.entries))
+
+    def _assigned(self, meters: Sequence[Meter], foreign: Iterable[int]) -> dict[str, Entry]:
         taken = set(foreign)
         entries = {k: e for k, e in self.entries.items() if e[0] not in taken}
         taken |= {e[0] for e in entries.values()}
@@ -66,7 +82,7 @@ class MeterBook:
                 number += 1
             taken.add(number)
             entries[meter.key] = (number, meter.rate, meter.burst)
-        self._keep(entries)
+        return entries
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Take numbers out: their meters are gone, or were never ours."""
@@ -80,10 +96,13 @@ class MeterBook:
 
     def _keep(self, entries: dict[str, Entry]) -> None:
         if entries != self._stored:
-            text = json.dumps(entries, separators=(",", ":"), sort_keys=True)
-            self.database.write(lambda idl: self._row(idl).setkey("external_ids", _KEY, text))
+            self.database.write(self._writing(entries))
             self._stored = dict(entries)
         self.entries = entries
+
+    def _writing(self, entries: dict[str, Entry]) -> Callable[[Any], None]:
+        text = json.dumps(entries, separators=(",", ":"), sort_keys=True)
+        return lambda idl: self._row(idl).setkey("external_ids", _KEY, text)
 
     def _row(self, idl: Any) -> Any:
         for row in idl.tables["Bridge"].rows.values():

@@ -114,12 +114,14 @@ class BridgeDriver:
             if self._foreign is None:
                 raise Unavailable("The switch has not been read yet.")
             self._hastened += 1
-            self.book.assign(program.meters, self._foreign)
+            self.book.assign_ahead(program.meters, self._foreign)
             numbers = self.book.numbers
             old = tuple(m for m in program.meters if numbers[m.key] in self._standing)
             new = tuple(m for m in program.meters if m not in old)
             timed = tuple(self._timed(rule, now) for rule in program.rules)
             self._lay(Batch(self.layout, numbers, new, old, timed))
+            # Not written down first: a crash in between leaves a meter that nobody uses, no more.
+            self.book.post()
 
     def heed(self) -> None:
         """Begin again if a port was hastened since: raises Overtaken, once for however many."""

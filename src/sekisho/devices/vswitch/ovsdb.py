@@ -129,6 +129,11 @@ class Database:
             write.abandoned = True
             raise self._away() from error
 
+    def post(self, change: Callable[[Any], None]) -> None:
+        """Let `change` edit rows soon, as `write` does; nobody waits for it or hears how it ended."""
+        self._writes.append(_Write(change, Future()))
+        self._wake()
+
     def settle(self, timeout: float = 5.0) -> None:
         """Wait until the switch carries all that was written; raises Unavailable when it does not in time."""
         asked: list[int] = []
