@@ -13,7 +13,9 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+from sekisho.devices.vswitch.openflow import Overtaken
 from sekisho.devices.vswitch.program import Bound
+from sekisho.model.errors import Conflict, Unavailable
 from sekisho.model.policy import Action, Baseline, Direction, Drop, Police
 from sekisho.model.policy import Protocol as Transport
 from sekisho.testing.packets import ARP, FIRST, ICMP, ICMPV6, IPV4, IPV6, LATER, SCTP, TCP, UDP
@@ -407,3 +409,124 @@ def receipts_say_what_was_dropped(rig: Rig) -> None:
     assert receipt.dropped_bytes >= 3 * 154
     rig.ofctl("del-flows", _OURS)
     assert carry(rig, agent, mail).receipts[0].dropped_packets >= receipt.dropped_packets
+
+
+# --- one port ahead of the others ----------------------------------------------------------------
+
+
+def hasten(rig: Rig, agent: Bridge, *actions: Action, until: float, subject: int = 1) -> bool:
+    """Bind one subject ahead, until `until` on the agent's clock."""
+    who = rig.subjects[subject - 1]
+    bounds = [Bound("r1", who.id, actions, until)]
+    return agent.hasten(who, rig.subjects, bounds, (), (), rig.now)
+
+
+def carry_on(rig: Rig, agent: Bridge, *actions: Action, until: float) -> Carried:
+    """Carry what was hastened, as an agent does that was overtaken by it and looks again."""
+    try:
+        carry(rig, agent, *actions, until=until - rig.now)
+    except Overtaken:
+        return carry(rig, agent, *actions, until=until - rig.now)
+    raise AssertionError("it was not told that a port was bound meanwhile")
+
+
+@check
+def one_port_is_bound_ahead_just_as_with_the_others(rig: Rig) -> None:
+    """One port is bound ahead just as with the others."""
+    agent, end = rig.agent(), rig.now + HOUR
+    everything: tuple[Action, ...] = (
+        *(drop(t, d, 25) for t in (Transport.TCP, Transport.UDP, Transport.ANY) for d in (EGRESS, INGRESS)),
+        drop(Transport.UDP, EGRESS, 0, 1023),
+        drop(Transport.SCTP, INGRESS, 1000, 1999),
+        drop(Transport.ICMP),
+        Police(10_000_000, EGRESS),
+        Police(5_000_000, INGRESS),
+    )
+    carry(rig, agent)
+    assert hasten(rig, agent, *everything, until=end)
+    assert blocked(rig, 1, 3, protocol=TCP, dst_port=25)
+    assert not blocked(rig, 2, 3, protocol=TCP, dst_port=25)
+    assert sorted(meters(rig).values()) == [5000, 10000]
+    assert carry_on(rig, agent, *everything, until=end).changes == 0
+    assert carry(rig, rig.agent(), *everything, until=end - rig.now).changes == 0
+
+
+@check
+def a_port_bound_ahead_leaves_strangers_and_neighbours_alone(rig: Rig) -> None:
+    """A port bound ahead leaves strangers and neighbours alone."""
+    rig.ofctl("add-meter", "meter=20000,kbps,burst,stats,bands=type=drop,rate=777,burst_size=77")
+    agent = rig.agent()
+    carry(rig, agent, drop(Transport.TCP, EGRESS, 26), Police(2_000_000, EGRESS), subject=2)
+    before = set(flows(rig)), meters(rig)
+    assert hasten(rig, agent, drop(Transport.TCP, EGRESS, 25), Police(1_000_000, EGRESS), until=rig.now + 9)
+    assert before[0] < set(flows(rig))
+    assert sorted(meters(rig).items() - before[1].items()) == [(20002, 1000)]
+    assert before[1].items() < meters(rig).items()
+
+
+@check
+def a_port_bound_ahead_is_freed_in_time_if_nobody_looks_again(rig: Rig) -> None:
+    """A port bound ahead is freed in time if nobody looks again."""
+    agent = rig.agent()
+    carry(rig, agent)
+    hasten(rig, agent, drop(Transport.TCP, EGRESS, 25), until=rig.now + 1.0)
+    assert blocked(rig, 1, 3, protocol=TCP, dst_port=25)
+    rig.advance(3.5)
+    assert not blocked(rig, 1, 3, protocol=TCP, dst_port=25)
+
+
+@check
+def a_limit_bound_ahead_again_keeps_its_meter(rig: Rig) -> None:
+    """A limit bound ahead again keeps its meter."""
+    agent, end = rig.agent(), rig.now + HOUR
+    carry(rig, agent)
+    hasten(rig, agent, Police(1_000_000, EGRESS), until=end)
+    first = meters(rig)
+    hasten(rig, agent, Police(2_000_000, EGRESS), until=end)
+    assert meters(rig) == dict.fromkeys(first, 2000)
+    assert carry_on(rig, agent, Police(2_000_000, EGRESS), until=end).changes == 0
+
+
+@check
+def who_looked_before_a_port_was_bound_ahead_takes_nothing_away(rig: Rig) -> None:
+    """Who looked before a port was bound ahead takes nothing away."""
+    agent, mail = rig.agent(), drop(Transport.TCP, EGRESS, 25)
+    carry(rig, agent)
+    hasten(rig, agent, mail, until=rig.now + HOUR)
+    try:
+        carry(rig, agent)
+    except Overtaken:
+        assert blocked(rig, 1, 3, protocol=TCP, dst_port=25)
+    else:
+        raise AssertionError("it went on with what it knew")
+    carry(rig, agent)
+    assert not blocked(rig, 1, 3, protocol=TCP, dst_port=25)
+
+
+@check
+def ahead_of_the_first_look_nothing_is_laid(rig: Rig) -> None:
+    """Ahead of the first look nothing is laid."""
+    try:
+        hasten(rig, rig.agent(), Police(1_000_000, EGRESS), until=rig.now + HOUR)
+    except Unavailable:
+        assert flows(rig) == []
+        assert meters(rig) == {}
+    else:
+        raise AssertionError("it took numbers that may be a stranger's")
+
+
+@check
+def a_meter_that_is_not_as_thought_binds_nothing_halfway(rig: Rig) -> None:
+    """A meter that is not as thought binds nothing halfway."""
+    agent, end = rig.agent(), rig.now + HOUR
+    actions = drop(Transport.TCP, EGRESS, 25), Police(1_000_000, EGRESS)
+    carry(rig, agent)
+    rig.ofctl("add-meter", "meter=20000,kbps,burst,stats,bands=type=drop,rate=777,burst_size=77")
+    try:
+        hasten(rig, agent, *actions, until=end)
+    except Conflict:
+        assert carry_on(rig, agent, *actions, until=end).receipts[0].in_force
+    else:
+        raise AssertionError("it took a stranger's meter for its own")
+    assert meters(rig)[20000] == 777
+    assert sorted(meters(rig).values()) == [777, 1000]

@@ -71,8 +71,9 @@ class Timed:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Meters to make and to alter, then rules to add: all of these or none.
+    """Meters to make and to alter, each for itself, then rules to add, all or none.
 
+    What is refused of the meters does not keep the rules: whoever is not sure of the meters lays them first.
     `numbers` gives each meter's number on the bridge by its key.
     """
 

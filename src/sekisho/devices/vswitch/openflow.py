@@ -10,7 +10,7 @@ import math
 import threading
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from sekisho.devices.vswitch import words
@@ -70,10 +70,10 @@ Actual: TypeAlias = FlowSeen | MeterSeen
 
 
 class Lays(Protocol):
-    """What lays a batch on a bridge at once (`wire.Wire`)."""
+    """What lays many meters, or rules, on a bridge at once (`wire.Wire`)."""
 
     def __call__(self, batch: Batch) -> None:
-        """Lay all of it or none; raises Unavailable, Refused, or Conflict when a meter is not as thought."""
+        """Lay rules all or none; raises Unavailable, Refused, or Conflict when a meter is not as thought."""
         ...
 
 
@@ -271,11 +271,11 @@ class BridgeDriver:
     def _lay(self, batch: Batch, removed: Sequence[FlowSeen] = ()) -> None:
         """Make and alter meters, then add and remove flows."""
         lines = [f"delete_strict cookie={f.cookie:#x}/-1,{f.place}" for f in removed]
-        if not self._laid_at_once(batch):
-            for command, meters in (("add-meter", batch.made), ("mod-meter", batch.altered)):
-                for meter in meters:
-                    self._meter(command, words.meter_words(meter, batch.numbers[meter.key]))
-            lines = [self._add(timed, batch.numbers) for timed in batch.rules] + lines
+        left = self._lay_at_once(batch)
+        for command, meters in (("add-meter", left.made), ("mod-meter", left.altered)):
+            for meter in meters:
+                self._meter(command, words.meter_words(meter, left.numbers[meter.key]))
+        lines = [self._add(timed, left.numbers) for timed in left.rules] + lines
         if lines:
             with _changed_meanwhile():
                 self.ofctl("add-flows", "-", stdin="\n".join(lines) + "\n", bundle=True)
@@ -284,15 +284,21 @@ class BridgeDriver:
             if timed.rule.until is not None:
                 self._promises[self._words(timed.rule)[0]] = timed.rule.until, timed.timeout
 
-    def _laid_at_once(self, batch: Batch) -> bool:
-        if self.lays is None or not (batch.made or batch.altered or batch.rules):
-            return False
-        try:
-            self.lays(batch)
-        except (Unavailable, Refused):
-            # ovs-ofctl speaks other versions, with others' rights, and has words for what is wrong.
-            return False
-        return True
+    def _lay_at_once(self, batch: Batch) -> Batch:
+        """Lay what can be without ovs-ofctl; give the rest."""
+        rules = replace(batch, made=(), altered=())
+        # A rule that goes with its meter would go to a stranger's where that stands in the meter's place.
+        for part, rest in ((replace(batch, rules=()), rules), (rules, replace(rules, rules=()))):
+            if self.lays is None:
+                break
+            try:
+                if part.made or part.altered or part.rules:
+                    self.lays(part)
+            except (Unavailable, Refused):
+                # ovs-ofctl speaks other versions, with others' rights, and has words for what is wrong.
+                break
+            batch = rest
+        return batch
 
     def _add(self, timed: Timed, numbers: Mapping[str, int]) -> str:
         timeout = f",hard_timeout={timed.timeout}" if timed.timeout else ""
