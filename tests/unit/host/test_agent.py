@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from sekisho.devices.vswitch.openflow import Overtaken
 from sekisho.host.agent import Agent, AgentSettings
 from sekisho.host.clock import Clock
 from sekisho.host.memory import Memory
@@ -30,12 +31,15 @@ class Switch:
     def __init__(self) -> None:
         self.carried: list[tuple[tuple[Subject, ...], Memory, float]] = []
         self.broken = False
+        self.errors: list[Exception] = []
         self.hastes = True
         self.hastened: list[tuple[Subject, tuple[Subject, ...], Memory, float]] = []
 
     def carry(self, subjects: Sequence[Subject], memory: Memory, now: float) -> tuple[Receipt, ...]:
         if self.broken:
             raise Unavailable("The switch does not answer.")
+        if self.errors:
+            raise self.errors.pop()
         self.carried.append((tuple(subjects), memory, now))
         return tuple(Receipt(h.binding.restriction, "p1", "h1", True, now) for h in memory.held)
 
@@ -286,3 +290,53 @@ def test_a_nudge_asks_the_keeper_at_once(host: Host) -> None:
     host.agent.nudge()
     host.agent.report()  # would wait for 30 s
     assert host.agent.binds(PORT)
+
+
+def test_one_port_is_bound_ahead_and_the_switch_looked_at_after(host: Host) -> None:
+    host.bind()
+    host.agent.follow()
+    host.agent.converge()
+    moved = replace(PORT, ofport=9)
+    assert host.agent.hasten(moved, (moved, replace(PORT, id="p2", bridge="br-ex")))
+    (subject, subjects, memory, now), *_ = host.switch.hastened
+    assert (subject, subjects, now) == (moved, (moved,), 1000.0)
+    assert [h.binding.restriction for h in memory.held] == ["r1"]
+    assert host.agent.carries(moved)
+
+
+def test_a_port_that_cannot_be_bound_ahead_waits_for_the_rest(host: Host) -> None:
+    assert not host.agent.hasten(PORT, (PORT,))  # nothing is known yet
+    host.bind()
+    host.agent.follow()
+    assert not host.agent.hasten(replace(PORT, bridge="br-ex"), ())
+    host.switch.hastes = False
+    assert not host.agent.hasten(PORT, (PORT,))
+    host.switch.broken = True
+    assert not host.agent.hasten(PORT, (PORT,))
+    assert not host.agent.carries(PORT)
+
+
+def test_a_look_that_was_overtaken_is_no_failure_and_is_taken_again_at_once(host: Host) -> None:
+    host.bind()
+    host.agent.follow()
+    host.switch.errors = [Overtaken("A port was bound meanwhile.")]
+    before = host.agent.idle()
+    host.agent.converge()
+    assert host.agent.idle() == before
+    assert host.switch.carried == []
+    assert not host.agent.carries(PORT)
+    host.agent.converge()
+    assert len(host.switch.carried) == 1
+    assert host.agent.carries(PORT)
+    assert host.agent.troubles.counts == {}
+
+
+def test_what_was_bound_ahead_is_forgotten_with_all_else_once_a_look_fails(host: Host) -> None:
+    host.bind()
+    host.agent.follow()
+    host.agent.converge()
+    moved = replace(PORT, ofport=9)
+    assert host.agent.hasten(moved, (moved,))
+    host.switch.broken = True
+    host.agent.converge()
+    assert not host.agent.carries(moved)
