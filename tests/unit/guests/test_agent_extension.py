@@ -97,6 +97,21 @@ def test_neutron_goes_on_only_once_a_restricted_port_is_bound(host: Host) -> Non
     assert (found.project, found.network, found.addresses) == ("acme", "n1", ("10.0.0.5",))
 
 
+def test_a_bound_port_goes_on_ahead_of_a_look_at_the_whole_switch(host: Host) -> None:
+    extension = started(host, BOUND)
+    host.switch.hastes = True
+    host.database.plug(P1)
+    host.switch.free.clear()
+    _, done = aside(lambda: extension.handle_port(None, details()))
+    assert done.wait(LONG / 2)
+    (found,) = host.switch.hastened
+    assert (found.id, found.project, found.network) == ("p1", "acme", "n1")
+    extension.handle_port(None, details())
+    assert len(host.switch.hastened) == 1
+    host.switch.free.set()
+    assert host.switch.until(lambda: host.switch.carrying("p1") is not None)
+
+
 def test_a_port_that_nothing_binds_waits_for_nothing(host: Host) -> None:
     extension = started(host, BOUND, P1)
     host.database.plug(P1, P2)
