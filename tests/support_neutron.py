@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,7 @@ from support_modules import imported, stand_ins
 # Longer than anything here takes; who waits this long has failed.
 LONG = 10.0
 GUEST = "sekisho.guests.neutron"
-MODULES = ("agent", "bridge", "config")
+MODULES = ("config", "agent_config", "bridge", "agent")
 
 
 class ProcessExecutionError(RuntimeError):
@@ -173,6 +174,7 @@ class Keeper:
     def __init__(self) -> None:
         self.answer: HostProgram | Exception = HostProgram("h1", 1)
         self.reports: list[HostReport] = []
+        self.counters: SimpleQueue[tuple[str, Any]] = SimpleQueue()
         self.over = False
         self._news = threading.Condition()
 
@@ -198,6 +200,9 @@ class Keeper:
             return self._answer()
 
     def receipts(self, *_told: Any) -> None: ...
+
+    def report_counters(self, host: str, counters: Any) -> None:
+        self.counters.put((host, counters))
 
     def reported(self, times: int) -> bool:
         with self._news:

@@ -120,7 +120,7 @@ def agent(
     ports, switches = open_switch(ours)
     worker = Agent(ours, client, Clock(), ports, switches)
     stop_on_signal(worker.stop)
-    spawn_counting(ours, client, ports, worker)
+    spawn_counting(ours, client, ports.subjects, worker)
     worker.run()
 
 

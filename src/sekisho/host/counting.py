@@ -9,20 +9,31 @@ from sekisho.devices.vswitch.counters import read_counters
 from sekisho.host.tasks import spawn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sekisho.client import Client
     from sekisho.host.agent import Agent, AgentSettings
-    from sekisho.host.roles import Ports
+    from sekisho.model.inventory import Subject
 
 
-def spawn_counting(settings: AgentSettings, client: Client, ports: Ports, worker: Agent) -> None:
-    """Tell counters in a thread of its own, every `volumes_every` seconds, unless that is 0."""
+def spawn_counting(
+    settings: AgentSettings,
+    client: Client,
+    subjects: Callable[[], Sequence[Subject]],
+    worker: Agent,
+    database: str = "",
+) -> None:
+    """Tell counters in a thread of its own, every `volumes_every` seconds, unless that is 0.
+
+    `database` is where the switch's answers, other than in its `run_dir`.
+    """
     if settings.volumes_every <= 0:
         return
-    socket = str(Path(settings.run_dir) / "db.sock")
+    remote = database or str(Path(settings.run_dir) / "db.sock")
 
     def tell() -> None:
         if not worker.stop.wait(settings.volumes_every):
-            counters = read_counters(socket, ports.subjects(), settings.timeout)
+            counters = read_counters(remote, subjects(), settings.timeout)
             client.report_counters(settings.host, counters)
 
     spawn(worker.stop, worker.troubles, "telling counters", tell)

@@ -253,6 +253,38 @@ def test_the_report_tells_the_keeper_whose_port_it_is(host: Host) -> None:
     assert (subject.project, subject.server, subject.qos) == ("acme", "vm-1", ("gold",))
 
 
+def test_byte_counters_are_told_where_the_operator_wants_them(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sekisho.host.counting.read_counters", lambda *asked: asked)
+    host.set(volumes_every=0.01)
+    started(host, BOUND, P1)
+    told = host.keeper.counters.get(timeout=LONG)
+    assert told == ("h1", ("tcp:127.0.0.1:6640", (P1,), 5.0))
+
+
+def test_byte_counters_are_told_to_nobody_who_did_not_ask(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("sekisho.host.counting.read_counters", asked.append)
+    started(host, BOUND, P1)
+    assert "telling counters" not in {thread.name for thread in threading.enumerate()}
+    assert asked == []
+
+
+def test_the_server_loads_no_switch() -> None:
+    script = """
+import sys, types
+made = dict.fromkeys(("StrOpt", "FloatOpt", "IntOpt", "BoolOpt"), lambda *_, **__: None)
+sys.modules["oslo_config"] = types.SimpleNamespace(cfg=types.SimpleNamespace(**made))
+import sekisho.guests.neutron.config
+print([name for name in sys.modules if name.startswith(("sekisho.devices", "sekisho.host", "ovs"))])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 # --- that nothing it meets reaches Neutron ------------------------------------------------------------
 
 

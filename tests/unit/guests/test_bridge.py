@@ -45,12 +45,12 @@ def guest(execute: Execute) -> Iterator[SimpleNamespace]:
 
 @pytest.fixture
 def ofctl(guest: SimpleNamespace) -> Any:
-    settings = guest.config.agent_settings(options(guest), "h1", "br-int")
+    settings = guest.agent_config.agent_settings(options(guest), "h1", "br-int")
     return guest.bridge.ofctl(SimpleNamespace(br_name="br-int"), settings)
 
 
 def options(guest: SimpleNamespace, **more: Any) -> Any:
-    found = guest.config.register(guest.conf, (*guest.config.KEEPER, *guest.config.AGENT))
+    found = guest.config.register(guest.conf, (*guest.config.KEEPER, *guest.agent_config.AGENT))
     vars(found).update(more)
     return found
 
@@ -143,7 +143,7 @@ def test_no_foreign_exception_leaves_the_bridge(execute: Execute, ofctl: Any, er
 
 def test_all_rules_bear_the_one_cookie_that_is_reserved(guest: SimpleNamespace) -> None:
     reserved: list[int] = []
-    settings = guest.config.agent_settings(options(guest), "h1", "br-int")
+    settings = guest.agent_config.agent_settings(options(guest), "h1", "br-int")
     guest.bridge.reserve(SimpleNamespace(set_agent_uuid_stamp=reserved.append), settings)
     assert settings.layout.one_cookie
     assert reserved == [settings.layout.reserved]
@@ -151,14 +151,14 @@ def test_all_rules_bear_the_one_cookie_that_is_reserved(guest: SimpleNamespace) 
 
 def test_what_operators_set_is_what_the_loop_is_given(guest: SimpleNamespace) -> None:
     told = options(guest, table=58, first_meter=30_000, burst=1.0, telemetry_protocol="ipfix", exact=True)
-    settings = guest.config.agent_settings(told, "h7", "br-x")
+    settings = guest.agent_config.agent_settings(told, "h7", "br-x")
     assert (settings.host, settings.bridges) == ("h7", ("br-x",))
     assert (settings.layout.table, settings.first_meter, settings.burst) == (58, 30_000, 1.0)
     assert (settings.telemetry.protocol, settings.exact) == ("ipfix", True)
 
 
 def test_nothing_is_exported_unless_somebody_said_so(guest: SimpleNamespace) -> None:
-    settings = guest.config.agent_settings(options(guest), "h1", "br-int")
+    settings = guest.agent_config.agent_settings(options(guest), "h1", "br-int")
     assert settings.telemetry.protocol == "none"
     assert not settings.exact
 

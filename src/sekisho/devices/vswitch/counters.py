@@ -22,15 +22,21 @@ _SELECT: Final = json.dumps(
 )
 
 
-def read_counters(socket: str, subjects: Sequence[Subject], timeout: float = 5.0) -> tuple[PortCounter, ...]:
-    """Read the counters of these subjects' interfaces in one transaction; those without any are left out."""
-    command = ["ovsdb-client", "transact", f"unix:{socket.removeprefix('unix:')}", _SELECT]
+def read_counters(
+    database: str, subjects: Sequence[Subject], timeout: float = 5.0
+) -> tuple[PortCounter, ...]:
+    """Read the counters of these subjects' interfaces in one transaction; those without any are left out.
+
+    `database` is the path of its socket, or a remote such as ``tcp:127.0.0.1:6640`` (ovsdb(7)).
+    """
+    remote = database if database.startswith(("unix:", "tcp:", "ssl:")) else f"unix:{database}"
+    command = ["ovsdb-client", "transact", remote, _SELECT]
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout, check=True)  # noqa: S603 - our words
         rows = json.loads(done.stdout)[0]["rows"]
     except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError) as error:
         raise Unavailable(
-            "The switch does not tell its counters.", f"ovsdb-client {socket}: {error}"
+            "The switch does not tell its counters.", f"ovsdb-client {remote}: {error}"
         ) from error
     there = {row["name"]: row for row in rows}
     found = []

@@ -17,11 +17,12 @@ from neutron_lib.agent import l2_extension
 from oslo_config import cfg
 
 from sekisho.devices.vswitch.ovsdb import Database
+from sekisho.guests.neutron import agent_config, config
 from sekisho.guests.neutron import bridge as neutron_bridge
-from sekisho.guests.neutron import config
 from sekisho.guests.neutron.facts import FactBook, NeutronPorts, read_facts
 from sekisho.host.agent import Agent
 from sekisho.host.clock import Clock
+from sekisho.host.counting import spawn_counting
 from sekisho.host.switch import FilteredPorts, VSwitch
 from sekisho.host.tasks import Troubles
 from sekisho.model.errors import Unavailable
@@ -59,9 +60,9 @@ class SekishoAgentExtension(l2_extension.L2AgentExtension):
         """Begin to keep this host right; a mistake in the settings must not keep Neutron from starting."""
         del driver_type
         with _Guarded(self._troubles, "starting"):
-            options = config.register(cfg.CONF, (*config.KEEPER, *config.AGENT))
+            options = config.register(cfg.CONF, (*config.KEEPER, *agent_config.AGENT))
             bridge = self._api.request_int_br()
-            settings = config.agent_settings(options, cfg.CONF.host, bridge.br_name)
+            settings = agent_config.agent_settings(options, cfg.CONF.host, bridge.br_name)
             # Before Neutron looks for flows that nobody knows, which it does once all ports are wired.
             neutron_bridge.reserve(bridge, settings)
             self._wait = options.port_timeout
@@ -86,7 +87,9 @@ class SekishoAgentExtension(l2_extension.L2AgentExtension):
         self._ports = NeutronPorts(FilteredPorts(database, settings), self._facts)
         speaks = neutron_bridge.ofctl(bridge, settings), neutron_bridge.Connection(bridge)
         switch = VSwitch(bridge.br_name, settings, database, *speaks)
-        return Agent(settings, asks, Clock(), self._ports, [switch])
+        worker = Agent(settings, asks, Clock(), self._ports, [switch])
+        spawn_counting(settings, asks, self._ports.known, worker, cfg.CONF.OVS.ovsdb_connection)
+        return worker
 
     def _nudge(self) -> None:
         if self._agent is not None:
