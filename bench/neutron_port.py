@@ -40,7 +40,7 @@ from os_ken.base.app_manager import AppManager
 from oslo_config import cfg
 
 from sekisho.guests.neutron import agent as guest
-from sekisho.guests.neutron import agent_config as agent_guest_config
+from sekisho.guests.neutron import agent_config as extension_config
 from sekisho.guests.neutron import config as guest_config
 from sekisho.lab.ovs import PrivateSwitch
 from sekisho.model.policy import Direction, Drop, Police, Protocol
@@ -240,7 +240,7 @@ def _configure(one: Host) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         cfg.CONF.set_override("of_listen_port", free.getsockname()[1], group="OVS")
     cfg.CONF.set_override("host", HOST)
-    guest_config.register(cfg.CONF, (*guest_config.KEEPER, *agent_guest_config.AGENT))
+    guest_config.register(cfg.CONF, (*guest_config.KEEPER, *extension_config.AGENT))
     cfg.CONF.set_override("state_path", str(one.folder / "state"), group="sekisho")
     # A port waits as long as it must: here the wait is what is measured.
     cfg.CONF.set_override("port_timeout", _SLOW, group="sekisho")
