@@ -9,7 +9,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from sekisho.devices.vswitch.openflow import Ofctl, OfctlSettings
+from sekisho.devices.vswitch.ofctl import Ofctl, OfctlSettings
 from sekisho.devices.vswitch.ovsdb import Database
 from sekisho.host.agent import AgentSettings
 from sekisho.host.clock import Clock
