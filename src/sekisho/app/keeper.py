@@ -107,6 +107,10 @@ class Keeper(Deciding):
             )
         self._receipts.tick(self._clock.now())
 
+    def close(self) -> None:
+        """Write what has been told and not written yet; raises Unavailable. The ledger stays open."""
+        self._receipts.write(self._clock.now())
+
     # --- who asks ------------------------------------------------------------------------------
 
     def authenticate(self, secret: str, issuer: Issuer) -> Principal:

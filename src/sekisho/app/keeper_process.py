@@ -20,7 +20,7 @@ from sekisho.host.clock import Clock, Mark
 from sekisho.host.tasks import Troubles, spawn
 from sekisho.metering.door import reach
 from sekisho.metering.publish import Publisher
-from sekisho.model.errors import Malformed
+from sekisho.model.errors import Malformed, SekishoError
 from sekisho.model.plain import from_plain
 
 if TYPE_CHECKING:
@@ -82,6 +82,10 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
             thread.join(max(0.0, until - clock.passed()))
         if metering is not None and not threads[-1].is_alive():
             metering.close(clock.now())
+        try:
+            keeper.close()
+        except SekishoError as error:
+            log.warning("what hosts counted last is not written: %s", error.fixer)
         ledger.close()
 
 
