@@ -9,15 +9,8 @@ from sekisho.devices.vswitch.pipeline import Layout
 from sekisho.lab.openstack.host import Host
 from sekisho.lab.openstack.stack import Stack
 from sekisho.lab.openstack.vms import Vm
+from support_stack import PATH, SMTP
 
-PATH = "/port-restrictions"
-SMTP: dict[str, Any] = {
-    "action": "drop",
-    "direction": "egress",
-    "protocol": "tcp",
-    "port_range_min": 25,
-    "port_range_max": 25,
-}
 SUBMISSION = {**SMTP, "direction": "ingress", "protocol": "udp", "port_range_min": 587, "port_range_max": 587}
 _TOLD = re.compile(r"(duration|n_packets|n_bytes|idle_age|hard_age)=[^,]*,? ?|priority_tags")
 

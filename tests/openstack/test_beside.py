@@ -9,7 +9,8 @@ import pytest
 
 from sekisho.lab.openstack.shell import wait
 from sekisho.lab.openstack.stack import Stack
-from support_restrict import SMTP, SUBMISSION, in_force, lift, restrict, theirs
+from support_restrict import SUBMISSION, in_force, lift, restrict, theirs
+from support_stack import SMTP
 from support_stream import pour
 from support_talk import PORTS, await_all, both, services, talkers
 

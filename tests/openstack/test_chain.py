@@ -49,7 +49,10 @@ while True:
 
 @pytest.fixture
 def watched(stack: Stack) -> Iterator[Stack]:
-    """The stack with a policy against spam and a collector that hears its hosts."""
+    """The stack with a policy against spam, a host that exports its flows, and a collector that hears it."""
+    host = stack.hosts["h1"]
+    before = host.settings.added
+    host.restart_agent(added={"sekisho": {"telemetry_protocol": "ipfix"}})
     file: Path = stack.folder / "keeper" / "policies" / "spam.toml"
     file.write_text(POLICY)
     assert stack.keeper.reload_policies().problems == ()
@@ -58,6 +61,7 @@ def watched(stack: Stack) -> Iterator[Stack]:
     yield stack
     file.unlink()
     stack.keeper.reload_policies()
+    host.restart_agent(added=before)
 
 
 def servers(vm: Vm, count: int) -> list[str]:

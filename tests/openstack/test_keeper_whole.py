@@ -24,6 +24,7 @@ from sekisho.model.restriction import Restriction, State
 from sekisho.testing.contract_meter import DAY
 from support_ceilometer import Ceilometer, OverStack
 from support_stack import clouds_file
+from support_stream import pour
 
 pytestmark = [pytest.mark.ovs, pytest.mark.usefixtures("tidy"), pytest.mark.timeout(1200)]
 
@@ -47,42 +48,11 @@ clear = "{clear} GB/24h"
 """
 WARN = 'warn = true\nfor = "24h"'
 LIMIT = 'limit = "1 Mbit/s"\ndirection = "both"\nfor = "10s"'
-# Sends a thousand datagrams within a second, 8 Mbit/s; and counts what comes until nothing does.
-SEND = """
-import socket, sys, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-began = time.monotonic()
-for n in range(1000):
-    time.sleep(max(0.0, began + n / 1000 - time.monotonic()))
-    s.sendto(bytes(972), (sys.argv[1], 5151))
-"""
-COUNT = """
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(("", 5151))
-print("ready", flush=True)
-s.settimeout(20.0)
-n = 0
-try:
-    while s.recv(2000):
-        n += 1
-        s.settimeout(2.0)
-except TimeoutError:
-    print(n)
-"""
 
 
 def arrived(stack: Stack, sender: Vm, receiver: Vm) -> int:
-    """How many of a thousand datagrams arrive."""
-    counting = stack.popen(receiver, sys.executable, "-c", COUNT, stdout=subprocess.PIPE)
-    try:
-        assert counting.stdout is not None
-        assert counting.stdout.readline() == b"ready\n"
-        stack.run(sender, sys.executable, "-c", SEND, receiver.ipv4)
-        return int(counting.stdout.readline())
-    finally:
-        counting.kill()
-        counting.communicate()
+    """How many of a thousand datagrams, sent within a second, arrive."""
+    return round(pour(stack, sender, receiver, 8.0, 1.0) * 125)
 
 
 def published(stack: Stack, vm: Vm, user: str = "member") -> dict[str, float]:

@@ -10,7 +10,8 @@ import pytest
 from sekisho.lab.openstack.shell import wait
 from sekisho.lab.openstack.stack import Stack
 from sekisho.lab.openstack.vms import Vm
-from support_restrict import SMTP, in_force, lift, restrict
+from support_restrict import in_force, lift, restrict
+from support_stack import SMTP
 from support_stream import CLOSED, Stream
 
 pytestmark = [pytest.mark.ovs, pytest.mark.timeout(300)]

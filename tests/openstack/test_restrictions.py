@@ -17,6 +17,7 @@ from sekisho.lab.openstack.vms import Vm
 from sekisho.model.errors import Forbidden, Malformed, NotFound, SekishoError, Unavailable
 from sekisho.model.policy import Direction, Drop, Protocol
 from sekisho.model.restriction import State
+from support_restrict import in_force, restrict
 from support_stack import PATH, SMTP
 
 pytestmark = [pytest.mark.ovs, pytest.mark.usefixtures("tidy"), pytest.mark.timeout(300)]
@@ -50,17 +51,6 @@ def pair(stack: Stack, kind: str = "vxlan", hosts: tuple[str, str] = ("h1", "h2"
     for address in (second.ipv4, second.ipv6):
         await_answers(stack, first, address)
     return first, second
-
-
-def restrict(stack: Stack, vm: Vm, *actions: dict[str, Any], **more: Any) -> dict[str, Any]:
-    body = {"port_id": vm.port, "actions": list(actions), "reason": "it sent spam", "duration": 600, **more}
-    made: dict[str, Any] = stack.api("network", "POST", PATH, {"port_restriction": body})["port_restriction"]
-    return made
-
-
-def in_force(stack: Stack, identifier: str) -> bool:
-    shown = stack.api("network", "GET", f"{PATH}/{identifier}")["port_restriction"]
-    return bool(shown["in_force_at"])
 
 
 def ours(host: Host) -> int:
