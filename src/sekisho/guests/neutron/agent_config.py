@@ -32,7 +32,7 @@ AGENT: Final = (
     ),
     cfg.FloatOpt(
         "port_timeout",
-        default=1.0,
+        default=3.0,
         min=0.0,
         help="Seconds Neutron waits at most for the restrictions of a port before it goes on wiring it.",
     ),
