@@ -23,6 +23,7 @@ POLICY = """
 description = "Many new SMTP connections to many servers"
 mode = "enforce"
 memory = "1s"
+destinations = "any"
 [[policy.outgoing-spam.when]]
 detector = "smtp-connections"
 threshold = "30/5s"
