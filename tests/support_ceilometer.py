@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from sekisho.lab.openstack.shell import wait
 from sekisho.metering.door import Door, iso, refusal
 from sekisho.metering.gnocchi import EGRESS, INGRESS, TYPE
-from sekisho.model.errors import Refused
+from sekisho.model.errors import Conflict, Refused
 from sekisho.model.inventory import Subject
 from sekisho.testing.contract_meter import DAY
 
@@ -95,7 +95,7 @@ class Ceilometer:
             self.door.ask("DELETE", f"/v1/resource/{TYPE}/{resource}", {})
 
     def _make(self, path: str, body: Any) -> None:
-        with suppress(Refused):  # it is there already
+        with suppress(Conflict, Refused):  # it is there already
             self.door.ask("POST", path, {}, body)
 
 

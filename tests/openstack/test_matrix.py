@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sekisho.lab.openstack.host import Host
 from sekisho.lab.openstack.shell import wait
 from sekisho.lab.openstack.stack import Stack
 from support_restrict import SUBMISSION, in_force, lift, restrict, theirs
@@ -24,11 +25,21 @@ def firewall(request: pytest.FixtureRequest, stack: Stack) -> Iterator[str]:
     driver: str = request.param
     for name, host in stack.hosts.items():
         if before[name] != driver:
-            host.restart_agent(firewall=driver)
+            begin_anew(stack, host, driver)
     yield driver
     for name, host in stack.hosts.items():
         if before[name] != driver:
             host.restart_agent(firewall=before[name])
+
+
+def begin_anew(stack: Stack, host: Host, firewall: str) -> None:
+    """Restart a host's agent; with its first port it takes away what the old one had laid."""
+    since = host.told()
+    host.restart_agent(firewall=firewall)
+    vm = stack.plug(stack.make.port(stack.make.network(), host.name))
+    host.await_said("Cleaning stale br-tun flows", since)
+    stack.unplug(vm)
+    stack.make.clear()
 
 
 def plan(stack: Stack) -> dict[str, str]:

@@ -54,6 +54,7 @@ def untouched(stack: Stack) -> Iterator[Host]:
     host.restart_switch()
     host.restart_agent(extensions=without)
     host.await_settled()
+    cleared(stack, host)  # of what other tests had
     yield host
     host.restart_agent(extensions=before)
 
@@ -75,6 +76,12 @@ def restricted(stack: Stack, vm: Vm) -> str:
     listed = stack.openstack(f"port restriction list --port {vm.port} -f value -c ID", as_="member")
     assert listed.stdout.split() == done.stdout.split(), listed.stderr
     return done.stdout.strip()
+
+
+def cleared(stack: Stack, host: Host) -> None:
+    """Clear a host in Neutron's own environment, which has no more of ours than the guests need."""
+    python = str(stack.settings.openstack / "bin" / "python")
+    _run(python, "-m", "sekisho.host.clear", "--run-dir", str(host.switch.folder))
 
 
 def _run(*argv: str) -> None:
@@ -104,9 +111,7 @@ def test_off_again_without_a_trace(stack: Stack, untouched: Host, tmp_path: Path
     finally:
         policies.unlink()
         stack.keeper.reload_policies()
-    # In Neutron's own environment, which has no more of ours than the guests need.
-    python = str(stack.settings.openstack / "bin" / "python")
-    _run(python, "-m", "sekisho.host.clear", "--run-dir", str(host.switch.folder))
+    cleared(stack, host)
     after = everything(host)
     for what, lines in before.items():
         assert set(after[what]) - set(lines) == set(), what
