@@ -165,7 +165,8 @@ def test_a_node_with_everything(devstack: DevStack) -> None:
 
 
 def test_every_option_of_neutrons_that_is_set_exists() -> None:
-    known = (ROOT / "src" / "sekisho" / "guests" / "neutron" / "config.py").read_text()
+    guests = ROOT / "src" / "sekisho" / "guests" / "neutron"
+    known = "".join((guests / name).read_text() for name in ("config.py", "agent_config.py"))
     options = re.findall(r"iniset \S+ sekisho (\w+)", (ROOT / "devstack" / "plugin.sh").read_text())
     assert options
     assert [each for each in options if f'"{each}"' not in known] == []
