@@ -12,7 +12,7 @@ from sekisho.lab.openstack.vms import Vm
 from support_stack import PATH, SMTP
 
 SUBMISSION = {**SMTP, "direction": "ingress", "protocol": "udp", "port_range_min": 587, "port_range_max": 587}
-_TOLD = re.compile(r"(duration|n_packets|n_bytes|idle_age|hard_age)=[^,]*,? ?|priority_tags")
+_COUNTERS = re.compile(r"(duration|n_packets|n_bytes|idle_age|hard_age)=[^,]*,? ?|priority_tags")
 
 
 def restrict(stack: Stack, vm: Vm, *actions: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -30,9 +30,24 @@ def in_force(stack: Stack, identifier: str) -> bool:
     return bool(shown["in_force_at"])
 
 
-def theirs(host: Host) -> list[str]:
-    """What stands on a host's bridge that is not ours: rules without counters, and meters."""
+def theirs(host: Host, vm: Vm) -> list[str]:
+    """List what Neutron has on a host's bridge for a VM's port: rules without counters, and their meters.
+
+    Other ports come and go meanwhile, and their rules with them.
+    """
+    number = host.switch.vsctl("get", "Interface", vm.interface, "ofport").strip()
+    of_port = re.compile(
+        rf"in_port={number}\b|reg5=0x{int(number):x}\b|output:{number}\b|{vm.mac}|{vm.interface}"
+    )
     ours = f"cookie={Layout().reserved:#x}"
-    lines = host.switch.run("", ["ovs-ofctl", "-OOpenFlow14", "dump-flows", "br-int"]).stdout.splitlines()
-    meters = host.switch.run("", ["ovs-ofctl", "-OOpenFlow14", "dump-meters", "br-int"]).stdout.splitlines()
-    return sorted(_TOLD.sub("", line) for line in (*lines, *meters) if ours not in line)
+    rules = [x for x in _told(host, "dump-flows") if ours not in x and of_port.search(x)]
+    used = {f"meter={meter}" for rule in rules for meter in re.findall(r"meter:(\d+)", rule)}
+    meters = [x for x in _told(host, "dump-meters") if used & set(x.split())]
+    assert len(meters) == len(used)
+    return sorted(rules + meters)
+
+
+def _told(host: Host, command: str) -> list[str]:
+    done = host.switch.run("", ["ovs-ofctl", "-OOpenFlow14", command, "br-int"])
+    assert done.returncode == 0, done.stderr
+    return [_COUNTERS.sub("", line) for line in done.stdout.splitlines()]

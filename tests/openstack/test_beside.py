@@ -28,13 +28,13 @@ def test_ours_only_tightens_what_neutron_limits(stack: Stack, direction: str) ->
     assert stack.pings(ends[0], ends[1].ipv4)
     plain = pour(stack, *ends, 12.0)
     assert 3.0 < plain < 6.5, "Neutron's own limit"
-    before = theirs(stack.hosts["h1"])
+    before = theirs(stack.hosts["h1"], first)
     for ours, least, most in ((1000, 0.6, 2.0), (9000, 3.0, 6.5)):
         made = restrict(stack, first, {"action": "limit", "direction": direction, "max_kbps": ours})
         wait(partial(in_force, stack, made["id"]), "the restriction")
         assert least < pour(stack, *ends, 12.0) < most, f"ours is {ours} kbit/s"
         lift(stack, made["id"])
-        wait(lambda: theirs(stack.hosts["h1"]) == before, "all to be as it was", 15.0)
+        wait(lambda: theirs(stack.hosts["h1"], first) == before, "all to be as it was", 15.0)
     assert 3.0 < pour(stack, *ends, 12.0) < 6.5, "Neutron's own limit again"
 
 

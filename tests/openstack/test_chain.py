@@ -54,6 +54,7 @@ def watched(stack: Stack) -> Iterator[Stack]:
     host = stack.hosts["h1"]
     before = host.settings.added
     host.restart_agent(added={"sekisho": {"telemetry_protocol": "ipfix"}})
+    host.await_settled()
     file: Path = stack.folder / "keeper" / "policies" / "spam.toml"
     file.write_text(POLICY)
     assert stack.keeper.reload_policies().problems == ()

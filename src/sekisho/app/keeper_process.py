@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +65,7 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
         keeper.tick()
         stop.wait(TICK)
 
+    _load_openstack(settings)
     threads = [spawn(stop, troubles, "letting restrictions end", tick)]
     if settings.cloud.name:
         asking = cloud.Asking(settings.cloud, keeper, cloud.connect, troubles)
@@ -87,6 +90,14 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
         except SekishoError as error:
             log.warning("what hosts counted last is not written: %s", error.fixer)
         ledger.close()
+
+
+def _load_openstack(settings: KeeperSettings) -> None:
+    """Load OpenStack's library before threads use it: two that load it at once are left with half of it."""
+    if settings.cloud.name or settings.metering.source == "gnocchi" or settings.metering.publish.every:
+        for module in ("keystoneauth1.exceptions", "openstack", "openstack.connection"):
+            with suppress(ImportError):  # who needs it says so
+                import_module(module)
 
 
 def metered(settings: KeeperSettings, keeper: Keeper) -> Metering | None:
