@@ -15,8 +15,8 @@ SUBMISSION = {**SMTP, "direction": "ingress", "protocol": "udp", "port_range_min
 _COUNTERS = re.compile(r"(duration|n_packets|n_bytes|idle_age|hard_age)=[^,]*,? ?|priority_tags")
 
 
-def restrict(stack: Stack, vm: Vm, *actions: dict[str, Any], **more: Any) -> dict[str, Any]:
-    body = {"port_id": vm.port, "actions": list(actions), "reason": "it sent spam", "duration": 600, **more}
+def restrict(stack: Stack, port: str, *actions: dict[str, Any], **more: Any) -> dict[str, Any]:
+    body = {"port_id": port, "actions": list(actions), "reason": "it sent spam", "duration": 600, **more}
     made: dict[str, Any] = stack.api("network", "POST", PATH, {"port_restriction": body})["port_restriction"]
     return made
 

@@ -18,6 +18,7 @@ from sekisho.model.errors import Forbidden, Malformed, NotFound
 from sekisho.model.inventory import Subject
 from sekisho.model.policy import Unit
 from sekisho.model.restriction import Evidence, Finding, State
+from support_restrict import restrict
 from support_stack import PATH, SMTP
 
 pytestmark = [pytest.mark.ovs, pytest.mark.usefixtures("tidy"), pytest.mark.timeout(300)]
@@ -34,12 +35,6 @@ drop = "tcp/25"
 for = "1h"
 """
 OVERRIDE = "(rule:admin_only) or (role:reader and project_id:%(project_id)s) or role:sekisho_operator"
-
-
-def restrict(stack: Stack, port: Any, **more: Any) -> dict[str, Any]:
-    body = {"port_id": port["id"], "actions": [SMTP], "reason": "it sent spam", "duration": 600, **more}
-    made: dict[str, Any] = stack.api("network", "POST", PATH, {ONE: body})[ONE]
-    return made
 
 
 def change(stack: Stack, restriction: str, **body: Any) -> dict[str, Any]:
@@ -109,7 +104,7 @@ def test_the_plan_of_a_port_and_of_its_network_is_told(stack: Stack) -> None:
 
 def test_a_live_migration_is_told_before_it_begins(stack: Stack) -> None:
     port = stack.make.port(stack.make.network(), "h1")
-    made = restrict(stack, port)
+    made = restrict(stack, port["id"], SMTP)
 
     def carries(host: str) -> bool:
         program = stack.keeper.program(host)
@@ -137,7 +132,7 @@ def test_the_keeper_away_is_told_with_when_to_ask_again_and_hears_of_ports_later
 
 
 def test_a_change_is_made_at_the_revision_that_was_seen_or_not_at_all(stack: Stack) -> None:
-    made = restrict(stack, stack.make.port(stack.make.network(), ""))
+    made = restrict(stack, stack.make.port(stack.make.network(), "")["id"], SMTP)
     path, body = f"{PATH}/{made['id']}", {ONE: {"duration": 3600}}
     stale = f"revision_number={made['revision_number'] + 1}"
     for method, sent in (("PUT", body), ("DELETE", None)):
@@ -207,7 +202,7 @@ def test_proposals_are_decided_in_neutron_and_seen_by_those_who_decide(stack: St
 
 
 def test_who_may_see_what_is_neutrons_policy(stack: Stack) -> None:
-    made = restrict(stack, stack.make.port(stack.make.network(), ""))
+    made = restrict(stack, stack.make.port(stack.make.network(), "")["id"], SMTP)
     file = stack.folder / "neutron" / "policy.yaml"
     assert made["id"] not in listed(stack, as_="operator")
     file.write_text(json.dumps({"get_port_restriction": OVERRIDE}))
@@ -227,7 +222,7 @@ def test_who_may_see_what_is_neutrons_policy(stack: Stack) -> None:
 def test_the_owner_of_a_network_sees_on_its_ports_only_what_is_its_own(stack: Stack) -> None:
     network = stack.make.network(project="demo")
     ports = {who: [stack.make.port(network, "", who) for _ in range(2)] for who in ("demo", "other")}
-    bound = {who: restrict(stack, mine[0])["id"] for who, mine in ports.items()}
+    bound = {who: restrict(stack, mine[0]["id"], SMTP)["id"] for who, mine in ports.items()}
 
     def shown(as_: str, order: str = "asc") -> dict[str, Any]:
         query = f"network_id={network.id}&sort_key=project_id&sort_dir={order}"
@@ -255,10 +250,10 @@ def test_the_owner_of_a_network_sees_on_its_ports_only_what_is_its_own(stack: St
 def test_what_has_ended_is_read_page_by_page(stack: Stack) -> None:
     network = stack.make.network()
     port, other = stack.make.port(network, ""), stack.make.port(network, "")
-    made = [restrict(stack, port)["id"] for _ in range(5)]
+    made = [restrict(stack, port["id"], SMTP)["id"] for _ in range(5)]
     for each in made:
         change(stack, each, state="lifted", reason="done")
-    open_ = restrict(stack, other)["id"]
+    open_ = restrict(stack, other["id"], SMTP)["id"]
     mine = f"port_id={port['id']}&state=lifted&state=active"
     newest = made[::-1]
     assert listed(stack, mine) == newest

@@ -15,7 +15,7 @@ from sekisho.lab.openstack.shell import namespaces, wait
 from sekisho.lab.openstack.stack import Stack, remove_leftovers
 from sekisho.lab.openstack.vms import Vm
 from sekisho.model.errors import Conflict, Forbidden, Unauthenticated, Unavailable
-from support_stack import processes_in
+from support_stack import processes_in, trunked
 
 pytestmark = [pytest.mark.ovs, pytest.mark.usefixtures("tidy"), pytest.mark.timeout(300)]
 
@@ -73,13 +73,9 @@ def test_a_vm_moves_to_the_other_host_and_goes_on(stack: Stack) -> None:
 
 
 def test_a_subport_of_a_trunk_reaches_its_network(stack: Stack) -> None:
-    make, group = stack.make, [stack.make.open_group()]
-    outer, inner = make.network(), make.network()
-    parent, child = (make.port(net, "", security_groups=group) for net in (outer, inner))
-    make.trunk(parent["id"], {child["id"]: 42})
-    vm = stack.plug(make.bind(parent["id"], "h1"))
-    stack.plug_subport(vm, child, 42)
-    other = stack.plug(make.port(inner, "h2", security_groups=group))
+    trunk = trunked(stack)
+    vm = trunk.vm
+    other = stack.plug(stack.make.port(trunk.inner, "h2", security_groups=[trunk.group]))
     assert stack.pings(vm, other.ipv4)
     assert stack.pings(vm, other.ipv6)
 

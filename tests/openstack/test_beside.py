@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from sekisho.lab.openstack.shell import wait
 from sekisho.lab.openstack.stack import Stack
 from support_restrict import SUBMISSION, in_force, lift, restrict, theirs
-from support_stack import SMTP
+from support_stack import SMTP, trunked
 from support_stream import pour
 from support_talk import PORTS, await_all, both, services, talkers
 
@@ -30,7 +29,7 @@ def test_ours_only_tightens_what_neutron_limits(stack: Stack, direction: str) ->
     assert 3.0 < plain < 6.5, "Neutron's own limit"
     before = theirs(stack.hosts["h1"], first)
     for ours, least, most in ((1000, 0.6, 2.0), (9000, 3.0, 6.5)):
-        made = restrict(stack, first, {"action": "limit", "direction": direction, "max_kbps": ours})
+        made = restrict(stack, first.port, {"action": "limit", "direction": direction, "max_kbps": ours})
         wait(partial(in_force, stack, made["id"]), "the restriction")
         assert least < pour(stack, *ends, 12.0) < most, f"ours is {ours} kbit/s"
         lift(stack, made["id"])
@@ -39,21 +38,19 @@ def test_ours_only_tightens_what_neutron_limits(stack: Stack, direction: str) ->
 
 
 def test_parent_and_subport_of_a_trunk_are_bound_apart(stack: Stack) -> None:
-    make, group = stack.make, [stack.make.open_group()]
-    outer, inner = make.network(), make.network()
-    parent, child = (make.port(net, "", security_groups=group) for net in (outer, inner))
-    make.trunk(parent["id"], {child["id"]: 42})
-    vm = stack.plug(make.bind(parent["id"], "h1"))
-    stack.plug_subport(vm, child, 42)
-    near, far = (stack.plug(make.port(net, "h2", security_groups=group)) for net in (outer, inner))
+    trunk = trunked(stack)
+    vm, parent, child, group = trunk.vm, trunk.vm.port, trunk.subport, [trunk.group]
+    near, far = (
+        stack.plug(stack.make.port(net, "h2", security_groups=group)) for net in (trunk.outer, trunk.inner)
+    )
     with talkers(stack, vm, near, far, ports=PORTS) as (bound, outside, inside):
         for other in (outside, inside):
             await_all(bound, other)
         for restricted, other, spared in (
-            (parent["id"], outside, inside),
-            (child["id"], inside, outside),
+            (parent, outside, inside),
+            (child, inside, outside),
         ):
-            made = restrict(stack, replace(vm, port=restricted), SMTP)
+            made = restrict(stack, restricted, SMTP)
             wait(partial(in_force, stack, made["id"]), "the restriction")
             assert bound.answered(services(other.vm)) == services(other.vm) - both(other.vm, "tcp", 25)
             assert bound.answers_all(services(spared.vm))
@@ -73,7 +70,7 @@ def test_two_ports_of_one_mac_are_bound_apart(stack: Stack) -> None:
         for one, other in ((first, first_peer), (second, second_peer)):
             await_all(one, other)
             await_all(other, one)
-        made = restrict(stack, first.vm, SMTP, SUBMISSION)
+        made = restrict(stack, first.vm.port, SMTP, SUBMISSION)
         wait(partial(in_force, stack, made["id"]), "the restriction")
         assert first.answered(services(first_peer.vm)) == services(first_peer.vm) - both(
             first_peer.vm, "tcp", 25

@@ -56,7 +56,7 @@ def test_only_what_is_restricted_is_lost(stack: Stack, firewall: str, kind: str,
         bound.hold(both(second, "tcp", 80))
         before = theirs(stack.hosts["h1"], first)
 
-        made = restrict(stack, first, SMTP, SUBMISSION)
+        made = restrict(stack, first.port, SMTP, SUBMISSION)
         wait(lambda: in_force(stack, made["id"]), "the restriction")
         assert bound.held() == [False, False, True, True], "established connections, 25 and 80"
         assert bound.answered(services(second)) == services(second) - both(second, "tcp", 25)

@@ -47,7 +47,7 @@ def pair(stack: Stack) -> Iterator[tuple[Vm, Vm]]:
 @pytest.fixture
 def stream(stack: Stack, pair: tuple[Vm, Vm]) -> Iterator[Stream]:
     """A stream from a bound port to a free one."""
-    made = restrict(stack, pair[0], SHUT)
+    made = restrict(stack, pair[0].port, SHUT)
     wait(lambda: in_force(stack, made["id"]), "the restriction")
     with Stream(stack, *pair) as flowing:
         flowing.await_through(time.monotonic())
@@ -91,7 +91,7 @@ def test_the_switch_restarts(
 
 
 def test_who_is_freed_while_nobody_is_there_is_free_on_time(stack: Stack, pair: tuple[Vm, Vm]) -> None:
-    made = restrict(stack, pair[0], SHUT, duration=8)
+    made = restrict(stack, pair[0].port, SHUT, duration=8)
     wait(lambda: in_force(stack, made["id"]), "the restriction")
     began = time.monotonic()
     with Stream(stack, *pair) as stream:

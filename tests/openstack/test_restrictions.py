@@ -65,7 +65,7 @@ def ours(host: Host) -> int:
 @pytest.mark.parametrize("kind", ["vxlan", "vlan"])
 def test_a_restricted_port_loses_25_and_nothing_else(stack: Stack, kind: str, hosts: tuple[str, str]) -> None:
     first, second = pair(stack, kind, hosts)
-    made = restrict(stack, first, SMTP)
+    made = restrict(stack, first.port, SMTP)
     wait(lambda: in_force(stack, made["id"]), "the restriction")
     for address in (second.ipv4, second.ipv6):
         assert answers(stack, first, address, 25, 80) == {80}
@@ -75,7 +75,7 @@ def test_a_restricted_port_loses_25_and_nothing_else(stack: Stack, kind: str, ho
 
 def test_what_is_closed_to_a_port_does_not_reach_it(stack: Stack) -> None:
     first, second = pair(stack)
-    made = restrict(stack, second, {**SMTP, "direction": "ingress"})
+    made = restrict(stack, second.port, {**SMTP, "direction": "ingress"})
     wait(lambda: in_force(stack, made["id"]), "the restriction")
     for address in (second.ipv4, second.ipv6):
         assert answers(stack, first, address, 25, 80) == {80}
@@ -84,7 +84,7 @@ def test_what_is_closed_to_a_port_does_not_reach_it(stack: Stack) -> None:
 
 def test_an_agent_that_restarts_and_a_switch_that_restarts_bind_again(stack: Stack) -> None:
     first, second = pair(stack)
-    made = restrict(stack, first, SMTP)
+    made = restrict(stack, first.port, SMTP)
     wait(lambda: in_force(stack, made["id"]), "the restriction")
     stack.restart("agent-h1")
     assert answers(stack, first, second.ipv4, 25) == set()
@@ -96,7 +96,7 @@ def test_an_agent_that_restarts_and_a_switch_that_restarts_bind_again(stack: Sta
 def test_without_the_extension_nothing_of_ours_is_left(stack: Stack) -> None:
     host = stack.hosts["h1"]
     first, second = pair(stack)
-    made = restrict(stack, first, SMTP)
+    made = restrict(stack, first.port, SMTP)
     wait(lambda: in_force(stack, made["id"]), "the restriction")
     assert ours(host) > 0
     with_ours = host.settings.extensions
@@ -111,7 +111,7 @@ def test_without_the_extension_nothing_of_ours_is_left(stack: Stack) -> None:
 
 def test_a_project_sees_its_own_and_decides_nothing(stack: Stack) -> None:
     first, _ = pair(stack)
-    made = restrict(stack, first, SMTP)
+    made = restrict(stack, first.port, SMTP)
 
     def listed(who: str) -> set[str]:
         found = stack.api("network", "GET", PATH, as_=who)["port_restrictions"]
@@ -136,7 +136,7 @@ def test_a_project_sees_its_own_and_decides_nothing(stack: Stack) -> None:
 
 def test_a_port_shows_what_binds_it(stack: Stack) -> None:
     first, second = pair(stack)
-    made = restrict(stack, first, SMTP)
+    made = restrict(stack, first.port, SMTP)
 
     def shown(vm: Vm, who: str = "member") -> Any:
         return stack.api("network", "GET", f"/ports/{vm.port}", as_=who)["port"]["restrictions"]
@@ -147,7 +147,7 @@ def test_a_port_shows_what_binds_it(stack: Stack) -> None:
 
 def test_lists_are_filtered_sorted_and_paged(stack: Stack) -> None:
     first, second = pair(stack)
-    one, two = restrict(stack, first, SMTP), restrict(stack, second, SMTP, duration=60)
+    one, two = restrict(stack, first.port, SMTP), restrict(stack, second.port, SMTP, duration=60)
 
     def listed(query: str) -> list[str]:
         found = stack.api("network", "GET", f"{PATH}?{query}")["port_restrictions"]
@@ -165,27 +165,27 @@ def test_lists_are_filtered_sorted_and_paged(stack: Stack) -> None:
 
 def test_it_is_made_longer_and_what_makes_no_sense_is_refused(stack: Stack) -> None:
     first, _ = pair(stack)
-    made = restrict(stack, first, SMTP, duration=60)
+    made = restrict(stack, first.port, SMTP, duration=60)
     longer = {"port_restriction": {"duration": 3600, "reason": "again"}}
     changed = stack.api("network", "PUT", f"{PATH}/{made['id']}", longer)["port_restriction"]
     assert changed["expires_at"] > made["expires_at"]
     for wrong in ({"action": "drop"}, {**SMTP, "protocol": "icmp"}, {**SMTP, "colour": "red"}):
         with pytest.raises(Malformed):
-            restrict(stack, first, wrong)
+            restrict(stack, first.port, wrong)
     with pytest.raises(NotFound):
         stack.api("network", "PUT", f"{PATH}/r999999", longer)
 
 
 def test_ports_go_on_while_the_keeper_is_away(stack: Stack) -> None:
     first, second = pair(stack)
-    made = restrict(stack, first, SMTP)
+    made = restrict(stack, first.port, SMTP)
     wait(lambda: in_force(stack, made["id"]), "the restriction")
     stack.kill("keeper")
     try:
         with pytest.raises(Unavailable):
             stack.api("network", "GET", PATH)
         with pytest.raises(Unavailable):
-            restrict(stack, second, SMTP)
+            restrict(stack, second.port, SMTP)
         began = time.monotonic()
         port = stack.make.port(stack.make.network(), "h1")
         stack.plug(port)
