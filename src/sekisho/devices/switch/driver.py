@@ -2,7 +2,7 @@
 
 A driver speaks one switch's dialect and holds one connection; it is used by one thread at a time. It
 raises only the error tree: Unavailable (nobody answered), Refused (the switch said no), Conflict (somebody
-else holds the switch's configuration), Unsupported (this kind cannot), Unauthenticated (wrong name or password).
+else holds the configuration), Unsupported (this kind cannot), Unauthenticated (wrong name or password).
 """
 
 from __future__ import annotations

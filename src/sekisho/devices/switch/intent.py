@@ -125,7 +125,7 @@ class Vpc:
 
 @dataclass(frozen=True, slots=True)
 class Ace:
-    """One line of an access list: ports are "" for any, ``80`` or ``80-99``; networks are prefixes or "any"."""
+    """One line of an access list: ports are "", ``80`` or ``80-99``; networks are prefixes or "any"."""
 
     sequence: int
     permit: bool
