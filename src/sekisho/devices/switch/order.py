@@ -38,8 +38,8 @@ class Rank(IntEnum):
     ADDRESS = 7  # SVIs and everything that speaks through them
     ROUTE = 8
     UNROUTE = 9
-    UNADDRESS = 10  # SVIs, servers
-    UNPAIR = 11  # port-channels, the vPC domain
+    UNADDRESS = 10  # SVIs, servers, port-channels: everything that names others
+    UNPAIR = 11  # the vPC domain
     UNMAKE = 12  # VLANs, access lists, VRFs
     DISABLE = 13
 
@@ -216,7 +216,7 @@ _RANKS: Final[Mapping[str, tuple[Rank, Rank]]] = {
     "acl": (Rank.MAKE, Rank.UNMAKE),
     "community": (Rank.MAKE, Rank.UNMAKE),
     "vpc": (Rank.PAIR, Rank.UNPAIR),
-    "port": (Rank.GAIN, Rank.UNPAIR),
+    "port": (Rank.GAIN, Rank.UNADDRESS),
     "svi": (Rank.ADDRESS, Rank.UNADDRESS),
     "route": (Rank.ROUTE, Rank.UNROUTE),
     "ntp": (Rank.ADDRESS, Rank.UNADDRESS),
