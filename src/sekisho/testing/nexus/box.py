@@ -62,7 +62,7 @@ class Timer:
     before: Tree
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Box:
     """One switch. What is public is for tests to set and to look at; everything else goes through its doors."""
 
