@@ -1,7 +1,7 @@
 """A running configuration as text in, a State's parts out: for switches that only SSH reaches.
 
-Reads what ``show running-config`` writes, where defaults are left out; a line that is not understood belongs to
-something that Sekisho does not manage, and is passed over.
+Reads what ``show running-config`` writes, where defaults are left out. A line that is not understood belongs
+to what Sekisho does not manage, and is passed over.
 """
 
 from __future__ import annotations
@@ -105,7 +105,10 @@ def _gathered(read: _Read) -> Iterator[Part]:
     for address, trap in read.traps.items():
         vrf = read.trap_vrfs.get(address, names.DEFAULT_VRF)
         yield Trap(address, trap.version, trap.community, vrf)
-    yield System(*(read.system.get(name, "") for name in ("hostname", "domain", "contact", "location")))
+    said = read.system
+    yield System(
+        said.get("hostname", ""), said.get("domain", ""), said.get("contact", ""), said.get("location", "")
+    )
 
 
 def _take(read: _Read, head: str, below: list[str]) -> None:
@@ -165,6 +168,8 @@ def _in_vrf(read: _Read, vrf: str, words: list[str]) -> None:
                 read.put(Dns(vrf, address))
         case ["ip", "domain-name", name] if vrf == names.DEFAULT_VRF:
             read.system["domain"] = name
+        case _:
+            pass
 
 
 def _hop(words: list[str]) -> tuple[str, int]:
@@ -191,6 +196,8 @@ def _vpc(number: int, below: list[str]) -> Vpc:
                 said.update(zip(rest[::2], rest[1::2], strict=False))
             case ["peer-gateway", *_]:
                 gateway = True
+            case _:
+                pass
     return Vpc(
         number,
         said.get("destination", ""),
@@ -226,6 +233,8 @@ def _service(read: _Read, head: str, words: list[str]) -> None:
                 read.traps[address] = Trap(address, found[2], found[3])
         case ["username", *_]:
             _user(read, head)
+        case _:
+            pass
 
 
 def _after(words: list[str], word: str) -> str:
