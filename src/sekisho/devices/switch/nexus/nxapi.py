@@ -1,4 +1,4 @@
-"""NX-API: the switch's tree (DME) over REST, and its command line over JSON-RPC. One connection, kept alive."""
+"""NX-API: the switch's tree (DME) over REST, and its command line over JSON-RPC."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import httpx
 
 from sekisho.devices.switch.nexus import guard
 from sekisho.devices.switch.nexus.door import batches, checked, refusal
-from sekisho.model.errors import Forbidden, Refused, SekishoError, Unauthenticated, Unavailable
+from sekisho.model.errors import Refused, SekishoError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from sekisho.devices.switch.nexus import cli
 
 _COOKIE: Final = "APIC-cookie"
-_COMMANDS: Final = 400  # in one request
+_COMMANDS: Final = 400  # a request
 _RENEWALS: Final = 1  # how often a session that has ended is begun again for one request
 
 
 class NxApi:
-    """Speaks NX-API to one switch; see `door.Door`. Signs in when first asked, and again when a session ends."""
+    """Speaks NX-API to one switch; see `door.Door`. Signs in when asked, and again when a session ends."""
 
     def __init__(
         self, connection: Connection, secret: str, transport: httpx.BaseTransport | None = None
@@ -95,9 +95,9 @@ class NxApi:
             # the session has ended: nothing was done, so the same is asked again in a new one
             self._token = ""
             self._client.cookies.clear()
-        raise Forbidden(
+        raise Refused(
             f"The user {self._who[0]} may not do this on the switch {self._address}.",
-            f"{self._address} answers {answer.status_code} to {method} {path}; give the user the role network-admin.",
+            f"{self._address} says {answer.status_code} to {method} {path}; its role must be network-admin.",
         )
 
     def _cli(self, method: str, commands: Sequence[str]) -> list[Any]:
@@ -203,8 +203,8 @@ def _unreached(address: str, failed: Exception) -> SekishoError:
     if "CERTIFICATE_VERIFY_FAILED" in str(failed):
         return Refused(
             f"The certificate of {address} is not one that we trust, or is another switch's.",
-            f"{address}: {failed}. Name the authority that signed it as ca_file, or give the switch a certificate "
-            "for this address.",
+            f"{address}: {failed}. Name the authority that signed it as ca_file, or give the switch a "
+            "certificate for this address.",
         )
     return Unavailable(
         f"The switch {address} does not answer.",

@@ -1,8 +1,8 @@
 """A running configuration as text in, the switch made so: what we understand as steps, the rest line by line.
 
-NX-API takes no files, so a text from outside cannot be handed to ``configure replace``. What is a part of ours goes
-the way of every change; other lines are added and taken away as they stand. Then the switch is read again: a
-text that did not come out is told, never passed over.
+NX-API takes no files, so a text from outside cannot be handed to ``configure replace``. What is a part of
+ours goes the way of every change; other lines are added and taken away as they stand. Then the switch is read
+again: a text that did not come out is told, never passed over.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sekisho.devices.switch.nexus.door import Door
 
 _MADE: Final = ("feature", "vrf", "vlan", "acl", "vpc")  # made before what needs them, gone after it
+_KEPT: Final = ("interface Ethernet", "interface mgmt", "vlan ", "username ", "vrf context management")
 _ROUNDS: Final = 3
 _NOT_CONFIGURATION: Final = ("version ", "boot ", "Building configuration", "Command:", "Time:", "Running ")
 
@@ -116,20 +117,20 @@ def line_by_line(wanted: str, actual: str) -> list[cli.Block]:
     old, new = plain(actual), plain(wanted)
     found: list[cli.Block] = []
     for head, below in old.items():
-        gone = [line for line in below if head in new and line not in new[head] and not _dangerous(line)]
-        if head not in new and not _dangerous(head):
+        gone = [line for line in below if head in new and line not in new[head] and not _guarded(line)]
+        if head not in new and not head.startswith(_KEPT):
             found.append((_not(head),))
         elif gone:
             found.append((head, *(_not(line) for line in reversed(gone))))
     for head, below in new.items():
-        more = [line for line in below if line not in old.get(head, ()) and not _dangerous(line)]
-        if (head not in old or more) and not _dangerous(head):
+        more = [line for line in below if line not in old.get(head, ()) and not _guarded(line)]
+        if head not in old or more:
             found.append((head, *more))
     return found
 
 
-def _dangerous(line: str) -> bool:
-    return "allowed vlan" in line or line.startswith(("vlan ", "username ", "interface Ethernet"))
+def _guarded(line: str) -> bool:
+    return "allowed vlan" in line
 
 
 def _not(line: str) -> str:

@@ -132,7 +132,7 @@ def _meant(given: Connection, failed: Exception) -> SekishoError:
     address = given.address
     if isinstance(failed, NetmikoAuthenticationException):
         return Unauthenticated(
-            f"The switch {address} does not let the user {given.username} in; check username and password_file.",
+            f"The switch {address} does not let {given.username} in; check username and password_file.",
             f"{address} refuses the name or the password of {given.username} over SSH.",
         )
     if "known_hosts" in str(failed) or "host key" in str(failed).lower():
