@@ -81,6 +81,7 @@ def blocks(text: str) -> Iterator[tuple[str, list[str]]]:
 def parts(text: str) -> dict[Key, Part]:
     """Read a configuration's parts."""
     read = _Read()
+    read.put(defaults.vlan(1))
     ports = text_ports.Ports()
     for head, below in blocks(text):
         if not ports.take(head, below):
@@ -131,8 +132,6 @@ def _take(read: _Read, head: str, below: list[str]) -> None:
 
 def _vlan(read: _Read, ids: str, below: list[str]) -> None:
     for vlan in vlans.ids(vlans.parse(ids)):
-        if vlan == 1:
-            continue
         had = read.found.get(("vlan", str(vlan)))
         part = had if isinstance(had, Vlan) else defaults.vlan(vlan)
         name, vni = part.name, part.vni

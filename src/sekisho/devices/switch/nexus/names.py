@@ -168,7 +168,7 @@ def channel_number(name: str) -> str:
 
 def default_vlan_name(vlan: int) -> str:
     """Give the name that a VLAN has until somebody names it."""
-    return f"VLAN{vlan:04d}"
+    return "default" if vlan == 1 else f"VLAN{vlan:04d}"
 
 
 def spans(text: str, longest: int = 160) -> Iterator[str]:
@@ -221,3 +221,8 @@ def set_of(text: str) -> str:
 def sorted_text(items: Iterable[str]) -> tuple[str, ...]:
     """Give text in the order in which a State holds it."""
     return tuple(sorted(set(items)))
+
+
+def sorted_ports(items: Iterable[str]) -> tuple[str, ...]:
+    """Give interfaces in the order of their numbers: ``Ethernet1/2`` before ``Ethernet1/10``."""
+    return tuple(sorted(set(items), key=lambda name: [int(n) for n in re.findall(r"\d+", name)]))

@@ -108,7 +108,7 @@ def _features(found: Objects) -> Iterator[Feature]:
 def _vlans(found: Objects) -> Iterator[Vlan]:
     for it in many(found, "l2BD"):
         kind, _, id_ = it.get("fabEncap", "").partition("-")
-        if kind == "vlan" and id_ != "1":  # VLAN 1 is there always and is no part
+        if kind == "vlan":
             vni = it.get("accEncap", "").removeprefix("vxlan-")
             yield Vlan(
                 int(id_),

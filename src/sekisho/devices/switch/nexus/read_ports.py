@@ -142,7 +142,7 @@ def _channel(it: Object, beside: _Beside) -> Port:
     mode = it.get("pcMode", "on")
     return dataclasses.replace(
         _port(it, beside),
-        members=names.sorted_text(beside.members.get(name, ())),
+        members=names.sorted_ports(beside.members.get(name, ())),
         lacp=Lacp(mode) if mode in ("active", "passive") else Lacp.ON,
         vpc=beside.vpcs.get(name, 0),
         peer_link=name == beside.peer_link,

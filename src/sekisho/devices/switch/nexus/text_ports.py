@@ -45,7 +45,7 @@ class Ports:
         """Give all interfaces."""
         for name, port in self._ports.items():
             joined = self._members.get(names.channel_number(name), []) if names.is_channel(name) else []
-            members = names.sorted_text(member for member, _ in joined)
+            members = names.sorted_ports(member for member, _ in joined)
             yield dataclasses.replace(port, members=members, lacp=joined[0][1]) if joined else port
         for svi in self._svis.values():
             if svi != defaults.svi(1):
