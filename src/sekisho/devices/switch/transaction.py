@@ -1,0 +1,412 @@
+"""One switch or a pair of them changed as one thing: done and proven on all, or undone and proven on all.
+
+A checkpoint comes before the reading that the change is planned by, a line in the journal before the first
+thing sent, the proof by reading before the saving. Whatever fails in between, the switches are rolled back
+until they answer and say that they are as before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sekisho.model.errors import (
+    Conflict,
+    NotFound,
+    Refused,
+    SekishoError,
+    Unauthenticated,
+    Unavailable,
+)
+from sekisho.model.switch import ChangeState, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sekisho.devices.switch.driver import Abilities, Pair, SwitchDriver
+    from sekisho.devices.switch.intent import Key, Part, State
+
+log = logging.getLogger("sekisho.switches")
+
+# Whoever raises one of these may answer otherwise in a moment.
+PASSING: Final = (Unavailable, Unauthenticated, Conflict)
+# How often a switch that answers, but is not as before, is rolled back before it is left to a person.
+ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds: until the switch goes back by itself, to settle after a change, between looks and tries."""
+
+    timer: float = 300.0
+    settle: float = 20.0
+    look: float = 1.0
+    retry: float = 5.0
+
+
+class Time(Protocol):
+    """What a transaction knows of time."""
+
+    def passed(self) -> float:
+        """Tell seconds that only grow."""
+        ...
+
+    def pause(self, seconds: float) -> bool:
+        """Wait; True when the keeper is to stop."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done to one switch: stages in their order, and what is not as it should be afterwards.
+
+    No stages is nothing to do. `faults` may ask the switch more than the state tells. `loosens` says that
+    the pair may be worse off afterwards, because somebody allowed it.
+    """
+
+    stages: tuple[Callable[[SwitchDriver], None], ...]
+    faults: Callable[[SwitchDriver, State], tuple[str, ...]]
+    loosens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One switch of a change.
+
+    `reach` gives its connection, a new one after `drop`. `prepare` makes the work from what the switch is,
+    and raises what speaks against it. `checkpoint` is the name for what it was before. Without `save` a
+    change is not kept over a restart of the switch.
+    """
+
+    switch: str
+    checkpoint: str
+    reach: Callable[[], SwitchDriver]
+    drop: Callable[[], None]
+    prepare: Callable[[SwitchDriver, State, Abilities], Work]
+    save: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a switch was: its checkpoint, its kept running-config by name, and its parts' digest."""
+
+    checkpoint: str
+    backup: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a change of one switch ended, and how that is known."""
+
+    state: ChangeState
+    receipt: str = ""
+    error: str = ""
+
+
+class Record(Protocol):
+    """Where a transaction writes down what it is about to do; each call is one write for all its switches."""
+
+    def phase(self, switch: str, phase: Phase, done: int = 0, of: int = 0, problem: str = "") -> None:
+        """Tell what is being done; lost with the process."""
+        ...
+
+    def backup(self, switch: str, text: str) -> str:
+        """Keep a running-config; gives its name."""
+        ...
+
+    def begun(self, before: Mapping[str, Before]) -> None:
+        """Write that these switches are about to be changed."""
+        ...
+
+    def verified(self, after: Mapping[str, str]) -> None:
+        """Write that all is as it should be, by digest, and about to be saved."""
+        ...
+
+    def ended(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Write how it ended."""
+        ...
+
+
+class Stopped(Exception):
+    """The keeper is to stop while a switch is not proven to be anything yet."""
+
+
+def digest(parts: Mapping[Key, Part]) -> str:
+    """Name what a switch is, so that two readings can be compared and nothing secret is kept."""
+    told = hashlib.sha256()
+    for name in sorted(parts):
+        told.update(repr(parts[name]).encode())
+    return told.hexdigest()[:32]
+
+
+@dataclass(slots=True)
+class End:
+    """One switch while it is being changed, or brought back."""
+
+    member: Member
+    before: Before
+    text: str = ""  # its running-config before
+    parts: Mapping[Key, Part] | None = None  # what it was, None where only the digest is known
+    work: Work = field(default_factory=lambda: Work((), lambda _driver, _state: ()))
+    pair: Pair | None = None
+    after: str = ""
+    armed: bool = False
+    saved: bool = False  # the startup may hold what must be undone
+    tries: int = 0
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """The switch's name."""
+        return self.member.switch
+
+    @property
+    def driver(self) -> SwitchDriver:
+        """A connection to it."""
+        return self.member.reach()
+
+    @property
+    def of(self) -> int:
+        """How many stages there are."""
+        return len(self.work.stages)
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Changes its members as one; used once, from one thread."""
+
+    members: Sequence[Member]
+    record: Record
+    time: Time
+    pace: Pace = field(default_factory=Pace)
+
+    def run(self) -> Mapping[str, Outcome]:
+        """Carry it out and write down how it ended; raises only Stopped."""
+        ends: list[End] = []
+        try:
+            ends.extend(map(self._open, self.members))
+            if any(e.of for e in ends):
+                self._safeguard(ends)
+        except Exception as error:  # noqa: BLE001 - nothing was sent: whatever it was, nothing is undone
+            return self._refused(ends, error)
+        if not any(e.of for e in ends):
+            self._forget(ends)
+            return self._ended({e.name: Outcome(ChangeState.UNCHANGED, "Nothing differs.") for e in ends})
+        try:
+            self._carry(ends)
+            self._verify(ends)
+            self._keep(ends)
+        except Exception as error:  # a fault of ours must not leave a switch half way either
+            log.warning("%s: rolled back: %s", self._names(), _fixer(error), exc_info=_unknown(error))
+            return self.undo(ends, _asker(error))
+        self._phases(ends, Phase.ENDED)
+        return self._ended({e.name: _done(e) for e in ends})
+
+    # --- before anything is sent ------------------------------------------------------------------
+
+    def _open(self, member: Member) -> End:
+        self.record.phase(member.switch, Phase.READING)
+        driver = member.reach()
+        # First: what is read afterwards is what the checkpoint holds.
+        driver.checkpoint(member.checkpoint)
+        state = driver.read()
+        end = End(member, Before(member.checkpoint, "", digest(state.parts)), parts=state.parts)
+        try:
+            end.work = member.prepare(driver, state, driver.abilities())
+        except Exception:
+            self._forget([end])
+            raise
+        return end
+
+    def _safeguard(self, ends: Sequence[End]) -> None:
+        for end in ends:
+            self.record.phase(end.name, Phase.BACKUP)
+            end.pair = end.driver.pair()
+            end.text = end.driver.running()
+            kept = self.record.backup(end.name, end.text)
+            end.before = Before(end.before.checkpoint, kept, end.before.digest)
+        self.record.begun({e.name: e.before for e in ends})
+
+    def _refused(self, ends: Sequence[End], error: Exception) -> Mapping[str, Outcome]:
+        log.info("%s: nothing was sent: %s", self._names(), _fixer(error), exc_info=_unknown(error))
+        self._forget(ends)
+        for member in self.members:
+            member.drop()
+        outcome = Outcome(ChangeState.REFUSED, "Nothing was sent.", _asker(error))
+        return self._ended({m.switch: outcome for m in self.members})
+
+    # --- there ------------------------------------------------------------------------------------
+
+    def _carry(self, ends: Sequence[End]) -> None:
+        for end in ends:
+            if end.of and end.driver.abilities().timer:
+                end.armed = True
+                end.driver.arm(self.pace.timer)
+        for turn in range(max(e.of for e in ends)):
+            for end in [e for e in ends if turn < e.of]:
+                self.record.phase(end.name, Phase.CHANGING, turn, end.of)
+                end.work.stages[turn](end.driver)
+
+    def _verify(self, ends: Sequence[End]) -> None:
+        """Read until all is as it should be; what a switch does by itself may take a moment."""
+        self._phases(ends, Phase.VERIFYING)
+        until = self.time.passed() + self.pace.settle
+        while True:
+            found = {e.name: self._faults(e) for e in ends}
+            wrong = [f"{name}: {fault}" for name, faults in found.items() for fault in faults]
+            if not wrong:
+                return
+            if self.time.passed() >= until or self.time.pause(self.pace.look):
+                raise Refused(f"The switch took the change, but is not as it should be: {'; '.join(wrong)}.")
+
+    def _faults(self, end: End) -> tuple[str, ...]:
+        state = end.driver.read()
+        end.after = digest(state.parts)
+        found = end.work.faults(end.driver, state)
+        return found or (() if end.work.loosens else _worse(end.pair, end.driver.pair()))
+
+    def _keep(self, ends: Sequence[End]) -> None:
+        self.record.verified({e.name: e.after for e in ends})
+        for end in ends:
+            if end.armed:
+                end.driver.disarm()
+                end.armed = False
+        for end in ends:
+            if end.of and end.member.save:
+                self.record.phase(end.name, Phase.SAVING, end.of, end.of)
+                end.saved = True
+                end.driver.save()
+
+    # --- and back again ---------------------------------------------------------------------------
+
+    def undo(self, ends: Sequence[End], why: str) -> Mapping[str, Outcome]:
+        """Bring every switch back to what it was, and prove it; goes on until each has answered.
+
+        Raises Stopped when the keeper is to stop before.
+        """
+        outcomes: dict[str, Outcome] = {}
+        for end in ends:
+            end.member.drop()  # what failed may be the connection
+        while True:
+            for end in [e for e in ends if e.name not in outcomes]:
+                self.record.phase(end.name, Phase.ROLLING_BACK, problem=end.error or why)
+                outcome = self._back(end, why)
+                if outcome is not None:
+                    outcomes[end.name] = outcome
+            if len(outcomes) == len(ends):
+                self._phases(ends, Phase.ENDED)
+                return self._ended(outcomes)
+            if self.time.pause(self.pace.retry):
+                raise Stopped
+
+    def _back(self, end: End, why: str) -> Outcome | None:
+        """Try once; None when it is to be tried again."""
+        try:
+            left = _restored(end)
+            if not left and end.saved:
+                end.driver.save()
+        except PASSING as error:
+            end.member.drop()
+            end.error = _fixer(error)
+            return None
+        except Exception as error:  # it answers, and says no
+            end.member.drop()
+            left = _asker(error)
+            log.warning("%s: rolling back: %s", end.name, _fixer(error), exc_info=_unknown(error))
+        if not left:
+            if end.armed:
+                with suppress(SekishoError):  # else it goes back by itself, to the same
+                    end.driver.disarm()
+            return Outcome(ChangeState.ROLLED_BACK, "Read again: it is as it was before.", why)
+        end.tries += 1
+        end.error = left
+        if end.tries < ATTEMPTS:
+            return None
+        return Outcome(ChangeState.IN_DOUBT, f"Rolled back, but not as it was before: {left}", why)
+
+    # --- what is common ---------------------------------------------------------------------------
+
+    def _forget(self, ends: Sequence[End]) -> None:
+        for end in ends:
+            with suppress(SekishoError):
+                end.driver.forget(end.before.checkpoint)
+            self.record.phase(end.name, Phase.ENDED)
+
+    def _phases(self, ends: Sequence[End], phase: Phase) -> None:
+        for end in ends:
+            self.record.phase(end.name, phase, end.of, end.of)
+
+    def _ended(self, outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
+        self.record.ended(outcomes)
+        return outcomes
+
+    def _names(self) -> str:
+        return "+".join(m.switch for m in self.members)
+
+
+def _restored(end: End) -> str:
+    """Roll back where it is needed; say what is not as it was, "" when all is."""
+    driver = end.driver
+    # A switch that went back by itself, or never took anything, needs no rollback.
+    if digest(driver.read().parts) == end.before.digest:
+        return ""
+    _roll_back(driver, end)
+    parts = driver.read().parts
+    return "" if digest(parts) == end.before.digest else _differences(end.parts, parts)
+
+
+def _roll_back(driver: SwitchDriver, end: End) -> None:
+    """Take the checkpoint; where it is gone (a switch that started anew) or did not help, the backup."""
+    if not end.tries or not end.text:
+        try:
+            driver.rollback(end.before.checkpoint)
+        except NotFound:
+            if not end.text:
+                raise
+        else:
+            return
+    driver.restore(end.text)
+
+
+def _differences(before: Mapping[Key, Part] | None, now: Mapping[Key, Part]) -> str:
+    if before is None:
+        return "it does not read as it did before."
+    other = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+    return f"{len(other)} parts differ, among them {', '.join(' '.join(k[:2]) for k in other[:5])}."
+
+
+def _worse(before: Pair | None, after: Pair | None) -> tuple[str, ...]:
+    """Say what is wrong with a pair that was not wrong before."""
+    if after is None:
+        return ()
+    known = before.inconsistent if before else ()
+    found = [f"the pair differs in {name}" for name in after.inconsistent if name not in known]
+    if before and before.peer_up and not after.peer_up:
+        found.append("its peer is gone")
+    if before and before.keepalive_up and not after.keepalive_up:
+        found.append("its peer's keepalive is gone")
+    return tuple(found)
+
+
+def _done(end: End) -> Outcome:
+    if not end.of:
+        return Outcome(ChangeState.UNCHANGED, "Nothing differs.")
+    pair = "" if end.pair is None else " Its pair is no worse than before."
+    saved = " Saved." if end.saved else " Not saved: its file says so."
+    return Outcome(ChangeState.APPLIED, f"Read again: it is as it should be.{pair}{saved}")
+
+
+def _asker(error: Exception) -> str:
+    return error.asker if isinstance(error, SekishoError) else "Something went wrong on our side."
+
+
+def _fixer(error: Exception) -> str:
+    return error.fixer if isinstance(error, SekishoError) else repr(error)
+
+
+def _unknown(error: Exception) -> bool:
+    return not isinstance(error, SekishoError)
