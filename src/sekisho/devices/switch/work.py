@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sekisho.devices.switch.change import Work, digest
 from sekisho.devices.switch.plan import plan
 from sekisho.devices.switch.risk import RiskKind
-from sekisho.devices.switch.transaction import Work, digest
 from sekisho.devices.switch.words import sentence
 from sekisho.model.errors import Conflict, Forbidden, NotFound
 
