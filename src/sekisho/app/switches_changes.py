@@ -48,11 +48,11 @@ class Purpose(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One switch's change, and what it is for."""
+    """One switch's change, and what it is for; the purpose is made once the change has its id."""
 
     switch: Switch
     change: ChangeView
-    purpose: Purpose
+    purpose: Callable[[ChangeView], Purpose]
 
 
 Unit: TypeAlias = tuple[Task, ...]
@@ -218,7 +218,8 @@ class Changing:
     def _member(self, task: Task, line: Line) -> Member:
         name = f"{CHECKPOINT}{task.change.id}"
         save = task.switch.connection.save
-        return Member(task.switch.name, name, line.driver, line.drop, task.purpose.prepare, save)
+        prepare = task.purpose(task.change).prepare
+        return Member(task.switch.name, name, line.driver, line.drop, prepare, save)
 
     def _hold(self, lines: ExitStack, switch: Switch) -> Line:
         return lines.enter_context(self.reach.hold(switch, WAIT))
@@ -252,7 +253,7 @@ class Changing:
     # --- after a crash ----------------------------------------------------------------------------
 
     def recover(self) -> None:
-        """Go on with what an earlier keeper left open: what had not begun is left, the rest undone or proven."""
+        """Go on with what an earlier keeper left open: what was waiting is left, the rest undone."""
         units: dict[tuple[str, str], list[Kept]] = {}
         for kept in self.journal.open_now():
             units.setdefault((kept.change.rollout, kept.change.unit), []).append(kept)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # So many lines of the switch's record are told of one difference, the newest.
 TOLD = 3
+# And of what nothing that differs explains.
+OTHERS = 20
 # What the record says of somebody who only looked.
 _LOOKS = re.compile(r"^\s*(show|terminal|dir|ping|traceroute|where)\b", re.IGNORECASE)
 # What a record may show of secrets.
