@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from sekisho.devices.switch.intent import Lacp, Port
-from sekisho.devices.switch.overlay import membership
+from sekisho.devices.switch.overlay import is_channel, membership
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ def flipped(before: Mapping[Key, Part], after: Mapping[Key, Part]) -> frozenset[
     """List channels that begin or cease to speak LACP: that is possible only while they have no members."""
     found = set()
     for subject, old in before.items():
-        if subject[0] == "port" and isinstance(old, Port) and old.members:
+        if subject[0] == "port" and isinstance(old, Port) and is_channel(old.name):
             new = after.get(subject)
             if isinstance(new, Port) and old.lacp is not new.lacp and Lacp.ON in (old.lacp, new.lacp):
                 found.add(old.name)

@@ -38,8 +38,8 @@ class Rank(IntEnum):
     ADDRESS = 7  # SVIs and everything that speaks through them
     ROUTE = 8
     UNROUTE = 9
-    UNADDRESS = 10  # SVIs, servers
-    UNPAIR = 11  # port-channels, the vPC domain
+    UNADDRESS = 10  # SVIs, servers, port-channels: everything that names others
+    UNPAIR = 11  # the vPC domain
     UNMAKE = 12  # VLANs, access lists, VRFs
     DISABLE = 13
 
@@ -146,7 +146,8 @@ class _Road:
         """Let parts give up what is there once and others take."""
         ranks = {"vlan": Rank.ENABLE, "port": Rank.PAIR, "svi": Rank.SETTLE}
         for subject, fields in holders.items():
-            self.at(ranks[subject[0]], subject, fields)
+            # Given up before whatever else happens at that place: a change of VRF takes all addresses.
+            self.edits[ranks[subject[0]], 0].insert(0, (subject, fields))
 
     def move(self) -> None:
         members: dict[str, set[str]] = defaultdict(set)
@@ -216,7 +217,7 @@ _RANKS: Final[Mapping[str, tuple[Rank, Rank]]] = {
     "acl": (Rank.MAKE, Rank.UNMAKE),
     "community": (Rank.MAKE, Rank.UNMAKE),
     "vpc": (Rank.PAIR, Rank.UNPAIR),
-    "port": (Rank.GAIN, Rank.UNPAIR),
+    "port": (Rank.GAIN, Rank.UNADDRESS),
     "svi": (Rank.ADDRESS, Rank.UNADDRESS),
     "route": (Rank.ROUTE, Rank.UNROUTE),
     "ntp": (Rank.ADDRESS, Rank.UNADDRESS),

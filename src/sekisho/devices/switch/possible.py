@@ -113,8 +113,8 @@ def _named(
 
 
 def names(part: Part) -> Iterator[Key]:
-    """List the access lists and VRFs that a part names."""
-    if isinstance(part, (Port, Svi)):
+    """List the access lists and VRFs that a part names; a member of a channel names none itself."""
+    if isinstance(part, Svi) or (isinstance(part, Port) and not part.channel):
         for family, field in _BINDINGS:
             bound = getattr(part, field)
             if bound:

@@ -39,10 +39,13 @@ def plain(state: State) -> Mapping[Key, Part]:
     return {k: taken(State(FACTS, {k: p}), "").parts.get(k, p) for k, p in state.parts.items()}
 
 
-def carried(parts: Mapping[Key, Part], port: Port) -> str:
-    part = parts.get(("port", port.name))
-    on = isinstance(part, Port) and part.mode is PortMode.TRUNK and part.enabled
-    return part.allowed or "" if on and isinstance(part, Port) else ""
+def carried(parts: Mapping[Key, Part], port: str) -> str:
+    """Give the VLANs that pass a port: through a member only while its channel is up too."""
+    part = parts.get(("port", port))
+    if not isinstance(part, Port) or part.mode is not PortMode.TRUNK or not part.enabled:
+        return ""
+    channel = parts.get(("port", part.channel or ""))
+    return "" if isinstance(channel, Port) and not channel.enabled else part.allowed or ""
 
 
 @many
@@ -76,9 +79,9 @@ def test_no_stage_cuts_a_vlan_that_both_ends_allow_on_a_trunk(a: State, b: State
     switch = MemorySwitch(a, backwards=backwards)
     go(switch, whole(b))
     for port in (p for p in a.parts.values() if isinstance(p, Port)):
-        both = vlans.common(carried(a.parts, port), carried(b.parts, port))
+        both = vlans.common(carried(a.parts, port.name), carried(b.parts, port.name))
         for state in switch.history:
-            assert not vlans.without(both, carried(state.parts, port)), port.name
+            assert not vlans.without(both, carried(state.parts, port.name)), port.name
 
 
 @many
