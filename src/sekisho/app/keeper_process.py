@@ -19,6 +19,7 @@ from sekisho.app.identity import Identity
 from sekisho.app.keeper import Keeper
 from sekisho.app.keystone import Keystone
 from sekisho.app.process import stop_on_signal
+from sekisho.app.switches import Switches
 from sekisho.host.clock import Clock, Mark
 from sekisho.host.tasks import Troubles, spawn
 from sekisho.metering.door import reach
@@ -80,7 +81,12 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     metering = metered(settings, keeper)
     if metering is not None:
         threads.append(spawn(stop, troubles, "metering", lambda: metering.look(clock.now(), stop)))
-    app = create_app(keeper, settings.api)
+    switches = Switches(settings.switches, ledger, clock, state)
+    keeper.notices.append(switches.notices)
+    keeper.numbers.append(switches.metrics)
+    switches.recover()
+    looking = spawn(stop, troubles, "looking at switches", lambda: switches.run(stop))
+    app = create_app(keeper, settings.api, switches)
     gc.freeze()  # what is there now stays
     gc.set_threshold(*LOOKS)
     try:
@@ -90,6 +96,8 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
         until = clock.passed() + PATIENCE
         for thread in threads:
             thread.join(max(0.0, until - clock.passed()))
+        looking.join(max(0.0, until - clock.passed()))
+        switches.close(max(0.0, until - clock.passed()))
         if metering is not None and not threads[-1].is_alive():
             metering.close(clock.now())
         try:
