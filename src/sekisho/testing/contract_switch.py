@@ -45,6 +45,7 @@ HOSTILE: Final = (
     "no shutdown",
     "naïve 関所",
     "a?b",
+    "what is this?",
     "two  blanks",
     " outer ",
     "line\nshutdown",
