@@ -18,6 +18,7 @@ from sekisho.api.problems import install
 from sekisho.api.reading import READING
 from sekisho.api.reporting import REPORTING
 from sekisho.api.settings import ApiSettings
+from sekisho.api.switches import SWITCHES
 from sekisho.api.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from sekisho.api.keeper import Keeper
     from sekisho.api.routes import Route
+    from sekisho.api.switch_keeper import Switches
 
 # Looked through in this order for each request: what thousands of agents ask comes first.
 ROUTES: tuple[Route, ...] = (
@@ -33,10 +35,13 @@ ROUTES: tuple[Route, ...] = (
     *DESCRIPTION.rows,
     *READING.rows,
     *DECIDING.rows,
+    *SWITCHES.rows,
 )
 
 
-def create_app(keeper: Keeper, settings: ApiSettings | None = None) -> FastAPI:
+def create_app(
+    keeper: Keeper, settings: ApiSettings | None = None, switches: Switches | None = None
+) -> FastAPI:
     """Put the keeper behind HTTP; serve what this gives with `sekisho.api.serve`, or any ASGI server."""
     app = FastAPI(
         title="Sekisho",
@@ -49,6 +54,7 @@ def create_app(keeper: Keeper, settings: ApiSettings | None = None) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.keeper = keeper
+    app.state.switches = switches
     app.state.settings = settings = settings or ApiSettings()
     app.state.waiting = Waiting(settings.max_wait)
     app.state.metrics = DoorMetrics(app.state.waiting)
@@ -59,6 +65,8 @@ def create_app(keeper: Keeper, settings: ApiSettings | None = None) -> FastAPI:
     install(app)
     app.add_middleware(Watched, metrics=app.state.metrics)
     keeper.listen(app.state.waiting.nudge)
+    if switches is not None:
+        switches.listen(app.state.waiting.nudge)
     return app
 
 

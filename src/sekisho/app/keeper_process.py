@@ -18,6 +18,7 @@ from sekisho.app.identity import Identity
 from sekisho.app.keeper import Keeper
 from sekisho.app.keystone import Keystone
 from sekisho.app.process import stop_on_signal
+from sekisho.app.switches import Switches
 from sekisho.host.clock import Clock, Mark
 from sekisho.host.tasks import Troubles, spawn
 from sekisho.metering.door import reach
@@ -76,13 +77,20 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     metering = metered(settings, keeper)
     if metering is not None:
         threads.append(spawn(stop, troubles, "metering", lambda: metering.look(clock.now(), stop)))
+    switches = Switches(settings.switches, ledger, clock, state)
+    keeper.notices.append(switches.notices)
+    keeper.numbers.append(switches.metrics)
+    switches.recover()
+    looking = spawn(stop, troubles, "looking at switches", lambda: switches.run(stop))
     try:
-        serve(create_app(keeper, settings.api), settings.api, sockets, stop)
+        serve(create_app(keeper, settings.api, switches), settings.api, sockets, stop)
     finally:
         stop.set()
         until = clock.passed() + PATIENCE
         for thread in threads:
             thread.join(max(0.0, until - clock.passed()))
+        looking.join(max(0.0, until - clock.passed()))
+        switches.close(max(0.0, until - clock.passed()))
         if metering is not None and not threads[-1].is_alive():
             metering.close(clock.now())
         try:

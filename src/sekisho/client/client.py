@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from sekisho.client.connections import Connections, Request
 from sekisho.client.problems import Answer, checked, fitting
+from sekisho.client.switches import Switches
 from sekisho.model.access import Role, Token, WhoAmI
 from sekisho.model.errors import Malformed
 from sekisho.model.inventory import HostReport, Inventory, Subject
@@ -78,6 +79,7 @@ class Client:
         self._keystone = keystone
         self._timeout = timeout
         self._connections = Connections(url, context)
+        self.switches = Switches(self._send, _plain_json)
 
     def close(self) -> None:
         """Close every connection; whoever still waits for an answer gets Unavailable."""
