@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -49,20 +49,23 @@ class Known:
 
 
 class Attachments:
-    """Implements `api.attachments.Attachments`; thread-safe. `changed` hears which switches have news."""
+    """Implements `api.attachments.Attachments`; thread-safe.
+
+    `changed` hears which switches have news; `fares` tells whether a switch carries what is wanted, and what
+    is wrong with it.
+    """
 
     def __init__(
         self,
         memory: Memory,
         switches: Callable[[], Mapping[str, Switch]],
-        fares: Callable[[str], tuple[bool, str]] = lambda _: (False, ""),
     ) -> None:
         self._memory = memory
         self._switches = switches
-        self._fares = fares
         self._lock = threading.RLock()
         self._known: dict[str, Known] = {}
         self.changed: Callable[[Iterable[str]], None] = lambda _: None
+        self.fares: Callable[[str], tuple[bool, str]] = lambda _: (False, "")
         hosts = json.loads(memory.recall(_INDEX) or "[]")
         self._wanted = {h: _read(memory.recall(_of(h))) for h in hosts}
 
@@ -70,9 +73,9 @@ class Attachments:
 
     def put(self, who: Principal, host: str, wanted: HostVlans) -> None:
         """Take all that a host wants; what it does not name, it does not want. Raises Malformed."""
-        problems = _problems(wanted)
+        problems = tuple(_problems(wanted))
         if problems:
-            raise Malformed("The request is not what was asked for.", problems=tuple(problems))
+            raise Malformed("The request is not what was asked for.", problems=problems)
         found = tuple(sorted(wanted.vlans, key=lambda v: v.id))
         with self._lock:
             if found == self._wanted.get(host, ()):
@@ -114,7 +117,7 @@ class Attachments:
             demand = self.demand(switch)
             if host in demand.places or host in demand.beside:
                 left = outside(switch.attach, wanted)
-                carried, problem = self._fares(name)
+                carried, problem = self.fares(name)
                 if left and not problem:
                     problem = f"VLANs {left} are not the cloud's on {name}: attach.vlans in its file."
                 found.append(Place(name, demand.places.get(host, ()), carried and not left, problem))
@@ -165,7 +168,9 @@ class Attachments:
             taken = {p for ports in heard.values() for p in ports}
             # Somebody else at its port: whoever was there has moved, though nobody heard where to.
             now = {h: p for h, p in now.items() if h in heard or not taken & set(p)}
-            used = {p for h, ports in self._here(switch).items() for p in ports}
+            used = {
+                p for h, ports in {**now, **switch.attach.hosts}.items() if h in self._wanted for p in ports
+            }
             self._know(switch.name, Known(now, tuple(sorted({*known.former, *used}))))
 
     def cleared(self, switch: Switch, demand: Demand) -> None:
@@ -197,7 +202,7 @@ def _read(kept: str) -> tuple[HostVlan, ...]:
     return from_plain(tuple[HostVlan, ...], json.loads(kept or "[]"))
 
 
-def _problems(wanted: HostVlans) -> Iterable[str]:
+def _problems(wanted: HostVlans) -> Iterator[str]:
     seen: set[int] = set()
     for i, vlan in enumerate(wanted.vlans):
         if not 1 <= vlan.id <= 4094:

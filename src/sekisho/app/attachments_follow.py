@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sekisho.app.attachments import Attachments
 from sekisho.devices.switch.attach import cloud_only
 from sekisho.devices.switch.plan import plan
 from sekisho.host.tasks import Troubles
@@ -21,11 +21,14 @@ from sekisho.model.errors import NotFound, SekishoError, Unavailable
 from sekisho.model.switch import ChangeState
 
 if TYPE_CHECKING:
-    from sekisho.app.attachments import Attachments
+    from sekisho.app.attachments import Memory
+    from sekisho.app.keeper import Keeper
+    from sekisho.app.switches import Switches
     from sekisho.app.switches_reach import Line
     from sekisho.devices.switch.attach import Demand
     from sekisho.devices.switch.document import Switch
-    from sekisho.devices.switch.intent import Intent
+    from sekisho.devices.switch.driver import Abilities
+    from sekisho.devices.switch.intent import Intent, State
     from sekisho.model.switch import RolloutView
 
 log = logging.getLogger("sekisho.attachments")
@@ -68,13 +71,17 @@ class Room(Protocol):
 
 @dataclass(slots=True)
 class _Turn:
-    """One switch: how often it had news, up to which of them it has been brought, when it is due again."""
+    """One switch: how often it had news, up to which of them it has been brought, when it is due again.
+
+    `slow` tells that it had failed when its turn began.
+    """
 
     wanted: int = 1
     carried: int = 0
     due: float = 0.0
     pause: float = 0.0
     busy: bool = False
+    slow: bool = False
     problem: str = ""
 
 
@@ -85,12 +92,12 @@ class Following:
     attachments: Attachments
     room: Room
     passed: Callable[[], float]
+    stop: threading.Event
+    differs: Callable[[Intent, State, Abilities], bool] = lambda i, s, a: bool(plan(i, s, a))
     lanes: int = LANES
     _turns: dict[str, _Turn] = field(default_factory=dict)
     _some: threading.Condition = field(default_factory=threading.Condition)
-    _pools: dict[bool, ThreadPoolExecutor] = field(default_factory=dict)
     _troubles: Troubles = field(default_factory=lambda: Troubles(log))
-    _stop: threading.Event = field(default_factory=threading.Event)
 
     def changed(self, switches: Iterable[str]) -> None:
         """Hear that something else is wanted of switches."""
@@ -115,13 +122,15 @@ class Following:
         lost = self.attachments.lost()
         told = [f"switch {n}: the cloud's VLANs are not carried: {p}" for n, p in sorted(found.items())]
         if lost:
-            told.append(f"hosts {', '.join(lost[:5])}{' ...' * (len(lost) > 5)}: no switch is known to have them")
+            told.append(
+                f"hosts {', '.join(lost[:5])}{' ...' * (len(lost) > 5)}: no switch is known to have them"
+            )
         return tuple(told)
 
     # --- the thread -------------------------------------------------------------------------------
 
-    def look(self, stop: threading.Event) -> None:
-        """Begin what is due, and wait for more; to be called again and again until `stop`."""
+    def look(self) -> None:
+        """Begin what is due, and wait for more; to be called again and again."""
         there = {n for n, s in self.room.known().items() if s.attach.vlans}
         with self._some:
             for gone in self._turns.keys() - there:
@@ -129,29 +138,29 @@ class Following:
                     del self._turns[gone]
             for name in there:
                 self._turns.setdefault(name, _Turn())
-            for name in self._due() & there:
-                self._turns[name].busy = True
-                self._lane(slow=bool(self._turns[name].pause)).submit(self._carry, name)
-            if not stop.is_set():
+            for name in self._due():
+                self._begin(name)
+            if not self.stop.is_set():
                 self._some.wait(NAP)
 
-    def close(self) -> None:
-        """Begin nothing more; what is under way in the switches' own threads goes on."""
-        self._stop.set()
-        with self._some:
-            self._some.notify_all()
-            pools = tuple(self._pools.values())
-        for pool in pools:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-    def _due(self) -> set[str]:
+    def _due(self) -> list[str]:
+        """Name the switches whose turn it is, the longest waiting first, as far as their lane has room."""
         now = self.passed()
-        return {n for n, t in self._turns.items() if not t.busy and t.due <= now}
+        room = {
+            slow: self.lanes - sum(t.busy and t.slow is slow for t in self._turns.values())
+            for slow in (False, True)
+        }
+        found = []
+        for name, turn in sorted(self._turns.items(), key=lambda item: item[1].due):
+            if not turn.busy and turn.due <= now and room[bool(turn.pause)] > 0:
+                room[bool(turn.pause)] -= 1
+                found.append(name)
+        return found
 
-    def _lane(self, *, slow: bool) -> ThreadPoolExecutor:
-        if slow not in self._pools:
-            self._pools[slow] = ThreadPoolExecutor(self.lanes, f"sekisho-attach-{'slow' if slow else 'fast'}")
-        return self._pools[slow]
+    def _begin(self, name: str) -> None:
+        turn = self._turns[name]
+        turn.busy, turn.slow = True, bool(turn.pause)
+        threading.Thread(target=self._carry, args=(name,), name=f"attach {name}", daemon=True).start()
 
     # --- one switch -------------------------------------------------------------------------------
 
@@ -212,17 +221,48 @@ class Following:
         self.attachments.learn(switch, neighbours, state.parts.values())
         demand = self.attachments.demand(switch)
         intent = cloud_only(switch.intent, switch.attach, demand)
-        return demand, intent, bool(plan(intent, state, driver.abilities()))
+        return demand, intent, self.differs(intent, state, driver.abilities())
 
     def _change(self, switch: Switch, intent: Intent, demand: Demand) -> str:
         hosts = sorted(demand.places)
         reason = f"The VLANs of {', '.join(hosts[:5])}{' ...' * (len(hosts) > 5)}, as the cloud says."
         rollout = self.room.converge(AUTHOR, reason, {switch.name: intent})
         while not rollout.ended:
-            if self._stop.wait(0.1):
+            if self.stop.wait(0.1):
                 raise Unavailable("The keeper stops.")
             rollout = self.room.rollout(rollout.id)
         for change in rollout.changes:
             if change.switch == switch.name:
                 return "" if change.state in GOOD else change.error or f"The change was {change.state.value}."
         raise NotFound(f"Nobody knows what became of {rollout.id}.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Switches:
+    """The keeper's own switches as a Room."""
+
+    switches: Switches
+
+    def known(self) -> Mapping[str, Switch]:
+        return self.switches.folder.good()
+
+    def hold(self, switch: Switch, wait: float) -> AbstractContextManager[Line]:
+        return self.switches.reach.hold(switch, wait)
+
+    def converge(self, author: str, reason: str, intents: Mapping[str, Intent]) -> RolloutView:
+        return self.switches.converge(author, reason, intents)
+
+    def rollout(self, rollout: str) -> RolloutView:
+        return self.switches.rollout(rollout)
+
+
+def follow(
+    switches: Switches, keeper: Keeper, memory: Memory, passed: Callable[[], float], stop: threading.Event
+) -> Following:
+    """Let the keeper's switches carry what the cloud wants, until `stop`."""
+    attachments = Attachments(memory, switches.folder.good)
+    following = Following(attachments, _Switches(switches), passed, stop)
+    attachments.changed, attachments.fares = following.changed, following.fares
+    switches.overlays.append(attachments.overlay)
+    keeper.notices.append(following.notices)
+    return following

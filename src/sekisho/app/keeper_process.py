@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sekisho.api import create_app, serve
 from sekisho.app import cloud, publish, rules
 from sekisho.app.all_in_one import first_token, open_ledger
+from sekisho.app.attachments_follow import follow
 from sekisho.app.identity import Identity
 from sekisho.app.keeper import Keeper
 from sekisho.app.keystone import Keystone
@@ -80,10 +81,12 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     switches = Switches(settings.switches, ledger, clock, state)
     keeper.notices.append(switches.notices)
     keeper.numbers.append(switches.metrics)
+    following = follow(switches, keeper, ledger, clock.passed, stop)
     switches.recover()
+    spawn(stop, troubles, "following the cloud's VLANs", following.look)
     looking = spawn(stop, troubles, "looking at switches", lambda: switches.run(stop))
     try:
-        serve(create_app(keeper, settings.api, switches), settings.api, sockets, stop)
+        serve(create_app(keeper, settings.api, switches, following.attachments), settings.api, sockets, stop)
     finally:
         stop.set()
         until = clock.passed() + PATIENCE
