@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sekisho.api import create_app, serve
 from sekisho.app import cloud, publish, rules
 from sekisho.app.all_in_one import first_token, open_ledger
+from sekisho.app.attachments_follow import follow
 from sekisho.app.identity import Identity
 from sekisho.app.keeper import Keeper
 from sekisho.app.keystone import Keystone
@@ -84,9 +85,11 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     switches = Switches(settings.switches, ledger, clock, state)
     keeper.notices.append(switches.notices)
     keeper.numbers.append(switches.metrics)
+    following = follow(switches, keeper, ledger, clock.passed, stop)
     switches.recover()
+    spawn(stop, troubles, "following the cloud's VLANs", following.look)
     looking = spawn(stop, troubles, "looking at switches", lambda: switches.run(stop))
-    app = create_app(keeper, settings.api, switches)
+    app = create_app(keeper, settings.api, switches, following.attachments)
     gc.freeze()  # what is there now stays
     gc.set_threshold(*LOOKS)
     try:
