@@ -179,7 +179,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """A list of values of one shape, none of them twice; `order` sorts them where their order says nothing."""
+    """A list of values of one shape, none of them twice; `order` sorts where their order says nothing."""
 
     one: Shape
     example: str
