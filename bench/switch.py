@@ -5,8 +5,8 @@
 The switches are emulated ones in a process of their own (`python -m sekisho.testing.nexus`), and speak NX-API
 over HTTP on the loopback interface; the keeper's side is the real one, in this process: files, drivers,
 transactions with backup, checkpoint, reading back and saving, and the journal in SQLite. Each switch has
-VLANs, an access port for every second interface and trunks on the rest; then one VLAN is added to all of them.
-A time per switch is wall time divided by the number of switches. Memory and processor are this process's alone.
+VLANs, an access port for every second interface and trunks on the rest; then one VLAN is added to all. A time
+per switch is wall time divided by their number. Memory and processor are this process's alone.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def write(folder: Path, told: list[dict[str, Any]], ports: int, vlans: tuple[int
     (folder / "common" / "leaf.toml").write_text(_common(ports, vlans, secret))
     for each in told:
         file = folder / f"{each['hostname']}.toml"
-        file.write_text(f'use = ["leaf"]\n\n[connect]\naddress = "127.0.0.1"\nport = {each["port"]}\n')
+        file.write_text(f'use = ["leaf"]\n\n[connect]\naddress = "http://127.0.0.1"\nport = {each["port"]}\n')
 
 
 def _common(ports: int, vlans: tuple[int, ...], secret: Path) -> str:
