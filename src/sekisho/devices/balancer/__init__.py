@@ -1,0 +1,1 @@
+"""Make load balancers what customers asked for: Balancers in, changes on the device and how each does out."""
