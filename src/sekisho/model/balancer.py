@@ -270,7 +270,7 @@ class BalancerView:
 
 @dataclass(frozen=True, slots=True)
 class Ailment:
-    """What is wrong with balancers, as far as the keeper knows: where, with which ("" for all there), and what."""
+    """What is wrong with balancers: on which device, with which one ("" for all there), and what."""
 
     device: str
     balancer: str
