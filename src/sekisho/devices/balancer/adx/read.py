@@ -118,6 +118,8 @@ def _sections(text: str) -> Iterator[_Section]:
 
 
 def _words(line: str) -> tuple[str, ...]:
+    if '"' not in line:
+        return tuple(line.split())
     try:
         return tuple(shlex.split(line))
     except ValueError:  # a quotation mark of others' that is not closed

@@ -61,6 +61,7 @@ def prepared(*balancers: Balancer) -> Rig:
     return rig
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mishap", [Mishap("fault"), Mishap("silent", done=True)], ids=["no", "lost"])
 @pytest.mark.parametrize(
     ("before", "after"),
