@@ -295,7 +295,7 @@ def test_a_switch_in_doubt_is_named_until_somebody_settles_it(rig: Rig) -> None:
 
 
 def test_no_secret_is_in_plans_or_in_the_ledger(rig: Rig) -> None:
-    rig.add("leaf-1", "[snmp.communities.hush-hush]\nwrite = false\n")
+    rig.add("leaf-1", '[snmp.communities.hush-hush]\nwrite = false\n')
     with rig.keeper() as keeper:
         (found,) = keeper.plan(())
         assert found.steps
