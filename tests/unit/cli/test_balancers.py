@@ -29,9 +29,8 @@ def test_a_list_says_where_each_is_and_how_it_does(run: Run, room: Room) -> None
     room.report("d1", operating={"lb1": Operating.DEGRADED})
     shown = run("balancer", "list", role=Role.VIEWER)
     line = next(each for each in shown.out.splitlines() if each.startswith("lb1"))
-    assert line.split() == [
-        *["lb1", "shop", "acme", "10.1.0.100", "d1", "(active),", "d2", "ACTIVE", "DEGRADED", "-"]
-    ]
+    assert line.split()[:4] == ["lb1", "shop", "acme", "10.1.0.100"]
+    assert line.split()[4:] == ["d1", "(active),", "d2", "ACTIVE", "DEGRADED", "-"]
     assert run("balancer", "list", "--project", "other").out.strip() == "There is no load balancer."
     (item,) = run("balancer", "list", "--provider", "lvs", "--json").json["items"]
     assert item["balancer"]["id"] == "lb1"
