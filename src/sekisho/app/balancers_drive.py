@@ -65,7 +65,7 @@ class Drive:
         self._driver: BalancerDriver | None = None
         self._carried = -1  # the revision that the driver has carried
         self._outcome: Outcome | None = None
-        self._drift_due = 0.0
+        self._drift_due = clock.passed() + self._settings.drift
         self._pause = _FIRST
         keeper.turns[pair] = self.turn
         keeper.listen(self._hear)
