@@ -1,0 +1,177 @@
+"""Every target asked on its beat, each change of mind told: one asyncio loop in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import zlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sekisho.devices.balancer.lvs_dsr.checks.asks import ASKS
+from sekisho.devices.balancer.lvs_dsr.checks.count import Count
+from sekisho.devices.balancer.lvs_dsr.checks.post import Post, source_for
+from sekisho.model.balancer import Check
+from sekisho.model.balancer import Protocol as Takes
+from sekisho.model.errors import SekishoError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sekisho.devices.balancer.lvs_dsr.checks.neighbours import Neighbours
+    from sekisho.devices.balancer.lvs_dsr.roles import Target
+
+log = logging.getLogger("sekisho.director")
+
+LOOK_AGAIN: Final = 0.05
+# Each round may ask this many at once; more would only wait for the same core, and be late for it.
+AT_ONCE: Final = 512
+
+
+class Judge(Protocol):
+    """Whoever is told of a change of mind."""
+
+    def __call__(self, member: str, *, alive: bool) -> None:
+        """Take it down; must be quick."""
+        ...
+
+
+class Watch:
+    """Asks members on a loop of its own, started at once. With `hearing`, also whether they hear the VIP."""
+
+    def __init__(self, neighbours: Neighbours, *, hearing: bool = True) -> None:
+        self._neighbours = neighbours
+        self._hearing = hearing
+        self._judge: Judge | None = None
+        self._tasks: dict[str, dict[str, tuple[Target, asyncio.Task[None]]]] = {}
+        self._counts: dict[str, Count] = {}
+        self.reasons: dict[str, str] = {}  # why a member is down, by member id
+        self._loop = asyncio.new_event_loop()
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._post: Post | None = None
+        self._thread = threading.Thread(target=self._run, name="checks", daemon=True)
+        self._thread.start()
+
+    def tell(self, judge: Judge) -> None:
+        """Say who is told."""
+        self._judge = judge
+
+    def watch(self, balancer: str, targets: Sequence[Target]) -> None:
+        """Ask these of a balancer from now on and no others; what goes on keeps its count."""
+        self._loop.call_soon_threadsafe(self._change, balancer, {t.member: t for t in targets})
+
+    def close(self) -> None:
+        """Ask nobody any more, and wait for the loop's end."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(5.0)
+
+    # --- on the loop ------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            self._loop.run_until_complete(asyncio.sleep(0))
+            if self._post:
+                self._post.close()
+            self._loop.close()
+
+    def _change(self, balancer: str, wanted: dict[str, Target]) -> None:
+        there = self._tasks.pop(balancer, {})
+        kept: dict[str, tuple[Target, asyncio.Task[None]]] = {}
+        for member, (target, task) in there.items():
+            if wanted.get(member) == target:
+                kept[member] = (target, task)
+                continue
+            task.cancel()
+            if member not in wanted:
+                self._counts.pop(member, None)
+                self.reasons.pop(member, None)
+        for member, target in wanted.items():
+            if member not in kept:
+                kept[member] = (target, self._loop.create_task(self._follow(target)))
+        if kept:
+            self._tasks[balancer] = kept
+
+    async def _follow(self, target: Target) -> None:
+        """Ask one member for ever: the first time soon, spread over a second, then on its beat."""
+        monitor = target.monitor
+        had = self._counts.get(target.member, Count(monitor.rise, monitor.fall))
+        self._counts[target.member] = replace(had, rise=monitor.rise, fall=monitor.fall)
+        due = self._loop.time() + (zlib.crc32(target.member.encode()) % 1000 / 1000 if len(self._counts) > 50 else 0.0)
+        while True:
+            await asyncio.sleep(max(0.0, due - self._loop.time()))
+            due = max(due + monitor.delay, self._loop.time())
+            async with self._gate:
+                problem = await self.ask(target)
+            self._hear(target.member, problem)
+
+    def _hear(self, member: str, problem: str) -> None:
+        before = self._counts[member]
+        after = self._counts[member] = before.heard(good=not problem)
+        if problem:
+            self.reasons[member] = problem
+        else:
+            self.reasons.pop(member, None)
+        if after.alive is None or after.alive == before.alive:
+            return
+        log.info("member %s is %s", member, "up" if after.alive else f"down: {problem}")
+        if self._judge:
+            try:
+                self._judge(member, alive=after.alive)
+            except SekishoError as error:
+                # forgotten, so that the next answer brings it up again
+                log.warning("member %s: %s", member, error.fixer)
+                self._counts[member] = before
+
+    async def ask(self, target: Target) -> str:
+        """Ask a member once all that it must answer; "" or why it is not well."""
+        try:
+            async with asyncio.timeout(target.monitor.timeout):
+                return await self._by_kind(target) or await self._vip(target)
+        except TimeoutError:
+            return f"no answer within {target.monitor.timeout} s"
+        except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            return str(error) or type(error).__name__
+        except SekishoError as error:
+            return error.fixer
+
+    async def _by_kind(self, target: Target) -> str:
+        check = target.monitor.check
+        if check is Check.PING:
+            return await self._mail().ping(target.address)
+        if check is Check.SCTP:
+            return await self._mail().sctp(target.address, target.port)
+        return await ASKS[check](target)
+
+    async def _vip(self, target: Target) -> str:
+        """Ask whether the member hears the VIP: it must have it on its loopback."""
+        if not self._hearing:
+            return ""
+        source = source_for(target.server)
+        while (neighbour := self._neighbours.find(target.server)) is None:
+            await asyncio.sleep(LOOK_AGAIN)
+        port = target.vip_port if target.takes is Takes.TCP else 0
+        try:
+            async with asyncio.timeout(target.monitor.timeout):
+                return await self._mail().hears(neighbour, source, target.vip, port)
+        except TimeoutError:
+            self._neighbours.forget(target.server)
+            return f"it does not hear the VIP {target.vip}: is that on its loopback?"
+
+    def _mail(self) -> Post:
+        if self._post is None:
+            self._post = Post()
+        return self._post
+
+
+def watching(neighbours: Neighbours, judge: Callable[[Watch], Judge], *, hearing: bool = True) -> Watch:
+    """Make a watch whose judge needs the watch itself."""
+    made = Watch(neighbours, hearing=hearing)
+    made.tell(judge(made))
+    return made
