@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
+from sekisho.client.balancers import Balancers
 from sekisho.client.connections import Connections, Request
 from sekisho.client.problems import Answer, checked, fitting
 from sekisho.client.switches import Switches
@@ -81,6 +82,7 @@ class Client:
         self._timeout = timeout
         self._connections = Connections(url, context)
         self.switches = Switches(self._send, _plain_json)
+        self.balancers = Balancers(self._send, _plain_json)
 
     def close(self) -> None:
         """Close every connection; whoever still waits for an answer gets Unavailable."""

@@ -186,12 +186,17 @@ class Balancer:
 
 @dataclass(frozen=True, slots=True)
 class ObjectStatus:
-    """How one object stands, as Octavia is told it."""
+    """How one object stands, as Octavia is told it.
+
+    `only_operating` says that nothing but the operating status is news: to tell the provisioning status too
+    would end a change that Octavia has begun meanwhile.
+    """
 
     kind: Kind
     id: str
     provisioning: Provisioning
     operating: Operating = Operating.OFFLINE
+    only_operating: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +222,19 @@ class StatusPage:
 
 @dataclass(frozen=True, slots=True)
 class BalancerProgram:
-    """All that one director must carry."""
+    """All that one director must carry.
+
+    `prefer` is the director of the pair that shall hold the VIPs, "" for whichever does. With `since`, which
+    only the wire has, it is what changed after that revision: `gone` are ids of balancers that are carried no
+    more; the client lays it over what it had, and whoever asks it gets all.
+    """
 
     director: str
     revision: int
     balancers: tuple[Balancer, ...] = ()
+    prefer: str = ""
+    since: int = 0
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +266,15 @@ class BalancerView:
     in_force: float = 0.0
     statuses: tuple[ObjectStatus, ...] = ()
     statistics: tuple[Statistics, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ailment:
+    """What is wrong with balancers: on which device, with which one ("" for all there), and what."""
+
+    device: str
+    balancer: str
+    sentence: str
 
 
 PROVIDERS: Final = ("lvs", "adx")

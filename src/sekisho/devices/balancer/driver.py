@@ -7,7 +7,7 @@ changed meanwhile, or is another's), Unsupported (this kind cannot).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,6 +56,14 @@ class BalancerDriver(Protocol):
 
     def close(self) -> None:
         """Let the connection go; what is carried stays."""
+        ...
+
+
+class Connect(Protocol):
+    """What an entry point of `sekisho.balancers` is: makes a driver, and asks the device nothing yet."""
+
+    def __call__(self, options: Mapping[str, Any], secret: str) -> BalancerDriver:
+        """Make a driver of a device's `options` in the settings and its password; raises Malformed."""
         ...
 
 
