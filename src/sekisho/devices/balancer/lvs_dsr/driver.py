@@ -30,7 +30,7 @@ class LvsDriver:
     away. `links` are networks beside the VIP's own that members may be in.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - who it works with
+    def __init__(
         self,
         kernel: Kernel,
         clock: Callable[[], float],
@@ -58,16 +58,18 @@ class LvsDriver:
         self._failed: dict[str, str] = {}  # the kernel said no, tried again at every turn
         self._learned = False
         self._ours: frozenset[str] = frozenset()
+        self._vip: dict[str, str] = {}
+        self._addresses: frozenset[str] = frozenset()
 
     # --- carrying ---------------------------------------------------------------------------------
 
     def carry(self, balancers: Sequence[Balancer]) -> Outcome:
         """Make the table carry these; balancers that are the same objects as before cost next to nothing."""
         with self._lock:
-            vips = frozenset(plain(b.vip.address) for b in balancers if self._has_address(b))
-            self._learn(vips)
             gone = self._carried.keys() - {b.id for b in balancers}
             changed = [b for b in balancers if self._is_new(b)]
+            vips = self._vips_after(changed, gone)
+            self._learn(vips)
             touched = self._forget(gone)
             for balancer in changed:
                 touched |= self._take(balancer)
@@ -79,12 +81,16 @@ class LvsDriver:
             self._own(vips)
             return Outcome(taken + moved, {**self._failed, **self._refused})
 
-    def _has_address(self, balancer: Balancer) -> bool:
-        try:
-            plain(balancer.vip.address)
-        except ValueError:
-            return False
-        return balancer.enabled
+    def _vips_after(self, changed: Iterable[Balancer], gone: Iterable[str]) -> frozenset[str]:
+        """Give the VIPs' addresses; a balancer that is switched off has none."""
+        before = dict(self._vip)
+        for name in gone:
+            self._vip.pop(name, None)
+        for balancer in changed:
+            self._vip[balancer.id] = _vip(balancer)
+        if self._vip != before:
+            self._addresses = frozenset(filter(None, self._vip.values()))
+        return self._addresses
 
     def _is_new(self, balancer: Balancer) -> bool:
         had = self._carried.get(balancer.id)
@@ -257,6 +263,13 @@ class LvsDriver:
         self.checks.close()
         with self._lock:
             self._kernel.close()
+
+
+def _vip(balancer: Balancer) -> str:
+    try:
+        return plain(balancer.vip.address) if balancer.enabled else ""
+    except ValueError:
+        return ""
 
 
 def _targets(balancer: Balancer) -> Iterable[Target]:

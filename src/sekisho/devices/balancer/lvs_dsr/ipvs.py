@@ -39,9 +39,29 @@ GENERIC: Final = 16  # NETLINK_GENERIC
 VERSION: Final = 1
 GET_SERVICE, GET_DEST, NEW_DAEMON, DEL_DAEMON, GET_DAEMON = 4, 8, 9, 10, 11
 SERVICE, DEST, DAEMON = 1, 2, 3  # IPVS_CMD_ATTR_*
-AF, PROTOCOL, ADDR, PORT, FWMARK, SCHED, FLAGS, TIMEOUT, NETMASK = 1, 2, 3, 4, 5, 6, 7, 8, 9  # IPVS_SVC_ATTR_*
+AF, PROTOCOL, ADDR, PORT, FWMARK, SCHED, FLAGS, TIMEOUT, NETMASK = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+)  # IPVS_SVC_ATTR_*
 STATS64 = 12  # of services and of servers
-TO, TO_PORT, FORWARD, WEIGHT, UPPER, LOWER, ACTIVE, INACTIVE, TO_AF = 1, 2, 3, 4, 5, 6, 7, 8, 11  # IPVS_DEST_ATTR_*
+TO, TO_PORT, FORWARD, WEIGHT, UPPER, LOWER, ACTIVE, INACTIVE, TO_AF = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    11,
+)  # IPVS_DEST_ATTR_*
 DIRECT: Final = 3  # IP_VS_CONN_F_DROUTE
 TOTAL, BYTES_IN = 1, 4  # IPVS_STATS_ATTR_*
 STATE, IFACE, SYNC_ID = 1, 2, 3  # IPVS_DAEMON_ATTR_*
@@ -221,7 +241,9 @@ def _service(parts: Mapping[int, bytes]) -> Service:
     bits = integer(parts, NETMASK) if six else int.from_bytes(mask, "big").bit_count()
     flags = struct.unpack_from("=I", parts[FLAGS])[0] & ~HASHED
     scheduler = parts[SCHED].rstrip(b"\0").decode()
-    return Service(key, scheduler, flags, integer(parts, TIMEOUT), 0 if bits == (128 if six else 32) else bits)
+    return Service(
+        key, scheduler, flags, integer(parts, TIMEOUT), 0 if bits == (128 if six else 32) else bits
+    )
 
 
 def _dest(parts: Mapping[int, bytes], service: Service) -> Dest:

@@ -97,7 +97,9 @@ class Netlink:
             if answer in (DONE, ERROR):
                 code = -struct.unpack_from("=i", body)[0] if len(body) >= 4 else 0
                 if code > 0:
-                    raise Refused(f"The kernel refused: {os.strerror(code)}.", f"netlink {kind}: errno {code}")
+                    raise Refused(
+                        f"The kernel refused: {os.strerror(code)}.", f"netlink {kind}: errno {code}"
+                    )
                 return found
             found.append(body)
         return found

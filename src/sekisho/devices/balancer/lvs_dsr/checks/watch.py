@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import threading
 import zlib
@@ -14,10 +15,10 @@ from sekisho.devices.balancer.lvs_dsr.checks.count import Count
 from sekisho.devices.balancer.lvs_dsr.checks.post import Post, source_for
 from sekisho.model.balancer import Check
 from sekisho.model.balancer import Protocol as Takes
-from sekisho.model.errors import SekishoError
+from sekisho.model.errors import SekishoError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sekisho.devices.balancer.lvs_dsr.checks.neighbours import Neighbours
     from sekisho.devices.balancer.lvs_dsr.roles import Target
@@ -27,6 +28,17 @@ log = logging.getLogger("sekisho.director")
 LOOK_AGAIN: Final = 0.05
 # Each round may ask this many at once; more would only wait for the same core, and be late for it.
 AT_ONCE: Final = 512
+OURS: Final = frozenset(
+    (
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.EPERM,
+        errno.EADDRNOTAVAIL,
+        errno.ENETDOWN,
+    )
+)
 
 
 class Judge(Protocol):
@@ -49,7 +61,8 @@ class Watch:
         self.reasons: dict[str, str] = {}  # why a member is down, by member id
         self._loop = asyncio.new_event_loop()
         self._gate = asyncio.Semaphore(AT_ONCE)
-        self._post: Post | None = None
+        self.trouble = ""  # what keeps us from asking
+        self._post = self._loop.run_until_complete(_post())
         self._thread = threading.Thread(target=self._run, name="checks", daemon=True)
         self._thread.start()
 
@@ -77,8 +90,7 @@ class Watch:
             for task in asyncio.all_tasks(self._loop):
                 task.cancel()
             self._loop.run_until_complete(asyncio.sleep(0))
-            if self._post:
-                self._post.close()
+            self._post.close()
             self._loop.close()
 
     def _change(self, balancer: str, wanted: dict[str, Target]) -> None:
@@ -103,12 +115,20 @@ class Watch:
         monitor = target.monitor
         had = self._counts.get(target.member, Count(monitor.rise, monitor.fall))
         self._counts[target.member] = replace(had, rise=monitor.rise, fall=monitor.fall)
-        due = self._loop.time() + (zlib.crc32(target.member.encode()) % 1000 / 1000 if len(self._counts) > 50 else 0.0)
+        due = self._loop.time() + (
+            zlib.crc32(target.member.encode()) % 1000 / 1000 if len(self._counts) > 50 else 0.0
+        )
         while True:
             await asyncio.sleep(max(0.0, due - self._loop.time()))
             due = max(due + monitor.delay, self._loop.time())
-            async with self._gate:
-                problem = await self.ask(target)
+            try:
+                async with self._gate:
+                    problem = await self.ask(target)
+            except SekishoError as error:
+                # no member's fault, so no verdict on any
+                self.trouble = error.fixer
+                continue
+            self.trouble = ""
             self._hear(target.member, problem)
 
     def _hear(self, member: str, problem: str) -> None:
@@ -130,48 +150,54 @@ class Watch:
                 self._counts[member] = before
 
     async def ask(self, target: Target) -> str:
-        """Ask a member once all that it must answer; "" or why it is not well."""
+        """Ask a member once all that it must answer; "" or why it is not well. Raises what is wrong with us."""
         try:
             async with asyncio.timeout(target.monitor.timeout):
-                return await self._by_kind(target) or await self._vip(target)
+                problem = await self._by_kind(target)
         except TimeoutError:
             return f"no answer within {target.monitor.timeout} s"
-        except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            return str(error) or type(error).__name__
-        except SekishoError as error:
-            return error.fixer
+        except OSError as error:
+            if error.errno in OURS:
+                raise Unavailable("The director cannot ask its members.", f"checks: {error}") from error
+            return error.strerror or str(error) or type(error).__name__
+        except ValueError as error:  # what StreamReader says of a line that is too long
+            return str(error)
+        return problem or await self._vip(target)
 
     async def _by_kind(self, target: Target) -> str:
         check = target.monitor.check
         if check is Check.PING:
-            return await self._mail().ping(target.address)
+            return await self._post.ping(target.address)
         if check is Check.SCTP:
-            return await self._mail().sctp(target.address, target.port)
+            return await self._post.sctp(target.address, target.port)
         return await ASKS[check](target)
 
     async def _vip(self, target: Target) -> str:
         """Ask whether the member hears the VIP: it must have it on its loopback."""
         if not self._hearing:
             return ""
-        source = source_for(target.server)
-        while (neighbour := self._neighbours.find(target.server)) is None:
-            await asyncio.sleep(LOOK_AGAIN)
         port = target.vip_port if target.takes is Takes.TCP else 0
+        neighbour = None
         try:
             async with asyncio.timeout(target.monitor.timeout):
-                return await self._mail().hears(neighbour, source, target.vip, port)
+                source = source_for(target.server)
+                while (neighbour := self._neighbours.find(target.server)) is None:
+                    await asyncio.sleep(LOOK_AGAIN)
+                return await self._post.hears(neighbour, source, target.vip, port)
         except TimeoutError:
             self._neighbours.forget(target.server)
+            if neighbour is None:
+                return "it is not on a link of the director's"
             return f"it does not hear the VIP {target.vip}: is that on its loopback?"
-
-    def _mail(self) -> Post:
-        if self._post is None:
-            self._post = Post()
-        return self._post
+        except OSError as error:
+            raise Unavailable("The director cannot ask its members.", f"checks: {error}") from error
 
 
-def watching(neighbours: Neighbours, judge: Callable[[Watch], Judge], *, hearing: bool = True) -> Watch:
-    """Make a watch whose judge needs the watch itself."""
-    made = Watch(neighbours, hearing=hearing)
-    made.tell(judge(made))
-    return made
+async def _post() -> Post:
+    try:
+        return Post()
+    except OSError as error:
+        raise Unavailable(
+            "This director cannot ask its members.",
+            f"packet sockets: {error.strerror}; run it with CAP_NET_RAW.",
+        ) from error
