@@ -26,7 +26,7 @@ from sekisho.devices.balancer.lvs_dsr.services import Sync
 from sekisho.host.bell import Bell
 from sekisho.host.tasks import Troubles, spawn
 from sekisho.model.balancer import BalancerProgram, DirectorReport, Statistics
-from sekisho.model.errors import Malformed, SekishoError
+from sekisho.model.errors import Malformed, SekishoError, Unavailable
 from sekisho.model.plain import from_plain, to_plain
 
 if TYPE_CHECKING:
@@ -257,7 +257,12 @@ class AddressBook:
 
     def save(self, addresses: frozenset[str]) -> None:
         """Keep them; when this returns they are safe."""
-        write(self._file, "".join(f"{a}\n" for a in sorted(addresses)))
+        try:
+            write(self._file, "".join(f"{a}\n" for a in sorted(addresses)))
+        except OSError as error:
+            raise Unavailable(
+                "The director cannot write down what is its own.", f"{self._file}: {error}"
+            ) from error
 
 
 def open_director(settings: DirectorSettings, client: Balancers, clock: Clock) -> Director:

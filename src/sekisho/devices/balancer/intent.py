@@ -5,7 +5,8 @@ Pure: a Balancer and what its members do in, answers out.
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 from sekisho.model.balancer import Operating
@@ -38,14 +39,31 @@ def listeners_of(balancer: Balancer, pool: Pool) -> tuple[Listener, ...]:
     return tuple(listener for listener in balancer.listeners if listener.pool == pool.id)
 
 
+@lru_cache(1 << 16)
+def parsed(address: str) -> IPv4Address | IPv6Address:
+    """Read an address; raises ValueError. The same ones come again and again, in thousands."""
+    return ip_address(address)
+
+
+@lru_cache(1 << 16)
+def plain(address: str) -> str:
+    """Write an address the one way it is compared in; raises ValueError."""
+    return str(parsed(address))
+
+
 def family(address: str) -> int:
     """Tell 4 or 6; raises ValueError for what is no address."""
-    return ip_address(address).version
+    return parsed(address).version
 
 
 def within(address: str, cidr: str) -> bool:
     """Tell whether an address belongs to a network; networks of another family hold none."""
-    return ip_address(address) in ip_network(cidr, strict=False)
+    return parsed(address) in _network(cidr)
+
+
+@lru_cache(1 << 12)
+def _network(cidr: str) -> IPv4Network | IPv6Network:
+    return ip_network(cidr, strict=False)
 
 
 def codes(expected: str) -> frozenset[int]:

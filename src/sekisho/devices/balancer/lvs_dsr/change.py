@@ -29,22 +29,6 @@ def steps(want: Stand | None, have: Stand | None) -> list[Step]:
     return found + [Step(Verb.DEL_DEST, want.service, dest) for dest in (have.other if have else ())]
 
 
-def after(have: Stand | None, step: Step) -> Stand | None:
-    """Say what stands once the kernel took a step."""
-    if step.verb is Verb.DEL_SERVICE:
-        return None
-    if step.dest is None or have is None:
-        return Stand(step.service, have.dests if have else {}, other=have.other if have else ())
-    return _moved(have, step.verb, step.dest)
-
-
-def _moved(have: Stand, verb: Verb, dest: Dest) -> Stand:
-    if verb is Verb.DEL_DEST and dest in have.other:
-        return replace(have, other=tuple(o for o in have.other if o != dest))
-    rest = {a: d for a, d in have.dests.items() if a != dest.address}
-    return replace(have, dests=rest if verb is Verb.DEL_DEST else {**rest, dest.address: dest})
-
-
 def leaving(want: Stand | None, have: Stand | None, dead: Container[str]) -> tuple[Dest, ...]:
     """Give the servers that stand, are wanted no more and are not dead: they may end what they began."""
     if want is None or have is None:

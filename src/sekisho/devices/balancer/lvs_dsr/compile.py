@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
-from sekisho.devices.balancer.intent import prefix, servers, serving
+from sekisho.devices.balancer.intent import parsed, plain, prefix, servers, serving
 from sekisho.devices.balancer.lvs_dsr.services import (
     FALLBACK,
     PERSISTENT,
@@ -47,11 +46,6 @@ def key_of(balancer: Balancer, listener: Listener) -> Key:
     return Key(PROTOCOLS[listener.protocol.value], plain(balancer.vip.address), listener.port)
 
 
-def plain(address: str) -> str:
-    """Write an address the one way it is compared in."""
-    return str(ip_address(address))
-
-
 def _service(key: Key, pool: Pool) -> Service:
     scheduler, flags = SCHEDULERS[pool.algorithm]
     if pool.persistence:
@@ -61,7 +55,7 @@ def _service(key: Key, pool: Pool) -> Service:
 
 def _bits(key: Key, pool: Pool) -> int:
     bits = prefix(pool.granularity)
-    return 0 if bits == ip_address(key.address).max_prefixlen else bits
+    return 0 if bits == parsed(key.address).max_prefixlen else bits
 
 
 def _dests(key: Key, pool: Pool, dead: Container[str]) -> dict[str, Dest]:

@@ -6,8 +6,8 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from sekisho.devices.balancer.driver import Health, Outcome
-from sekisho.devices.balancer.intent import operating, serving
-from sekisho.devices.balancer.lvs_dsr.compile import compiled, key_of, plain
+from sekisho.devices.balancer.intent import operating, plain, serving
+from sekisho.devices.balancer.lvs_dsr.compile import compiled, key_of
 from sekisho.devices.balancer.lvs_dsr.provider import LvsProvider
 from sekisho.devices.balancer.lvs_dsr.roles import ForgetfulBook, NoChecks, NoVips, Target
 from sekisho.devices.balancer.lvs_dsr.table import Table, Wish

@@ -6,9 +6,11 @@ import errno
 import os
 import socket
 import struct
+from functools import lru_cache
 from ipaddress import IPv4Network, ip_address
 from typing import TYPE_CHECKING, Final
 
+from sekisho.devices.balancer.intent import parsed
 from sekisho.devices.balancer.lvs_dsr.netlink import (
     ACK,
     DUMP,
@@ -182,11 +184,12 @@ def _command(command: int, parts: bytes = b"") -> bytes:
     return struct.pack("=BBxx", command, VERSION) + parts
 
 
+@lru_cache(1 << 14)
 def _key_parts(key: Key) -> tuple[bytes, ...]:
     return (
         attribute(AF, struct.pack("=H", _af(key.address))),
         attribute(PROTOCOL, struct.pack("=H", key.protocol)),
-        attribute(ADDR, ip_address(key.address).packed),
+        attribute(ADDR, parsed(key.address).packed),
         attribute(PORT, struct.pack("!H", key.port)),
     )
 
@@ -211,7 +214,7 @@ def _whole(service: Service) -> bytes:
 
 def _server(service: Service, dest: Dest, *, brief: bool) -> bytes:
     parts = [
-        attribute(TO, ip_address(dest.address).packed),
+        attribute(TO, parsed(dest.address).packed),
         attribute(TO_PORT, struct.pack("!H", dest.port)),
         attribute(TO_AF, struct.pack("=H", _af(service.key.address))),
     ]
@@ -259,7 +262,12 @@ def _counts(parts: Mapping[int, bytes]) -> Counts:
 
 
 def _address(data: bytes, *, six: bool) -> str:
-    return str(ip_address(data[:16] if six else data[:4]))
+    return _written(data[:16] if six else data[:4])
+
+
+@lru_cache(1 << 16)
+def _written(packed: bytes) -> str:
+    return str(ip_address(packed))
 
 
 def _af(address: str) -> int:

@@ -106,6 +106,12 @@ class Keepalived:
 
     def carry(self, addresses: Collection[str]) -> bool:
         """Make these the VIPs; tells whether keepalived had to be told. Raises Refused and Unavailable."""
+        try:
+            return self._carry(addresses)
+        except OSError as error:
+            raise Unavailable("The director cannot set its VIPs up.", f"keepalived: {error}") from error
+
+    def _carry(self, addresses: Collection[str]) -> bool:
         files, running = self._files, self._pid()
         if running and self._held == addresses:
             return False

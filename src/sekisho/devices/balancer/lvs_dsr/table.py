@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sekisho.devices.balancer.lvs_dsr.change import after, differences, leaving, steps, with_leaving
+from sekisho.devices.balancer.lvs_dsr.change import differences, leaving, steps, with_leaving
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
-    from sekisho.devices.balancer.lvs_dsr.services import Dest, Kernel, Key, Stand, Step
+    from sekisho.devices.balancer.lvs_dsr.services import Kernel, Key, Stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Table:
         self._drain = drain
         self.there: dict[Key, Stand] = {}
         self.stray: set[Key] = set()  # what stands otherwise than we left it, or failed
+        self._unsure: set[Key] = set()  # what a message went out for that nobody answered
         self._draining: dict[Key, dict[str, float]] = {}
 
     def learn(self, addresses: Collection[str]) -> None:
@@ -45,26 +47,36 @@ class Table:
 
     def carry(self, wishes: Mapping[Key, Wish | None], now: float) -> tuple[int, dict[Key, str]]:
         """Make services right, None for those to be gone: how many steps that took, and what the kernel refused."""
+        self.stray |= wishes.keys()  # until the kernel has said otherwise
+        self._recall(wishes.keys())
         taken, failed = self._turn(wishes, now)
         if not failed:
             return taken, {}
-        for key in failed:
-            self._know(key, self._kernel.stand(key))
+        self._unsure |= failed.keys()
+        self._recall(failed.keys())
         again, failed = self._turn({key: wishes[key] for key in failed}, now)
         self.stray |= failed.keys()
         return taken + again, failed
 
+    def _recall(self, keys: AbstractSet[Key]) -> None:
+        """Read again what we may be wrong about."""
+        for key in self._unsure & keys:
+            self._know(key, self._kernel.stand(key))
+            self._unsure.discard(key)
+
     def _turn(self, wishes: Mapping[Key, Wish | None], now: float) -> tuple[int, dict[Key, str]]:
-        plan: list[tuple[Key, Step]] = []
-        for key, wish in wishes.items():
-            plan += [(key, step) for step in steps(self._goal(key, wish, now), self.there.get(key))]
+        goals = {key: self._goal(key, wish, now) for key, wish in wishes.items()}
+        plan = [(key, step) for key, goal in goals.items() for step in steps(goal, self.there.get(key))]
+        self._unsure |= wishes.keys()
         answers = self._kernel.apply([step for _, step in plan])
+        self._unsure -= wishes.keys()
         failed: dict[Key, str] = {}
-        for (key, step), answer in zip(plan, answers, strict=True):
+        for (key, _), answer in zip(plan, answers, strict=True):
             if answer:
                 failed.setdefault(key, answer)
-            elif key not in failed:
-                self._know(key, after(self.there.get(key), step))
+        for key, goal in goals.items():
+            if key not in failed:
+                self._know(key, goal)
         self.stray -= wishes.keys()
         return len(plan), failed
 
@@ -132,8 +144,3 @@ class Table:
         self.learn(addresses)
         self.stray |= set(found)
         return tuple(found)
-
-
-def dests(stand: Stand | None) -> Sequence[Dest]:
-    """Give a service's servers."""
-    return tuple(stand.dests.values()) if stand else ()

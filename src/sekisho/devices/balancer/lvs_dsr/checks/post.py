@@ -158,9 +158,9 @@ class Post:
         return made
 
     def _listen(self, kind: int, program: Sequence[tuple[int, int, int, int]]) -> None:
-        made = self._open(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+        # of all interfaces from here on; what came before the filter answers nothing and is passed over
+        made = self._open(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(kind))
         attach(made, program)
-        made.bind(("", kind))
         self._loop.add_reader(made.fileno(), self._read, made, 0)
 
     def _raw_socket(self, address: str, protocol: int) -> socket.socket:

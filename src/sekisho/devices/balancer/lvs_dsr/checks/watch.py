@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import ssl
 import threading
 import zlib
 from dataclasses import replace
@@ -157,7 +158,7 @@ class Watch:
         except TimeoutError:
             return f"no answer within {target.monitor.timeout} s"
         except OSError as error:
-            if error.errno in OURS:
+            if error.errno in OURS and not isinstance(error, ssl.SSLError):  # whose numbers are its own
                 raise Unavailable("The director cannot ask its members.", f"checks: {error}") from error
             return error.strerror or str(error) or type(error).__name__
         except ValueError as error:  # what StreamReader says of a line that is too long
