@@ -15,7 +15,7 @@ NO_SERVICE, NO_DEST, THERE = "there is no such service", "there is no such serve
 
 @dataclass
 class MemoryKernel:
-    """Takes steps; `refuse` says which it does not take, `away` that nobody answers, `told` what it was told."""
+    """Takes steps; `refuse` says what it does not take, `away` that nobody answers, `told` all it heard."""
 
     table: dict[Key, Stand] = field(default_factory=dict)
     told: list[Step] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """A director: carries on its own kernel the load balancers that the keeper gives it, and tells how they do.
 
-One loop carries; a new program, a member's change of mind, keepalived's word and time only wake it. What it was told
-is kept on disk, so that after a reboot it serves before the keeper does.
+One loop carries; a new program, a member's change of mind, keepalived's word and time only wake it. What it
+was told is kept on disk, so that after a reboot it serves before the keeper does.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ RETRY = (0.2, 5.0)
 
 @dataclass(frozen=True, slots=True)
 class SyncSettings:
-    """Connections told to the other director over `interface`, none without; `id` (1-255) is the pair's own."""
+    """Connections told to the other director over `interface`, if any; `id` (1-255) is the pair's."""
 
     interface: str = ""
     id: int = 51
@@ -55,11 +55,12 @@ class SyncSettings:
 class DirectorSettings:
     """One director.
 
-    `name` is what the keeper knows it as, `interfaces` its links to members. `state` is where it keeps what it was
-    told, `run_dir` where it and keepalived meet. `drain` is how long a member that was taken away may keep its
-    connections, `every` how often the whole table is looked at, `report_every` how often statistics are told, `wait`
-    how long a long poll of the keeper is held, all in seconds. With `hearing` a member is up only if it answers to
-    the VIP too. `links` are networks (CIDRs) beside the VIPs' own that members may be in.
+    `name` is what the keeper knows it as, `interfaces` its links to members. `state` is where it keeps what
+    it was told, `run_dir` where it and keepalived meet. `drain` is how long a member that was taken away may
+    keep its connections, `every` how often the whole table is looked at, `report_every` how often statistics
+    are told, `wait` how long a long poll of the keeper is held, all in seconds. With `hearing` a member is up
+    only if it answers to the VIP too. `links` are networks (CIDRs) beside the VIPs' own that members may be
+    in.
     """
 
     name: str = field(default_factory=host_name)
@@ -135,7 +136,7 @@ class Director:
     # --- carrying ---------------------------------------------------------------------------------
 
     def turn(self) -> None:
-        """Carry the program if there is one, look at the whole table when that is due, and end what has drained."""
+        """Carry the program if there is one, end what has drained, and look at all when that is due."""
         try:
             self._turn()
         except SekishoError as error:

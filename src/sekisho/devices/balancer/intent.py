@@ -1,4 +1,4 @@
-"""What every kind of balancer asks of a Balancer: which pool serves, what stands for what, how the whole does.
+"""What every kind of balancer asks of a Balancer: which pool serves whom, and how the whole does.
 
 Pure: a Balancer and what its members do in, answers out.
 """
@@ -129,7 +129,7 @@ def _pool(pool: Pool, members: list[Operating]) -> Operating:
 
 
 def _up(below: Operating, *, enabled: bool) -> Operating:
-    """What hangs on a pool in error is degraded itself: it is there, and answers nobody well."""
+    """Say how a listener or balancer does by what is below it."""
     if not enabled:
         return Operating.OFFLINE
     return below if below in WORST else Operating.ONLINE

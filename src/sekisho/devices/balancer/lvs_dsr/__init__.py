@@ -1,1 +1,1 @@
-"""Balancers on a director of our own, by IPVS in direct return: Balancers in, netlink messages and VRRP out."""
+"""Balancers on a director of ours, by IPVS in direct return: Balancers in, netlink and VRRP out."""

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from sekisho.model.balancer import Balancer, Listener, Pool
 
-# The weighted ones are the plain ones where all weights are equal. Those that hash pass over a server that takes
-# nothing new, which without the fallback would swallow its share.
+# The weighted ones are the plain ones where all weights are equal. Those that hash pass over a server that
+# takes nothing new, which without the fallback would swallow its share.
 SCHEDULERS: Final[Mapping[Algorithm, tuple[str, int]]] = {
     Algorithm.ROUND_ROBIN: ("wrr", 0),
     Algorithm.LEAST_CONNECTIONS: ("wlc", 0),

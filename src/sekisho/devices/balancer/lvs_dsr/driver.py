@@ -1,4 +1,4 @@
-"""A director as a BalancerDriver: Balancers and what members answer in, the kernel's IPVS table made right."""
+"""A director as a BalancerDriver: Balancers and members' answers in, the kernel's IPVS table right."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ DRAIN: Final = 300.0
 class LvsDriver:
     """Keeps one kernel's IPVS table; thread-safe, because members die while nobody carries anything.
 
-    `clock` gives seconds that only grow. Addresses of VIPs are ours alone: whatever else stands at one is taken
-    away. `links` are networks beside the VIP's own that members may be in.
+    `clock` gives seconds that only grow. Addresses of VIPs are ours alone: whatever else stands at one is
+    taken away. `links` are networks beside the VIP's own that members may be in.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class LvsDriver:
         return (had is not balancer and had != balancer) or balancer.id in self._refused
 
     def _learn(self, vips: frozenset[str]) -> None:
-        """Know what stands at addresses that are ours now or were: before anything is written they are kept."""
+        """Know what stands at addresses that are ours or were; they are written down before they are used."""
         if not self._learned:
             self._ours = self._book.load()
             self._table.learn(self._ours | vips)

@@ -140,7 +140,7 @@ class Ipvs:
         Both threads run on both directors at all times: what a failover changes is who gets the packets.
         """
         there = self._daemons()
-        should = {state: wanted for state in (MASTER, BACKUP)} if wanted else {}
+        should = dict.fromkeys((MASTER, BACKUP), wanted) if wanted else {}
         steps = [_daemon(DEL_DAEMON, s, d) for s, d in there.items() if should.get(s) != d]
         steps += [_daemon(NEW_DAEMON, s, d) for s, d in should.items() if there.get(s) != d]
         for code in self._link.tell(self._family, steps):
@@ -160,7 +160,7 @@ class Ipvs:
 
 
 def open_ipvs() -> Ipvs:
-    """Open this network namespace's IPVS; raises Unavailable where the kernel has none or the module is not loaded."""
+    """Open this network namespace's IPVS; raises Unavailable where the kernel has none (loaded)."""
     link = connect(GENERIC)
     try:
         return Ipvs(link, link.family("IPVS"))

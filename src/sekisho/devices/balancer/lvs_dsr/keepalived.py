@@ -1,8 +1,8 @@
 """VIPs held by keepalived, which does VRRP and nothing else: addresses in, its configuration and signals out.
 
-keepalived.conf(5) of 2.2. It is started detached and outlives us: who holds the VIPs must not change because the
-director's process is upgraded. It is told to read its configuration anew (SIGHUP) only when VIPs change, which
-neither moves VIPs that stay nor touches a connection.
+keepalived.conf(5) of 2.2. It is started detached and outlives us: who holds the VIPs must not change because
+the director's process is upgraded. It is told to read its configuration anew (SIGHUP) only when VIPs change,
+which neither moves VIPs that stay nor touches a connection.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ SECONDS: Final = 30.0
 class VrrpSettings:
     """How a pair of directors agrees who holds the VIPs (RFC 9568); without `interface` nobody does.
 
-    `router_id` (1-255) is the pair's own on its link. `address` is ours and `peers` are the others', for unicast;
-    without them VRRP goes by multicast. Give both directors the same `priority`, and VIPs stay where they are when
-    the other one comes back. `interval` is in seconds; the other one takes over after about three of them. `anchor` is
-    an address that goes along with the VIPs and tells whether they are here, by default 169.254.N.N of the router id.
+    `router_id` (1-255) is the pair's own on its link. `address` is ours and `peers` are the others', for
+    unicast; without them VRRP goes by multicast. Give both directors the same `priority`, and VIPs stay where
+    they are when the other one comes back. `interval` is in seconds; the other one takes over after about
+    three of them. `anchor` is an address that goes along with the VIPs and tells whether they are here, by
+    default 169.254.N.N of the router id.
     """
 
     interface: str = ""
@@ -143,10 +144,10 @@ class Keepalived:
     def active(self) -> bool:
         """Tell whether the VIPs are here: whether one can bind to the address that goes along with them."""
         anchor = self._settings.anchored
-        with socket.socket(socket.AF_INET6 if ":" in anchor else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            with contextlib.suppress(OSError):
-                probe.bind((anchor, 0))
-                return True
+        family = socket.AF_INET6 if ":" in anchor else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+            probe.bind((anchor, 0))
+            return True
         return False
 
     def prefer(self, *, here: bool) -> None:

@@ -9,8 +9,9 @@ from sekisho.model.errors import Unavailable
 if TYPE_CHECKING:
     from pathlib import Path
 
-# A connection to a server that was taken away ends, and may begin anew with another one; a source that stays with a
-# server does not keep it busy once that has weight 0. No redirect may tell a router to pass the director by.
+# A connection to a server that was taken away ends, and may begin anew with another one; a source that stays
+# with a server does not keep it busy once that has weight 0. No redirect may tell a router to pass the
+# director by.
 WANTED: Final = (
     ("net/ipv4/vs/expire_nodest_conn", "1"),
     ("net/ipv4/vs/expire_quiescent_template", "1"),

@@ -1,6 +1,7 @@
 """Netlink messages in bytes: attributes, batches with an answer for each, dumps (RFC 3549, netlink(7)).
 
-Many messages go out in one system call, and one thing asked is one message: that is why no library stands here.
+Many messages go out in one system call, and one thing asked is one message: that is why no library stands
+here.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Netlink:
         self._carrier.close()
 
     def family(self, name: str) -> int:
-        """Find the number of a generic netlink family; raises Unavailable when the kernel has none so called."""
+        """Find the number of a generic netlink family; raises Refused or Unavailable without one."""
         ask = struct.pack("=BBxx", GETFAMILY, 1) + attribute(FAMILY_NAME, name.encode() + b"\0")
         for answer in self.ask(CTRL, ask, ACK):
             (number,) = struct.unpack_from("=H", attributes(answer[4:])[FAMILY_ID])

@@ -46,7 +46,7 @@ class LvsProvider:
             yield from self._member(balancer, pool, member)
             if member.address in seen:
                 yield (
-                    f"Pool {pool.id} has {member.address} twice, and direct return knows a server by its address; "
+                    f"Pool {pool.id} has {member.address} twice, but direct return knows servers by address; "
                     "take one away."
                 )
             seen.add(member.address)
@@ -71,8 +71,8 @@ class LvsProvider:
         for listener in listeners_of(balancer, pool):
             if member.port != listener.port:
                 yield (
-                    f"{who} has port {member.port} and the listener {listener.port}, but direct return changes no "
-                    "port; give both the same."
+                    f"{who} has port {member.port} and the listener {listener.port}, but direct return "
+                    "changes no port; give both the same."
                 )
 
 
@@ -102,7 +102,8 @@ def _persistence(balancer: Balancer, pool: Pool) -> Iterator[str]:
         fits = False
     if not fits:
         yield (
-            f"Pool {pool.id} has the granularity {pool.granularity!r}; give a netmask (IPv4) or a prefix length (IPv6)."
+            f"Pool {pool.id} has the granularity {pool.granularity!r}; "
+            "give a netmask (IPv4) or a prefix length (IPv6)."
         )
 
 
@@ -110,6 +111,6 @@ def _monitor(monitor: Monitor) -> Iterator[str]:
     try:
         codes(monitor.expected)
     except ValueError:
-        yield f'Monitor {monitor.id} expects {monitor.expected!r}; write codes as "200", "200,202" or "200-204".'
+        yield f'Monitor {monitor.id} expects {monitor.expected!r}; write "200", "200,202" or "200-204".'
     if min(monitor.delay, monitor.timeout, monitor.rise, monitor.fall) < 1:
         yield f"Monitor {monitor.id} has a time or count below 1; give at least 1."

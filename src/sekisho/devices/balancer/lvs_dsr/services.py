@@ -6,11 +6,13 @@ Names and numbers are those of include/uapi/linux/ip_vs.h and ipvsadm(8).
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import ip_address
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 PERSISTENT: Final = 0x1  # IP_VS_SVC_F_PERSISTENT
 HASHED: Final = 0x2  # the kernel's own mark, never asked for
@@ -101,7 +103,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """Connection synchronisation: by multicast on `interface`, under a number that the pair shares (1-255)."""
+    """Connections told by multicast on `interface`, under a number that the pair shares (1-255)."""
 
     interface: str
     id: int

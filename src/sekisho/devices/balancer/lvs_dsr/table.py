@@ -1,7 +1,7 @@
 """One kernel's IPVS table as we know it, and made right service by service; what is unknown is read first.
 
-Knowing what stands is what makes one change one message. A step that the kernel refuses proves that we did not
-know: the service is read again, and tried once more.
+Knowing what stands is what makes one change one message. A step that the kernel refuses proves that we did
+not know: the service is read again, and tried once more.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Wish:
 
 
 class Table:
-    """Carries wishes; used by one thread at a time. `drain` is how long servers that leave may stay, seconds."""
+    """Carries wishes; used by one thread at a time. `drain` is how many seconds servers may leave in."""
 
     def __init__(self, kernel: Kernel, drain: float) -> None:
         self._kernel = kernel
@@ -46,7 +46,7 @@ class Table:
                     self.there[key] = stand
 
     def carry(self, wishes: Mapping[Key, Wish | None], now: float) -> tuple[int, dict[Key, str]]:
-        """Make services right, None for those to be gone: how many steps that took, and what the kernel refused."""
+        """Make services right, None for gone: how many steps that took, and what the kernel refused."""
         self.stray |= wishes.keys()  # until the kernel has said otherwise
         self._recall(wishes.keys())
         taken, failed = self._turn(wishes, now)
@@ -101,7 +101,7 @@ class Table:
         return with_leaving(wish.stand, tuple(d for d in going if ends[d.address] > now))
 
     def drained(self, now: float) -> tuple[Key, ...]:
-        """Take away the servers that left and have no connections, or no time, any more; where that was so."""
+        """Say of which services servers have left for good: no connections, or no time, any more."""
         done: list[Key] = []
         for key in tuple(self._draining):
             stand = self._kernel.stand(key)
@@ -123,7 +123,7 @@ class Table:
         return self._draining.get(key, {})
 
     def read(self, keys: Iterable[Key]) -> tuple[dict[Key, Stand], tuple[str, ...]]:
-        """Read services with their counts, and say what somebody else changed; it is put right with the next turn."""
+        """Read services with their counts, and say what somebody else changed: the next turn mends it."""
         found: dict[Key, Stand] = {}
         said: list[str] = []
         for key in keys:

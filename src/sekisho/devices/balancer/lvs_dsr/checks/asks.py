@@ -1,6 +1,7 @@
 """One question to one member by each kind of check: a target in, "" or why it failed out.
 
-Whoever calls sets the time limit. A member is asked as any client would ask it, from the director's own address.
+Whoever calls sets the time limit. A member is asked as any client would ask it, from the director's own
+address.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pure: answers of one member in, its state out: down after `fall` failures in a row, up after `rise` successes."""
+"""Pure: answers of one member in, a verdict out: down after `fall` failures, up after `rise` successes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What a member's answers came to; `alive` is None before the first verdict, `streak` counts the other side."""
+    """What a member's answers came to.
+
+    `alive` is None before the first verdict; `streak` counts the answers in a row that speak against it.
+    """
 
     rise: int
     fall: int

@@ -1,8 +1,9 @@
-"""Packets of our own making out, and the answers to them back to whoever waits: echo, SCTP, and frames for a VIP.
+"""Packets of our own making out, answers back to whoever waits: echo, SCTP, and frames for a VIP.
 
-In direct return a member can be well and still deaf: without the VIP on its loopback it drops what the director
-sends it. So a SYN (or an echo request, where nothing listens by TCP) for the VIP goes out in a frame to the member's
-own MAC; only a member that has the VIP answers from it. On packet(7), raw(7) and classic BPF filters.
+In direct return a member can be well and still deaf: without the VIP on its loopback it drops what the
+director sends it. So a SYN (or an echo request, where nothing listens by TCP) for the VIP goes out in a frame
+to the member's own MAC; only a member that has the VIP answers from it. On packet(7), raw(7) and classic BPF
+filters.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sekisho.devices.balancer.lvs_dsr.checks import packets
 from sekisho.devices.balancer.lvs_dsr.checks.packets import Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sekisho.devices.balancer.lvs_dsr.checks.neighbours import Neighbour
 
@@ -29,8 +30,8 @@ ATTACH_FILTER: Final = 26  # SO_ATTACH_FILTER
 PORTS: Final = range(61_440, 61_504)  # above what Linux gives out by itself
 DISCARD: Final = 9
 
-# BPF: (code, jump if true, jump if false, value). Only answers to our ports and echo replies reach us: the director
-# carries gigabits beside them. Offsets are from the IP header.
+# BPF: (code, jump if true, jump if false, value). Only answers to our ports and echo replies reach us: the
+# director carries gigabits beside them. Offsets are from the IP header.
 _LOW, _HIGH = PORTS.start, PORTS.stop - 1
 FILTER4: Final = (
     (0xB1, 0, 0, 0),  # ldxb 4*([0]&15)
@@ -92,7 +93,7 @@ class Post:
         protocol = packets.ICMP6 if six else socket.IPPROTO_ICMP
         raw = self._raw_socket(address, protocol)
         number = secrets.randbelow(1 << 16)
-        async with self._answer(protocol, self._token(number)) as answer:
+        with self._answer(protocol, self._token(number)) as answer:
             # the kernel fills in ICMPv6's checksum, which needs the source that it chooses
             raw.sendto(packets.echo("::" if six else "0.0.0.0", address, self._mark, number), (address, 0))  # noqa: S104
             await answer
@@ -102,7 +103,7 @@ class Post:
         """Offer an SCTP association and do not take it: an endpoint that lives keeps nothing of that."""
         raw = self._raw_socket(address, socket.IPPROTO_SCTP)
         tag = secrets.randbelow((1 << 32) - 1) + 1
-        async with self._answer(socket.IPPROTO_SCTP, tag) as answer:
+        with self._answer(socket.IPPROTO_SCTP, tag) as answer:
             raw.sendto(packets.init((next(self._ports), port), tag), (address, 0))
             heard = await answer
         kind = heard.payload[12] if len(heard.payload) > 12 else 0
@@ -114,7 +115,7 @@ class Post:
             return await self._echoes(neighbour, source, vip)
         number, ports = secrets.randbits(32), (next(self._ports), port)
         tcp = socket.IPPROTO_TCP
-        async with self._answer(tcp, (number + 1) & 0xFFFFFFFF) as answer:
+        with self._answer(tcp, (number + 1) & 0xFFFFFFFF) as answer:
             self._frame(neighbour, source, vip, tcp, packets.tcp(source, vip, ports, number, packets.SYN))
             heard = await answer
         if heard.source != vip or heard.payload[13] & packets.RST:
@@ -127,7 +128,7 @@ class Post:
     async def _echoes(self, neighbour: Neighbour, source: str, vip: str) -> str:
         protocol = packets.ICMP6 if ":" in vip else socket.IPPROTO_ICMP
         number = secrets.randbelow(1 << 16)
-        async with self._answer(protocol, self._token(number)) as answer:
+        with self._answer(protocol, self._token(number)) as answer:
             self._frame(neighbour, source, vip, protocol, packets.echo(source, vip, self._mark, number))
             await answer
         return ""
@@ -140,8 +141,8 @@ class Post:
 
     # --- hearing ----------------------------------------------------------------------------------
 
-    @contextlib.asynccontextmanager
-    async def _answer(self, protocol: int, token: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    @contextlib.contextmanager
+    def _answer(self, protocol: int, token: int) -> Iterator[asyncio.Future[Heard]]:
         future: asyncio.Future[Heard] = self._loop.create_future()
         self._waiting[protocol, token] = future
         try:
@@ -210,7 +211,7 @@ def attach(target: socket.socket, program: Sequence[tuple[int, int, int, int]]) 
 
 
 def source_for(address: str) -> str:
-    """Say which of our addresses the kernel would ask this neighbour from, and wake its neighbour discovery."""
+    """Say which of our addresses the kernel asks this neighbour from; it looks for the MAC by that."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect((address, DISCARD))

@@ -151,7 +151,7 @@ class Watch:
                 self._counts[member] = before
 
     async def ask(self, target: Target) -> str:
-        """Ask a member once all that it must answer; "" or why it is not well. Raises what is wrong with us."""
+        """Ask a member once all it must answer; "" or why it is not well. Raises what is wrong with us."""
         try:
             async with asyncio.timeout(target.monitor.timeout):
                 problem = await self._by_kind(target)
@@ -182,7 +182,7 @@ class Watch:
         try:
             async with asyncio.timeout(target.monitor.timeout):
                 source = source_for(target.server)
-                while (neighbour := self._neighbours.find(target.server)) is None:
+                while (neighbour := self._neighbours.find(target.server)) is None:  # noqa: ASYNC110 - the kernel tells nobody
                     await asyncio.sleep(LOOK_AGAIN)
                 return await self._post.hears(neighbour, source, target.vip, port)
         except TimeoutError:
