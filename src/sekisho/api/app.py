@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 
 from sekisho.api.access import allow
 from sekisho.api.attachments import ATTACHMENTS
+from sekisho.api.balancers import BALANCERS
 from sekisho.api.deciding import DECIDING
 from sekisho.api.description import DESCRIPTION, of_route
 from sekisho.api.health import HEALTH
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sekisho.api.attachments import Attachments
+    from sekisho.api.balancer_keeper import Balancers
     from sekisho.api.keeper import Keeper
     from sekisho.api.routes import Route
     from sekisho.api.switch_keeper import Switches
@@ -39,6 +41,7 @@ ROUTES: tuple[Route, ...] = (
     *DECIDING.rows,
     *SWITCHES.rows,
     *ATTACHMENTS.rows,
+    *BALANCERS.rows,
 )
 
 
@@ -47,6 +50,7 @@ def create_app(
     settings: ApiSettings | None = None,
     switches: Switches | None = None,
     attachments: Attachments | None = None,
+    balancers: Balancers | None = None,
 ) -> FastAPI:
     """Put the keeper behind HTTP; serve what this gives with `sekisho.api.serve`, or any ASGI server."""
     app = FastAPI(
@@ -62,6 +66,7 @@ def create_app(
     app.state.keeper = keeper
     app.state.switches = switches
     app.state.attachments = attachments
+    app.state.balancers = balancers
     app.state.settings = settings = settings or ApiSettings()
     app.state.waiting = Waiting(settings.max_wait)
     app.state.metrics = DoorMetrics(app.state.waiting)
@@ -74,6 +79,8 @@ def create_app(
     keeper.listen(app.state.waiting.nudge)
     if switches is not None:
         switches.listen(app.state.waiting.nudge)
+    if balancers is not None:
+        balancers.listen(app.state.waiting.nudge)
     return app
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sekisho.api import create_app, serve
-from sekisho.app import cloud, publish, rules
+from sekisho.app import balancers_start, cloud, publish, rules
 from sekisho.app.all_in_one import first_token, open_ledger
 from sekisho.app.attachments_follow import follow
 from sekisho.app.identity import Identity
@@ -73,12 +73,7 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
 
     _load_openstack(settings)
     threads = [spawn(stop, troubles, "letting restrictions end", tick)]
-    if settings.cloud.name:
-        asking = cloud.Asking(settings.cloud, keeper, cloud.connect, troubles)
-        threads.append(spawn(stop, troubles, cloud.THREAD, lambda: asking.run(stop)))
-    if settings.metering.publish.every:
-        telling = publishing(settings.metering, keeper, troubles)
-        threads.append(spawn(stop, troubles, publish.THREAD, lambda: telling.look(clock.now(), stop)))
+    threads += _with_openstack(settings, keeper, clock, stop, troubles)
     metering = metered(settings, keeper)
     if metering is not None:
         threads.append(spawn(stop, troubles, "metering", lambda: metering.look(clock.now(), stop)))
@@ -89,7 +84,10 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     switches.recover()
     spawn(stop, troubles, "following the cloud's VLANs", following.look)
     looking = spawn(stop, troubles, "looking at switches", lambda: switches.run(stop))
-    app = create_app(keeper, settings.api, switches, following.attachments)
+    balancing = balancers_start.start(settings.balancers, ledger, clock, stop, troubles)
+    keeper.notices.append(balancing.balancers.notices)
+    keeper.numbers.append(balancing.balancers.metrics)
+    app = create_app(keeper, settings.api, switches, following.attachments, balancing.balancers)
     gc.freeze()  # what is there now stays
     gc.set_threshold(*LOOKS)
     try:
@@ -101,13 +99,32 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
             thread.join(max(0.0, until - clock.passed()))
         looking.join(max(0.0, until - clock.passed()))
         switches.close(max(0.0, until - clock.passed()))
+        balancing.close(max(0.0, until - clock.passed()))
         if metering is not None and not threads[-1].is_alive():
             metering.close(clock.now())
-        try:
-            keeper.close()
-        except SekishoError as error:
-            log.warning("what hosts counted last is not written: %s", error.fixer)
+        _write_last(keeper)
         ledger.close()
+
+
+def _write_last(keeper: Keeper) -> None:
+    try:
+        keeper.close()
+    except SekishoError as error:
+        log.warning("what hosts counted last is not written: %s", error.fixer)
+
+
+def _with_openstack(
+    settings: KeeperSettings, keeper: Keeper, clock: Clock, stop: threading.Event, troubles: Troubles
+) -> list[threading.Thread]:
+    """Start what asks the cloud and what tells it, where the settings name one."""
+    threads = []
+    if settings.cloud.name:
+        asking = cloud.Asking(settings.cloud, keeper, cloud.connect, troubles)
+        threads.append(spawn(stop, troubles, cloud.THREAD, lambda: asking.run(stop)))
+    if settings.metering.publish.every:
+        telling = publishing(settings.metering, keeper, troubles)
+        threads.append(spawn(stop, troubles, publish.THREAD, lambda: telling.look(clock.now(), stop)))
+    return threads
 
 
 def _load_openstack(settings: KeeperSettings) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 
 from sekisho.api.settings import ApiSettings
+from sekisho.app.balancers_settings import BalancersSettings
 from sekisho.app.cloud import CloudSettings
 from sekisho.app.identity import KeystoneSettings
 from sekisho.app.switches import SwitchesSettings
@@ -66,6 +67,7 @@ class KeeperSettings:
     metering: MeteringSettings = field(default_factory=MeteringSettings)
     keystone: KeystoneSettings = field(default_factory=KeystoneSettings)
     switches: SwitchesSettings = field(default_factory=SwitchesSettings)
+    balancers: BalancersSettings = field(default_factory=BalancersSettings)
 
 
 def load(path: Path | None = None) -> dict[str, Any]:
@@ -154,7 +156,12 @@ def _join(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unknown_names(kind: Any, raw: Any, path: str) -> Iterator[str]:
-    if not (dataclasses.is_dataclass(kind) and isinstance(raw, Mapping)):
+    if not isinstance(raw, Mapping):
+        return
+    if typing.get_origin(kind) is Mapping:
+        for name, value in raw.items():
+            yield from _unknown_names(typing.get_args(kind)[1], value, f"{path}.{name}")
+    if not dataclasses.is_dataclass(kind):
         return
     hints = typing.get_type_hints(kind)
     for name, value in raw.items():

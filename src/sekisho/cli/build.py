@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sekisho.cli import exemptions, policies, restrictions, subjects, switch_changes, switches, tokens, watch
+from sekisho.cli import (
+    balancers,
+    exemptions,
+    policies,
+    restrictions,
+    subjects,
+    switch_changes,
+    switches,
+    tokens,
+    watch,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +39,9 @@ def build(*more: Callable[[typer.Typer], None]) -> typer.Typer:
     app.add_typer(switch, name="switch")
     switches.add_to(switch)
     switch_changes.add_to(switch)
+    balancer = typer.Typer(no_args_is_help=True, help="Load balancers: who carries them, and how they do.")
+    app.add_typer(balancer, name="balancer")
+    balancers.add_to(balancer)
     for register in more:
         register(app)
     return app

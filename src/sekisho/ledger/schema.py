@@ -187,3 +187,32 @@ change = Table(  # of a switch
     Index("change_by_state", "state", "number"),
     sqlite_autoincrement=True,
 )
+
+balancer = Table(
+    "balancer",
+    metadata,
+    Column("id", Text, primary_key=True),
+    *map(_text, ("pair", "body", "problem")),
+    *map(_time, ("changed", "in_force")),
+    _count("revision"),
+    Column("gone", Boolean, nullable=False),
+)
+
+balancer_standing = Table(  # of a balancer, and of each object in it
+    "balancer_standing",
+    metadata,
+    Column("id", Text, primary_key=True),
+    *map(_text, ("kind", "balancer", "provisioning", "operating")),
+    Column("own", Boolean, nullable=False),
+    Column("gone", Boolean, nullable=False),
+    *map(_count, ("revision", "settled")),
+    Index("balancer_standing_by_balancer", "balancer"),
+)
+
+balancer_total = Table(  # of a listener on a device: what it counted last, and what before it began anew
+    "balancer_total",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("listener", Text, primary_key=True),
+    *map(_text, ("base", "last")),
+)

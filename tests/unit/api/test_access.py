@@ -21,6 +21,7 @@ OPEN = {"/healthz", "/readyz", "/v1/openapi.json"}
 # What the specification says, written down apart from the code that is tested.
 VIEW, OPERATE, ADMIN, AGENT = "viewer operator admin", "operator admin", "admin", "agent admin"
 OWN = "viewer operator admin member"
+GUEST = "operator admin agent"
 WANTED = {
     "GET /metrics": VIEW,
     "GET /v1/status": VIEW,
@@ -58,6 +59,19 @@ WANTED = {
     "PUT /v1/hosts/{host}/counters": AGENT,
     "POST /v1/evidence": AGENT,
     "PUT /v1/collectors/{name}": AGENT,
+    "GET /v1/balancers": "viewer operator admin agent",
+    "GET /v1/balancers/{balancer}": "viewer operator admin agent",
+    "PUT /v1/balancers/{balancer}": GUEST,
+    "DELETE /v1/balancers/{balancer}": GUEST,
+    "POST /v1/balancers/{balancer}/failover": GUEST,
+    "GET /v1/balancer-ailments": "viewer operator admin agent",
+    "PUT /v1/balancer-objects/{thing}": GUEST,
+    "PUT /v1/balancer-objects/{thing}/members": GUEST,
+    "DELETE /v1/balancer-objects/{thing}": GUEST,
+    "GET /v1/balancer-statuses": GUEST,
+    "POST /v1/balancer-statuses/told": GUEST,
+    "GET /v1/directors/{host}/program": GUEST,
+    "POST /v1/directors/{host}/report": GUEST,
 }
 GUARDED = [r for r in ROUTES if r.roles]
 

@@ -1,0 +1,99 @@
+"""What devices that carry load balancers say: who is heard of, who holds the VIPs, whose word counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sekisho.app import balancers_settings as pairs
+from sekisho.app.balancers_settings import BalancersSettings
+from sekisho.model.balancer import Ailment, DirectorReport
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a device said last, and when by the clock that only grows."""
+
+    report: DirectorReport
+    when: float
+
+
+class Devices:
+    """All devices of all pairs; not thread-safe."""
+
+    def __init__(self, settings: BalancersSettings, passed: Callable[[], float]) -> None:
+        self._settings = settings
+        self._passed = passed
+        self._heard: dict[str, Heard] = {}
+        self._unreached: dict[str, str] = {}  # what keeps a driven pair from being reached
+        self._drift: dict[str, tuple[str, ...]] = {}
+
+    def take(self, pair: str, report: DirectorReport) -> None:
+        """Take what a device tells."""
+        self._unreached.pop(pair, None)
+        self._heard[report.director] = Heard(report, self._passed())
+
+    def unreached(self, pair: str, problem: str) -> None:
+        """Take down that the device of a driven pair cannot be reached."""
+        self._unreached[pair] = problem
+
+    def drifted(self, pair: str, sentences: tuple[str, ...]) -> bool:
+        """Take down what others changed on a device; tell whether that is news."""
+        before, self._drift[pair] = self._drift.get(pair, ()), sentences
+        return bool(sentences) and sentences != before
+
+    def names(self, pair: str) -> tuple[str, ...]:
+        """Name the devices of a pair."""
+        return pairs.devices(self._settings, pair)
+
+    def live(self, pair: str) -> dict[str, Heard]:
+        """Give the devices that are heard of."""
+        since = self._passed() - self._settings.silent
+        return {n: h for n in self.names(pair) if (h := self._heard.get(n)) and h.when >= since}
+
+    def speaking(self, pair: str) -> dict[str, Heard]:
+        """Give the devices whose word counts: who holds the VIPs, else all that are heard of."""
+        if pair in self._unreached:
+            return {}
+        live = self.live(pair)
+        return {n: h for n, h in live.items() if h.report.active} or live
+
+    def active(self, pair: str) -> str:
+        """Name the one that holds the VIPs, "" for none and for two that say so."""
+        active = [n for n, h in self.live(pair).items() if h.report.active]
+        return active[0] if len(active) == 1 else ""
+
+    def other(self, pair: str) -> str:
+        """Name one that could take over, "" for none."""
+        active, live = self.active(pair), self.live(pair)
+        rest = [n for n in self.names(pair) if n != active] if len(self.names(pair)) > 1 else []
+        return next((n for n in rest if n in live), rest[0] if rest else "")
+
+    def silence(self, pair: str) -> str:
+        """Say why nothing of a pair is heard of, "" if something is."""
+        if pair in self._unreached:
+            return self._unreached[pair]
+        return "" if self.live(pair) else f"No device of the pair {pair} is heard of."
+
+    def ailments(self, pair: str, revision: int) -> Iterable[Ailment]:
+        """Say what is wrong with the devices of a pair, which should carry a revision."""
+        if pair not in self._settings.pairs:
+            yield Ailment(pair, "", "The settings have no such pair any more: keeper.balancers.pairs.")
+            return
+        if pair in self._unreached:
+            yield Ailment(pair, "", self._unreached[pair])
+            return
+        live = self.live(pair)
+        for device in self.names(pair):
+            if device not in live:
+                yield Ailment(device, "", self._not_heard(device))
+            elif live[device].report.revision < revision:
+                yield Ailment(device, "", "It does not carry the newest program yet.")
+        if live and not self.active(pair):
+            yield Ailment(pair, "", "None of its devices holds the VIPs, or more than one says so.")
+        yield from (Ailment(pair, "", sentence) for sentence in self._drift.get(pair, ()))
+
+    def _not_heard(self, device: str) -> str:
+        if device not in self._heard:
+            return "It has not reported since the keeper started."
+        return f"It has not reported for {self._passed() - self._heard[device].when:.0f} s."

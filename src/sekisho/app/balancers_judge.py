@@ -1,0 +1,112 @@
+"""When a change of a load balancer has come to its end: carried, impossible, or not answered in time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from sekisho.model.balancer import Operating, Provisioning
+
+if TYPE_CHECKING:
+    from sekisho.app.balancers_book import Book
+    from sekisho.app.balancers_devices import Devices, Heard
+    from sekisho.host.clock import Clock
+    from sekisho.ledger.balancers import Kept
+    from sekisho.model.balancer import DirectorReport
+
+log = logging.getLogger("sekisho.balancers")
+
+_NEVER = float("inf")
+
+
+class Judge:
+    """Ends what is open in the book; not thread-safe. `ended` is called when something is to be told."""
+
+    def __init__(
+        self, book: Book, devices: Devices, clock: Clock, patience: float, ended: Callable[[], None]
+    ) -> None:
+        self._book = book
+        self._devices = devices
+        self._clock = clock
+        self._patience = patience
+        self._ended = ended
+        self._turning: dict[str, str] = {}  # balancers that fail over, to the director that shall be active
+        self._until = {b: clock.passed() + patience for b in book.open}
+
+    def begin(self, balancer: str) -> None:
+        """Give a change its time."""
+        self._until[balancer] = self._clock.passed() + self._patience
+
+    def turn(self, balancer: str, target: str) -> None:
+        """Wait for a failover: until that director is active, or until told ("" for a driven pair)."""
+        self._turning[balancer] = target
+
+    def turned(self, balancer: str, problem: str) -> None:
+        """Take down that a driven pair has failed over, or why it has not."""
+        self._turning.pop(balancer, None)
+        if problem and balancer in self._book.open:
+            self._fail(balancer, problem)
+        self.look(balancer)
+
+    def look(self, balancer: str) -> None:
+        """End what is wanted of a balancer if devices have carried it, cannot, or do not answer."""
+        if balancer not in self._book.open:
+            return
+        kept = self._book.kept[balancer]
+        speaking = self._devices.speaking(kept.pair)
+        problem = _problem(balancer, speaking)
+        if self._answered(kept, speaking):
+            if not problem:
+                self._settle(kept, speaking)
+            elif problem != kept.problem or self._pending(balancer):
+                self._fail(balancer, problem)
+        elif self._clock.passed() >= self._until.get(balancer, _NEVER):
+            self._turning.pop(balancer, None)
+            self._fail(balancer, self._overdue(kept))
+
+    def troubles(self, pair: str, report: DirectorReport) -> None:
+        """Take down what is wrong, or no more, with balancers that were carried."""
+        concerned = {b for b in report.problems if b in self._book.kept} | self._book.ailing
+        for balancer in concerned - self._book.open:
+            kept, problem = self._book.kept[balancer], report.problems.get(balancer, "")
+            if kept.pair == pair and kept.problem != problem:
+                log.warning("load balancer %s: %s", balancer, problem or "it is well again")
+                self._book.trouble(balancer, problem, self._clock.now())
+
+    def _answered(self, kept: Kept, speaking: Mapping[str, Heard]) -> bool:
+        """Tell whether those whose word counts have carried a balancer as it is wanted, or tried to."""
+        if kept.balancer.id in self._turning:
+            target = self._turning[kept.balancer.id]
+            if not target or self._devices.active(kept.pair) != target:
+                return False
+        return bool(speaking) and all(h.report.revision >= kept.revision for h in speaking.values())
+
+    def _settle(self, kept: Kept, speaking: Mapping[str, Heard]) -> None:
+        operating: dict[str, Operating] = {}
+        for heard in speaking.values():
+            operating |= heard.report.operating
+        detail = {"revision": kept.revision, "devices": sorted(speaking)}
+        self._book.settle(kept.balancer.id, operating, self._clock.now(), detail)
+        self._until.pop(kept.balancer.id, None)
+        self._turning.pop(kept.balancer.id, None)
+        self._ended()
+
+    def _fail(self, balancer: str, problem: str) -> None:
+        log.warning("load balancer %s: %s", balancer, problem)
+        self._book.fail(balancer, problem, self._clock.now())
+        self._until.pop(balancer, None)
+        self._ended()
+
+    def _pending(self, balancer: str) -> bool:
+        return any(s.provisioning is Provisioning.PENDING for s in self._book.rows(balancer))
+
+    def _overdue(self, kept: Kept) -> str:
+        silence = self._devices.silence(kept.pair)
+        if silence:
+            return f"Nothing carried it within {self._patience:.0f} s: {silence}"
+        return f"The pair {kept.pair} has not carried it within {self._patience:.0f} s; it goes on trying."
+
+
+def _problem(balancer: str, speaking: Mapping[str, Heard]) -> str:
+    return next((p for h in speaking.values() if (p := h.report.problems.get(balancer, ""))), "")
