@@ -62,8 +62,7 @@ class Link:
         def enter() -> None:
             handle = os.open(f"/run/netns/{self.name(host)}", os.O_RDONLY)
             try:
-                if _LIBC.setns(handle, _NEW_NETWORK):
-                    raise OSError(ctypes.get_errno(), "setns", host)
+                _enter(handle)
                 found.append(task())
             except BaseException as error:  # noqa: BLE001 - told to whoever asked
                 raised.append(error)
@@ -76,6 +75,11 @@ class Link:
         if raised:
             raise raised[0]
         return found[0]
+
+
+def _enter(handle: int) -> None:
+    if _LIBC.setns(handle, _NEW_NETWORK):
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 @contextlib.contextmanager

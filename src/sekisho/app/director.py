@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -202,7 +203,8 @@ class Director:
         """Say what is carried and how it does; totals are read anew every `report_every` seconds."""
         if self._clock.passed() - self._counted >= self._settings.report_every:
             self._counted = self._clock.passed()
-            self._statistics = self._driver.health().statistics
+            with suppress(SekishoError):  # the loop meets it too, and tells it
+                self._statistics = self._driver.health().statistics
         return DirectorReport(
             self._settings.name,
             self._carried,

@@ -116,7 +116,7 @@ def test_where_nothing_listens_by_tcp_an_echo_proves_it(
     assert asked(watch, target) == ""
 
 
-def test_who_is_not_there_answers_no_echo(bed: Link, watch: Watch) -> None:
+def test_who_is_not_there_answers_no_echo(watch: Watch) -> None:
     target = Target(
         "m", "10.77.0.99", 53, Monitor("h", Check.PING, timeout=1), "10.77.0.99", FOUR[1], Protocol.UDP
     )
@@ -132,11 +132,11 @@ def test_a_member_behind_a_router_is_said_to_be_off_the_link(bed: Link, watch: W
         assert asked(watch, tcp("10.78.0.5", FOUR[1], port)) == "it is not on a link of the director's"
 
 
-def test_a_change_of_mind_is_told_once(bed: Link, made: Link) -> None:
+def test_a_change_of_mind_is_told_once(bed: Link) -> None:
     member, vip = FOUR
     told: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
     has_vip(bed, "m", vip)
-    watch = made.inside("a", lambda: Watch(Neighbours(time.monotonic)))
+    watch = bed.inside("a", lambda: Watch(Neighbours(time.monotonic)))
     watch.tell(lambda member, alive: told.put_nowait((member, alive)))
     take: Callable[[], tuple[str, bool]] = lambda: asyncio.run_coroutine_threadsafe(  # noqa: E731
         told.get(), watch._loop
