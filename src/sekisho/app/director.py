@@ -96,6 +96,7 @@ class Director:
         self._vips = vips
         self._program: BalancerProgram | None = None
         self._kept: BalancerProgram | None = None
+        self._followed = False  # what is from the disk may be another keeper's
         self._carried = 0
         self._failures = 0
         self._problems: Mapping[str, str] = {}
@@ -181,10 +182,11 @@ class Director:
 
     def follow(self) -> None:
         """Take the next program."""
-        had = self._program.revision if self._program else None
+        had = self._program.revision if self._program and self._followed else None
         found = self._client.program(self._settings.name, had, 0.0 if had is None else self._settings.wait)
         if found is not None:
             self._program = found
+            self._followed = True
             self._bell.ring()
             self._keep_due.set()
 
@@ -192,7 +194,7 @@ class Director:
         """Tell the keeper what is carried and how it does, once that changed or time is up."""
         self._report_due.wait(self._settings.report_every)
         self._report_due.clear()
-        if self._program is not None and not self.stop.is_set():
+        if (self._carried or self._failures) and not self.stop.is_set():
             try:
                 self._client.report(self.reported())
             except SekishoError:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sekisho.model.balancer import Balancer, Member, Pool
 
 DRAIN: Final = 300.0
+READ_AT_ONCE: Final = 20
 
 
 class LvsDriver:
@@ -219,14 +220,10 @@ class LvsDriver:
 
     def health(self) -> Health:
         """Tell how what is carried does, and its totals."""
+        found, _ = self._read()
         with self._lock:
-            found, _ = self._table.read(self._owner)
-            told: dict[str, Operating] = {}
-            statistics: list[Statistics] = []
-            for balancer in self._carried.values():
-                told |= operating(balancer, self._state)
-                statistics += _statistics(balancer, found)
-            return Health(told, tuple(statistics))
+            statistics = [s for b in self._carried.values() for s in _statistics(b, found)]
+            return Health(self.operating(), tuple(statistics))
 
     def operating(self) -> dict[str, Operating]:
         """Tell how what is carried does; the kernel is not asked."""
@@ -238,10 +235,25 @@ class LvsDriver:
 
     def drift(self) -> tuple[str, ...]:
         """Read the whole table, and say what is not as we left it; the next `carry` puts that right."""
+        _, said = self._read()
         with self._lock:
-            _, said = self._table.read(self._owner)
             added = self._table.strangers(self._ours)
             return said + tuple(f"{key} is not ours." for key in added)
+
+    def _read(self) -> tuple[dict[Key, Stand], tuple[str, ...]]:
+        """Read every service of ours, a few at once: a change must not wait for all of them."""
+        found: dict[Key, Stand] = {}
+        said: tuple[str, ...] = ()
+        with self._lock:
+            keys = tuple(self._owner)
+        for start in range(0, len(keys), READ_AT_ONCE):
+            with self._lock:
+                some, differs = self._table.read(
+                    k for k in keys[start : start + READ_AT_ONCE] if k in self._owner
+                )
+            found |= some
+            said += differs
+        return found, said
 
     @property
     def problems(self) -> Mapping[str, str]:

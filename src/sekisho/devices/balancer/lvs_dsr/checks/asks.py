@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from sekisho.devices.balancer.intent import codes
@@ -111,6 +112,7 @@ async def _connected(
         writer.transport.abort()
 
 
+@cache
 def _trusting() -> ssl.SSLContext:
     """Take any certificate: the question is whether it answers, not who it is."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import queue
 import ssl
 import threading
 import zlib
@@ -29,6 +30,7 @@ log = logging.getLogger("sekisho.director")
 LOOK_AGAIN: Final = 0.05
 # Each round may ask this many at once; more would only wait for the same core, and be late for it.
 AT_ONCE: Final = 512
+FEW: Final = 50
 OURS: Final = frozenset(
     (
         errno.EMFILE,
@@ -46,7 +48,7 @@ class Judge(Protocol):
     """Whoever is told of a change of mind."""
 
     def __call__(self, member: str, *, alive: bool) -> None:
-        """Take it down; must be quick."""
+        """Take it down."""
         ...
 
 
@@ -61,11 +63,13 @@ class Watch:
         self._counts: dict[str, Count] = {}
         self.reasons: dict[str, str] = {}  # why a member is down, by member id
         self._loop = asyncio.new_event_loop()
+        self._verdicts: queue.SimpleQueue[tuple[str, bool] | None] = queue.SimpleQueue()
         self._gate = asyncio.Semaphore(AT_ONCE)
         self.trouble = ""  # what keeps us from asking
         self._post = self._loop.run_until_complete(_post())
         self._thread = threading.Thread(target=self._run, name="checks", daemon=True)
         self._thread.start()
+        threading.Thread(target=self._tell, name="verdicts", daemon=True).start()
 
     def tell(self, judge: Judge) -> None:
         """Say who is told."""
@@ -79,7 +83,18 @@ class Watch:
         """Ask nobody any more, and wait for the loop's end."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
+            self._verdicts.put(None)
             self._thread.join(5.0)
+
+    def _tell(self) -> None:
+        """Hand verdicts over where that holds up no answer."""
+        while (verdict := self._verdicts.get()) is not None:
+            if self._judge:
+                try:
+                    self._judge(verdict[0], alive=verdict[1])
+                except SekishoError as error:
+                    # it has been taken down, and is carried with the next turn
+                    log.warning("member %s: %s", verdict[0], error.fixer)
 
     # --- on the loop ------------------------------------------------------------------------------
 
@@ -112,13 +127,12 @@ class Watch:
             self._tasks[balancer] = kept
 
     async def _follow(self, target: Target) -> None:
-        """Ask one member for ever: the first time soon, spread over a second, then on its beat."""
+        """Ask one member for ever: the first time at once, or spread over its beat where there are many."""
         monitor = target.monitor
         had = self._counts.get(target.member, Count(monitor.rise, monitor.fall))
         self._counts[target.member] = replace(had, rise=monitor.rise, fall=monitor.fall)
-        due = self._loop.time() + (
-            zlib.crc32(target.member.encode()) % 1000 / 1000 if len(self._counts) > 50 else 0.0
-        )
+        share = zlib.crc32(target.member.encode()) / (1 << 32) if len(self._counts) > FEW else 0.0
+        due = self._loop.time() + share * monitor.delay
         while True:
             await asyncio.sleep(max(0.0, due - self._loop.time()))
             due = max(due + monitor.delay, self._loop.time())
@@ -142,13 +156,7 @@ class Watch:
         if after.alive is None or after.alive == before.alive:
             return
         log.info("member %s is %s", member, "up" if after.alive else f"down: {problem}")
-        if self._judge:
-            try:
-                self._judge(member, alive=after.alive)
-            except SekishoError as error:
-                # forgotten, so that the next answer brings it up again
-                log.warning("member %s: %s", member, error.fixer)
-                self._counts[member] = before
+        self._verdicts.put((member, after.alive))
 
     async def ask(self, target: Target) -> str:
         """Ask a member once all it must answer; "" or why it is not well. Raises what is wrong with us."""
