@@ -125,6 +125,33 @@ def agent(
 
 
 @said
+def director(
+    config: Config = None,
+    token_file: TokenFile = None,
+    log_level: LogLevel = "INFO",
+    *,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Take everything of ours off this director, and end.")
+    ] = False,
+) -> None:
+    """Run a director: carry load balancers on this machine's own IPVS."""
+    from sekisho.app import settings
+    from sekisho.app.director import DirectorSettings, clear_director, open_director
+    from sekisho.host.clock import Clock
+
+    start_log(log_level)
+    raw = settings.load(config)
+    ours = settings.validate(DirectorSettings, raw.get("director", {}), "director")
+    if clear:
+        for sentence in clear_director(ours):
+            print(sentence)
+        return
+    worker = open_director(ours, _client(settings.client(raw), token_file).balancers, Clock())
+    stop_on_signal(worker.stop)
+    worker.run()
+
+
+@said
 def up(config: Config = None, log_level: LogLevel = "INFO") -> None:
     """Run keeper, collector and agent of this machine together."""
     from sekisho.app import all_in_one, settings
@@ -226,7 +253,7 @@ def main() -> None:
 
 def add_processes(app: typer.Typer) -> None:
     """Add the commands that run processes to those that ask the API."""
-    for process in (keeper, collector, agent, up):
+    for process in (keeper, collector, agent, director, up):
         app.command()(process)
     app.add_typer(config_app, name="config")
     lab = typer.Typer(invoke_without_command=True)

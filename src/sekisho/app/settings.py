@@ -98,6 +98,7 @@ def client(raw: Mapping[str, Any]) -> ClientSettings:
 def sections() -> dict[str, type]:
     """Name every section and the dataclass it becomes; imports the rooms of all processes."""
     from sekisho.app.collector import CollectorSettings
+    from sekisho.app.director import DirectorSettings
     from sekisho.host.agent import AgentSettings
 
     return {
@@ -105,6 +106,7 @@ def sections() -> dict[str, type]:
         "keeper": KeeperSettings,
         "collector": CollectorSettings,
         "agent": AgentSettings,
+        "director": DirectorSettings,
     }
 
 

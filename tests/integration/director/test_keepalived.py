@@ -1,0 +1,119 @@
+"""VIPs between two directors, held by a real keepalived each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sekisho.devices.balancer.lvs_dsr.keepalived import Keepalived, VrrpSettings
+from sekisho.model.errors import Refused
+from support_director import Link, gone, link, until
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("keepalived"), reason="needs root and keepalived"
+)
+
+VIPS = ("10.77.0.100", "fd77::100")
+OWN = {"a": "10.77.0.1", "b": "10.77.0.2"}
+
+
+class Pair:
+    """Two directors."""
+
+    def __init__(self, made: Link, folder: Path) -> None:
+        self.link = made
+        self.each = {
+            host: Keepalived(
+                VrrpSettings(
+                    "eth0", interval=0.1, address=own, peers=tuple(o for o in OWN.values() if o != own)
+                ),
+                folder / host,
+            )
+            for host, own in OWN.items()
+        }
+
+    def carry(self, host: str, *vips: str) -> bool:
+        return self.link.inside(host, lambda: self.each[host].carry(frozenset(vips)))
+
+    def active(self, host: str) -> bool:
+        return self.link.inside(host, self.each[host].active)
+
+    def here(self, host: str) -> set[str]:
+        shown = self.link(host, "ip -o addr show dev eth0")
+        return {vip for vip in (*VIPS, "10.77.0.101") if f" {vip}/" in shown}
+
+    def end(self) -> None:
+        for keepalived in self.each.values():
+            pid = keepalived._pid()
+            keepalived.end()
+            until(lambda: not pid or gone(pid), "keepalived does not end")  # noqa: B023
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    with link() as made:
+        both = Pair(made, tmp_path)
+        yield both
+        both.end()
+
+
+def test_vips_are_at_one_director_and_go_where_they_are_preferred(pair: Pair) -> None:
+    for host in OWN:
+        assert pair.carry(host, *VIPS)
+    until(lambda: pair.active("a") or pair.active("b"), "nobody takes the VIPs")
+    first, second = ("a", "b") if pair.active("a") else ("b", "a")
+    until(lambda: pair.here(first) == set(VIPS), "the VIPs are not there")
+    assert pair.here(second) == set()
+    assert not pair.carry(first, *VIPS)
+
+    pair.each[first].failover()
+    until(lambda: pair.here(second) == set(VIPS) and pair.here(first) == set(), "it keeps the VIPs")
+    pair.each[first].prefer(here=True)
+
+    moved = threading.Event()
+    listener = threading.Thread(target=pair.each[first].listen, args=(moved.set,), daemon=True)
+    listener.start()
+    pid = pair.each[second]._pid()
+    pair.each[second].end()
+    until(lambda: pair.active(first), "nobody takes over from who ended")
+    assert moved.wait(5.0)
+    assert gone(pid) or pair.here(second) == set()
+
+
+def test_one_more_vip_moves_no_other(pair: Pair) -> None:
+    pair.carry("a", *VIPS)
+    until(lambda: pair.here("a") == set(VIPS), "nobody takes the VIPs")
+    pid = pair.each["a"]._pid()
+    seen = pair.link("a", "ip -o addr show dev eth0")
+    pair.carry("a", *VIPS, "10.77.0.101")
+    until(lambda: "10.77.0.101" in pair.here("a"), "the new VIP is not there")
+    assert pair.each["a"]._pid() == pid
+    assert seen.splitlines()[0] in pair.link("a", "ip -o addr show dev eth0")
+    pair.carry("a", VIPS[0])
+    until(lambda: pair.here("a") == {VIPS[0]}, "VIPs stay that are none any more")
+
+
+def test_keepalived_outlives_who_started_it(pair: Pair, tmp_path: Path) -> None:
+    pair.carry("a", *VIPS)
+    until(lambda: pair.active("a"), "nobody takes the VIPs")
+    pid = pair.each["a"]._pid()
+    settings = pair.each["a"]._settings
+    pair.each["a"] = Keepalived(settings, tmp_path / "a")
+    assert not pair.carry("a", *VIPS)
+    assert pair.each["a"]._pid() == pid
+
+
+def test_what_keepalived_does_not_take_never_runs(pair: Pair) -> None:
+    pair.carry("a", *VIPS)
+    until(lambda: pair.active("a"), "nobody takes the VIPs")
+    written = pair.each["a"]._files.config.read_text()
+    with pytest.raises(Refused, match="cannot set its VIPs up"):
+        pair.link.inside(
+            "a", lambda: Keepalived(VrrpSettings("eth9"), pair.each["a"]._files.folder).carry(VIPS)
+        )
+    assert pair.each["a"]._files.config.read_text() == written
