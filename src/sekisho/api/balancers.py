@@ -76,7 +76,7 @@ def balancers(
 
 @BALANCERS.add("GET", "/v1/balancers/{balancer}", ANYBODY, BalancerView)
 def balancer(keeper: TheBalancers, balancer: str) -> BalancerView:
-    """Show one load balancer: what it should be, who carries it, how each object stands."""
+    """Show one load balancer, by its id or that of an object in it: what it should be, how all of it stands."""
     return keeper.balancer(balancer)
 
 

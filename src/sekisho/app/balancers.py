@@ -221,9 +221,9 @@ class Balancers:
             )
 
     def balancer(self, balancer: str) -> BalancerView:
-        """Tell of one balancer; raises NotFound."""
+        """Tell of one balancer, by its id or that of an object in it; raises NotFound."""
         with self._lock:
-            return self._view(self._find(balancer))
+            return self._view(self._find(self._book.home.get(balancer, balancer)))
 
     def _view(self, kept: Kept) -> BalancerView:
         rows = self._book.rows(kept.balancer.id)

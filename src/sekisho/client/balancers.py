@@ -90,7 +90,7 @@ class Balancers:
         return tuple(self._pages("balancers", {"provider": provider, "project": project}))
 
     def show(self, balancer: str) -> BalancerView:
-        """Tell of one balancer; raises NotFound."""
+        """Tell of one balancer, by its id or that of an object in it; raises NotFound."""
         return fitting(BalancerView, self._json("GET", _balancer(balancer)))
 
     def ailments(self, balancer: str = "") -> tuple[Ailment, ...]:

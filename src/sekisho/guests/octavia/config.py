@@ -1,0 +1,77 @@
+"""What operators set in ``[sekisho]`` of Octavia's own file, where they look for it."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from oslo_config import cfg
+
+from sekisho.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+GROUP: Final = "sekisho"
+
+OPTIONS: Final = (
+    cfg.StrOpt("keeper_url", default="http://127.0.0.1:8790", help="Where the keeper answers."),
+    cfg.StrOpt(
+        "token_file",
+        default="/etc/octavia/sekisho-token",
+        help="File with the bearer token that the keeper knows us by; readable by Octavia only.",
+    ),
+    cfg.StrOpt("ca_file", default="", help="Authority of the keeper's certificate, where it has its own."),
+    cfg.FloatOpt("timeout", default=5.0, min=0.1, help="Seconds each step of a request may take."),
+    cfg.ListOpt(
+        "links",
+        default=[],
+        help="Networks (CIDRs) beside the VIPs' own that members of sekisho-lvs may be in, as in director.links.",
+    ),
+)
+
+# Octavia fills these in where nobody asks for them (octavia/common/constants.py); milliseconds.
+_TIMEOUTS: Final = {
+    "timeout_client_data": 50_000,
+    "timeout_member_connect": 5_000,
+    "timeout_member_data": 50_000,
+    "timeout_tcp_inspect": 0,
+}
+
+
+def register(conf: Any) -> Any:
+    """Make our options known to a configuration and give their group."""
+    conf.register_opts(OPTIONS, group=GROUP)
+    return conf.sekisho
+
+
+def opts() -> list[tuple[str, Sequence[Any]]]:
+    """List what is read, for oslo-config-generator."""
+    return [(GROUP, [*OPTIONS])]
+
+
+def client(options: Any) -> Client:
+    """Make a client of the keeper; raises OSError where the token or the authority cannot be read."""
+    token = Path(options.token_file).read_text(encoding="utf-8")
+    context = ssl.create_default_context(cafile=options.ca_file) if options.ca_file else None
+    return Client(options.keeper_url, token, options.timeout, context)
+
+
+def timeouts(conf: Any) -> Mapping[str, int]:
+    """Say which timeouts a listener has of which nobody said anything, as this Octavia is set up."""
+    found = dict(_TIMEOUTS)
+    for name in found:
+        with suppress(cfg.NoSuchOptError):
+            found[name] = int(conf.haproxy_amphora[name])
+    return found
+
+
+def sockets(conf: Any) -> Mapping[str, str]:
+    """Say where Octavia's driver agent listens, as `DriverLibrary` takes it."""
+    found = {}
+    for name in ("status_socket", "stats_socket", "get_socket"):
+        with suppress(cfg.NoSuchOptError):
+            found[name] = str(conf.driver_agent[f"{name}_path"])
+    return found
