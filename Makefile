@@ -19,7 +19,7 @@ APT_OPENSTACK := $(APT_LAB) mariadb-server rabbitmq-server build-essential pytho
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector bench-switch clean help \
-  apt-openstack lab-openstack lab-switches check-openstack
+  apt-openstack lab-openstack lab-switches check-openstack check-octavia
 
 help:
 	@sed -n '1,7s/^# \{0,1\}//p' Makefile
@@ -72,8 +72,8 @@ OPENSTACK := .make/openstack .make/gnocchi
 	@.make/$*/bin/pip check -q --disable-pip-version-check
 	@touch $@
 
-.make/openstack/.guests: pyproject.toml .make/openstack/.installed
-	@.make/openstack/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+.make/%/.guests: pyproject.toml .make/%/.installed
+	@.make/$*/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 # --- the two commands --------------------------------------------------------------------------
@@ -103,7 +103,7 @@ contracts: $(VENV)/.dev
 
 # Side by side, a file to a worker: no two share a switch, a folder or a port. Those that promise moments to
 # customers come after the others, which would keep the machine busy under them.
-PYTEST = $(SUDO) $(BIN)/pytest --ignore=tests/openstack -n $(TEST_WORKERS) --dist loadfile --cov
+PYTEST = $(SUDO) $(BIN)/pytest --ignore=tests/openstack --ignore=tests/octavia -n $(TEST_WORKERS) --dist loadfile --cov
 TIMED := tests/e2e tests/integration/vswitch tests/contract/test_vswitch_real.py
 test: $(VENV)/.dev
 	$(PYTEST) --cov-report= $(TIMED:%=--ignore=%) $(TEST_ARGS)
@@ -112,6 +112,10 @@ test: $(VENV)/.dev
 # One OpenStack for all of them, so one after another. Not yet part of `check`: not seen whole and green twice in a row.
 check-openstack: $(VENV)/.dev $(OPENSTACK:%=%/.installed) .make/openstack/.guests
 	$(SUDO) $(BIN)/pytest tests/openstack --durations=10 $(TEST_ARGS)
+
+# One Octavia for all of them, with both providers.
+check-octavia: $(VENV)/.dev .make/octavia/.installed .make/octavia/.guests
+	$(SUDO) $(BIN)/pytest tests/octavia --durations=10 $(TEST_ARGS)
 
 fmt: $(VENV)/.dev
 	$(BIN)/ruff format .
@@ -130,7 +134,7 @@ lock:
 	  env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" .make/lock/bin/pip-compile -q --generate-hashes \
 	  --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \
 	  --extra=collector --extra=agent --extra=keeper --extra=cli --extra=settings --extra=openstack --extra=switches --extra=build -o $$1 "$${@:2}" pyproject.toml; done
-	for name in openstack gnocchi; do \
+	for name in openstack gnocchi octavia; do \
 	  env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" .make/lock/bin/pip-compile -q --generate-hashes \
 	  --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \
 	  -o requirements-$$name.lock requirements-$$name.in; done

@@ -1,4 +1,4 @@
-"""The provider agent ``sekisho`` in Octavia's driver agent: tells Octavia what the keeper says, until told to end.
+"""The provider agent ``sekisho`` in Octavia's driver agent: tells Octavia what the keeper says.
 
 The keeper keeps what is not acknowledged, so a status is late when a process dies, and never lost.
 """
@@ -34,8 +34,13 @@ _LONGEST: Final = 5.0
 class Event(Protocol):
     """What of a process's event is used."""
 
-    def is_set(self) -> bool: ...
-    def wait(self, timeout: float) -> bool: ...
+    def is_set(self) -> bool:
+        """Tell whether it has come."""
+        ...
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for it, seconds at most."""
+        ...
 
 
 class Teller:
@@ -50,12 +55,11 @@ class Teller:
         """Tell what there is within `wait` seconds; raises SekishoError when that was not all told."""
         # Nothing that was told and acknowledged is given again, so no revision needs to be named.
         page = self._keeper.statuses(None, wait)
-        if page is None:
-            self._strays.look()
-            return
-        tell(self._library, page)
-        self._keeper.told(page.revision)
-        self._strays.changed(page.statuses)
+        if page is not None:
+            tell(self._library, page)
+            self._keeper.told(page.revision)
+            self._strays.changed(page.statuses)
+        self._strays.look()
 
 
 def run(teller: Teller, exit_event: Event, alive: Callable[[], bool], wait: float = WAIT) -> None:

@@ -28,7 +28,7 @@ OPTIONS: Final = (
     cfg.ListOpt(
         "links",
         default=[],
-        help="Networks (CIDRs) beside the VIPs' own that members of sekisho-lvs may be in, as in director.links.",
+        help="Networks (CIDRs) beside the VIP's own for members of sekisho-lvs, as in director.links.",
     ),
 )
 

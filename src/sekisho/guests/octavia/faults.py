@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 AWAY: Final = (
-    "The service that keeps load balancers does not answer, so nothing was changed; what is balanced goes on. "
-    "Try again soon."
+    "The service that keeps load balancers does not answer, so nothing was changed; "
+    "what is balanced goes on. Try again soon."
 )
 
 

@@ -1,7 +1,7 @@
 """The providers ``sekisho-lvs`` and ``sekisho-adx`` in Octavia's API process: check, tell the keeper, return.
 
-Whatever is raised makes Octavia take its change back, so nothing is left pending; whatever is not raised is in
-the keeper's ledger, which says how it ended through our agent.
+Whatever is raised makes Octavia take its change back, so nothing is left pending; all else is in the keeper's
+ledger, and our agent says how it ended.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _PAIR: Final = "The name of the pair of devices that carries it, as in the keeper's settings."
 
 
-class _Driver(provider_base.ProviderDriver):  # type: ignore[misc] # octavia-lib ships no types
+class _Driver(provider_base.ProviderDriver):
     """What both providers do; thread-safe. Octavia calls these methods by their names."""
 
     kind: ClassVar[str]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Fields = dict[str, Any]
 
 _NO_TLS: Final = (
-    "{field} asks to end TLS at the load balancer, which cannot: replies go from members to clients directly. "
-    "Use the protocol HTTPS, which passes TLS through, and end it at the members."
+    "{field} asks to end TLS at the load balancer, which cannot: replies go directly from members "
+    "to clients. Use the protocol HTTPS, which passes TLS through, and end it at the members."
 )
 _NO_HTTP: Final = (
     "{field} asks to read or write HTTP, which the load balancer cannot: it forwards packets as they are. "
@@ -29,7 +29,7 @@ _ADDRESS: Final = (
     "Leave it out; set it on Neutron's port, or make another load balancer for another address."
 )
 _PROTOCOLS: Final = (
-    "The protocol {value} is not balanced: that needs to read what is sent, and packets are forwarded as they are. "
+    "The protocol {value} is not balanced: it has to be read, and packets are forwarded unread. "
     "Use TCP, HTTPS (passed through as TCP), UDP or SCTP."
 )
 _TIMEOUT: Final = (
@@ -116,8 +116,8 @@ def off_link(whole: Balancer, links: Iterable[str]) -> Iterator[str]:
         if each.subnet in ("", whole.vip.subnet) or any(ip_address(each.address) in n for n in networks):
             continue
         yield (
-            f"The member {each.address} is in the subnet {each.subnet} and the VIP in {whole.vip.subnet}, but "
-            "packets go to members unrouted. Put the VIP into the members' subnet."
+            f"The member {each.address} is in the subnet {each.subnet} and the VIP in {whole.vip.subnet}, "
+            "but packets go to members unrouted. Put the VIP into the members' subnet."
         )
 
 

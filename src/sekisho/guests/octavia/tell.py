@@ -20,20 +20,40 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# From the inside out, as Octavia's driver agent takes them: a balancer is free to change when all in it is right.
+# From the inside out, as the driver agent takes them: a balancer may change again when all in it is right.
 _ORDER: Final = (Kind.MEMBER, Kind.MONITOR, Kind.POOL, Kind.LISTENER, Kind.BALANCER)
 
 
 class Library(Protocol):
     """What of octavia-lib's `DriverLibrary` is used."""
 
-    def update_loadbalancer_status(self, status: dict[str, Any]) -> None: ...
-    def update_listener_statistics(self, statistics: dict[str, Any]) -> None: ...
-    def get_loadbalancer(self, loadbalancer_id: str) -> Any: ...
-    def get_listener(self, listener_id: str) -> Any: ...
-    def get_pool(self, pool_id: str) -> Any: ...
-    def get_member(self, member_id: str) -> Any: ...
-    def get_healthmonitor(self, healthmonitor_id: str) -> Any: ...
+    def update_loadbalancer_status(self, status: dict[str, Any]) -> None:
+        """Tell statuses; raises UpdateStatusError."""
+        ...
+
+    def update_listener_statistics(self, statistics: dict[str, Any]) -> None:
+        """Tell totals; raises UpdateStatisticsError."""
+        ...
+
+    def get_loadbalancer(self, loadbalancer_id: str) -> Any:
+        """Give it, or None; raises DriverError or DriverAgentTimeout."""
+        ...
+
+    def get_listener(self, listener_id: str) -> Any:
+        """Give it, or None; raises DriverError or DriverAgentTimeout."""
+        ...
+
+    def get_pool(self, pool_id: str) -> Any:
+        """Give it, or None; raises DriverError or DriverAgentTimeout."""
+        ...
+
+    def get_member(self, member_id: str) -> Any:
+        """Give it, or None; raises DriverError or DriverAgentTimeout."""
+        ...
+
+    def get_healthmonitor(self, healthmonitor_id: str) -> Any:
+        """Give it, or None; raises DriverError or DriverAgentTimeout."""
+        ...
 
 
 def tell(library: Library, page: StatusPage) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sekisho.lab.openstack.place import Place
     from sekisho.lab.openstack.service import Service
 
-_DATABASES: Final = ("keystone", "neutron", "gnocchi")
+_DATABASES: Final = ("keystone", "neutron", "gnocchi", "octavia")
 # Nothing here outlives the stack: no need to wait for a disk, or to keep much in memory.
 _FRUGAL: Final = (
     "--innodb-buffer-pool-size=64M",

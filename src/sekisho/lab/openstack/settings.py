@@ -16,8 +16,8 @@ Ini = dict[str, dict[str, object]]
 CONTROLLER: Final = "198.18.0.1"
 KEEPER_PORT: Final = 8790
 COLLECTOR_PORT: Final = 6343
-PORTS: Final = {"identity": 5000, "network": 9696, "metric": 8041}
-PATHS: Final = {"identity": "/v3", "network": "/v2.0", "metric": "/v1"}
+PORTS: Final = {"identity": 5000, "network": 9696, "metric": 8041, "load-balancer": 9876}
+PATHS: Final = {"identity": "/v3", "network": "/v2.0", "metric": "/v1", "load-balancer": "/v2"}
 PHYSNET: Final = "physnet1"
 
 
