@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from support_octavia import SUBNET, Bed, Director, member, until
+
+# A busy machine takes its time, for the emulated boxes above all.
+pytestmark = pytest.mark.timeout(400)
 
 LIMIT = 60.0
 

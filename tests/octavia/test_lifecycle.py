@@ -7,6 +7,9 @@ import pytest
 from sekisho.model.balancer import Algorithm, Operating, Provisioning, Statistics
 from support_octavia import Bed, member, until
 
+# A busy machine takes its time, for the emulated boxes above all.
+pytestmark = pytest.mark.timeout(400)
+
 PROVIDERS = ("sekisho-lvs", "sekisho-adx")
 
 

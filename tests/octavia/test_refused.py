@@ -8,6 +8,9 @@ import pytest
 
 from support_octavia import PROJECT, SUBNET, Bed, Whole, member
 
+# A busy machine takes its time, for the emulated boxes above all.
+pytestmark = pytest.mark.timeout(400)
+
 BOTH = ("lvs", "adx")
 CERT = "http://barbican/v1/containers/3e1a1b1c-0000-4000-8000-000000000000"
 

@@ -464,6 +464,14 @@ def test_flavor_and_zone_choose_the_pair(room: Room) -> None:
             room.keeper.put(OCTAVIA, replace(balancer(), **wrong))
 
 
+def test_a_balancer_is_found_by_all_that_is_in_it(room: Room) -> None:
+    carried(room)
+    for thing in ("lb1", "lb1-l", "lb1-p", "lb1-m1", "lb1-h"):
+        assert room.keeper.balancer(thing).balancer.id == "lb1"
+    with pytest.raises(NotFound):
+        room.keeper.balancer("another")
+
+
 def test_what_belongs_to_another_is_not_taken(room: Room) -> None:
     carried(room)
     room.keeper.put(OCTAVIA, balancer("lb2", 2))
