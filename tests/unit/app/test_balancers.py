@@ -317,6 +317,18 @@ def test_the_word_of_whoever_holds_the_vips_counts(room: Room) -> None:
     assert room.keeper.balancer("lb1").active == "d1"
 
 
+def test_a_standby_that_lags_holds_nobody_up(room: Room) -> None:
+    room.report("d1")
+    room.report("d2", active=False)
+    room.keeper.put(OCTAVIA, balancer())
+    room.report("d1")
+    room.tell()
+    assert room.stands()["lb1"] == "ACTIVE"
+    assert ("d2", "It does not carry the newest program yet.") in {
+        (a.device, a.sentence) for a in room.keeper.ailments("lb1")
+    }
+
+
 def test_when_the_active_director_dies_the_other_ones_word_counts(room: Room) -> None:
     room.report("d1")
     room.time.pass_by(31)
