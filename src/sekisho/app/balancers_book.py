@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sekisho.app.balancers_tree import Kinds, kinds, parts, usual
 from sekisho.ledger.balancers import Balancers as Ledger
-from sekisho.ledger.balancers import Deed, Kept, Standing
+from sekisho.ledger.balancers import Deed, Found, Kept, Standing
 from sekisho.model.balancer import Balancer, Kind, ObjectStatus, Operating, Provisioning
 
 KEEPER: Final = "keeper"
@@ -34,9 +34,8 @@ class Wish:
 class Book:
     """Not thread-safe: whoever has it holds a lock. Raises Unavailable when the ledger cannot be written."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, found: Found) -> None:
         self._ledger = ledger
-        found = ledger.load()
         self.told = found.told
         self.floor = found.revision
         self.kept: dict[str, Kept] = {}
@@ -87,7 +86,7 @@ class Book:
     def want(self, kept: Kept, wish: Wish, now: float) -> bool:
         """Write a change before anybody is told of it; tell whether devices have anything to do for it."""
         before = self.kept.get(kept.balancer.id)
-        same = before is not None and replace(before, balancer=kept.balancer, gone=kept.gone) == before
+        same = kept == before
 
         def make(revision: int) -> Deed:
             new = kept if same else replace(kept, revision=revision, changed=now)

@@ -96,6 +96,8 @@ class Judge:
             target = self._turning[kept.balancer.id]
             if not target or self._devices.active(kept.pair) != target:
                 return False
+        if kept.gone and not self._devices.names(kept.pair):
+            return True  # the pair was taken out of the settings: nobody is left who could say it
         return bool(speaking) and all(h.report.revision >= kept.revision for h in speaking.values())
 
     def _settle(self, carried: Sequence[Kept]) -> None:

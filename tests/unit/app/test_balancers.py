@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sekisho.app.balancers_settings import PairSettings
 from sekisho.model.balancer import (
     Algorithm,
     Check,
@@ -19,7 +20,7 @@ from sekisho.model.balancer import (
     Protocol,
     Statistics,
 )
-from sekisho.model.errors import Conflict, Malformed, NotFound, Unsupported
+from sekisho.model.errors import Conflict, Malformed, NotFound, Unavailable, Unsupported
 from support_balancers import OCTAVIA, Room, balancer, members
 
 LINE = {"lb1", "lb1-l", "lb1-p"}
@@ -410,6 +411,47 @@ def test_one_director_alone_cannot_fail_over(room: Room) -> None:
         room.keeper.failover(OCTAVIA, "lb1")
     with pytest.raises(NotFound):
         room.keeper.failover(OCTAVIA, "lb9")
+
+
+def test_nothing_is_carried_or_told_that_could_not_be_written(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise Unavailable("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(room.keeper._ledger, "write", full)
+        with pytest.raises(Unavailable):
+            room.keeper.put(OCTAVIA, balancer())
+        assert room.keeper.program("d1", None).balancers == ()
+        assert room.heard == []
+    room.keeper.put(OCTAVIA, balancer())
+    with monkeypatch.context() as patch:
+        patch.setattr(room.keeper._ledger, "write", full)
+        with pytest.raises(Unavailable):
+            room.report()
+        assert room.tell() is None
+    room.keeper.tick()
+    room.tell()
+    assert room.stands() == dict.fromkeys(WHOLE, "ACTIVE")
+
+
+def test_a_balancer_whose_pair_was_taken_away_can_be_deleted_or_put_elsewhere(room: Room) -> None:
+    carried(room)
+    room.keeper.put(OCTAVIA, balancer("lb2", 2))
+    room.report()
+    room.tell()
+    left = {n: p for n, p in room.settings.pairs.items() if n != "one"}
+    room.settings = replace(room.settings, pairs={**left, "new": PairSettings("lvs", ("d9",))})
+    room.restart()
+    room.keeper.delete(OCTAVIA, "lb1", cascade=True)
+    room.tell()
+    assert room.stands()["lb1"] == "DELETED"
+    assert any("no such pair" in a.sentence for a in room.keeper.ailments("lb2"))
+    before = room.keeper.program_revision("d9")
+    room.keeper.put(OCTAVIA, balancer("lb2", 2))
+    assert room.keeper.program_revision("d9") > before
+    assert [b.id for b in room.keeper.program("d9", before).balancers] == ["lb2"]
 
 
 # --- totals ----------------------------------------------------------------------------------------
