@@ -165,14 +165,12 @@ class Book:
 
         self._take(self._ledger.write(make, now))
 
-    def trouble(self, balancer: str, problem: str, now: float) -> None:
-        """Write what a device says of a balancer that it carries; "" when all is well again."""
-
-        def make(_revision: int) -> Deed:
-            line = ("balancer-trouble", KEEPER, balancer, problem or "It is well again.", None)
-            return Deed((replace(self.kept[balancer], problem=problem),), (), (), (line,))
-
-        self._take(self._ledger.write(make, now, durable=False))
+    def trouble(self, problems: Mapping[str, str], now: float) -> None:
+        """Write what a device says of balancers that it carries; "" for one that is well again."""
+        kept = tuple(replace(self.kept[b], problem=p) for b, p in problems.items())
+        said = {b: p or "It is well again." for b, p in problems.items()}
+        lines = tuple(("balancer-trouble", KEEPER, b, sentence, None) for b, sentence in said.items())
+        self._take(self._ledger.write(lambda _: Deed(kept, lines=lines), now, durable=False))
 
     def operate(self, operating: Mapping[str, Operating], now: float) -> bool:
         """Write how objects do where that has changed; tell whether there is anything to be told."""

@@ -84,11 +84,13 @@ class Judge:
     def troubles(self, pair: str, report: DirectorReport) -> None:
         """Take down what is wrong, or no more, with balancers that were carried."""
         concerned = {b for b in report.problems if b in self._book.kept} | self._book.ailing
-        for balancer in concerned - self._book.open:
-            kept, problem = self._book.kept[balancer], report.problems.get(balancer, "")
-            if kept.pair == pair and kept.problem != problem:
-                log.warning("load balancer %s: %s", balancer, problem or "it is well again")
-                self._book.trouble(balancer, problem, self._clock.now())
+        told = {b: report.problems.get(b, "") for b in concerned - self._book.open}
+        kept = self._book.kept
+        news = {b: p for b, p in told.items() if kept[b].pair == pair and kept[b].problem != p}
+        for balancer, problem in news.items():
+            log.warning("load balancer %s: %s", balancer, problem or "it is well again")
+        if news:
+            self._book.trouble(news, self._clock.now())
 
     def _answered(self, kept: Kept, speaking: Mapping[str, Heard]) -> bool:
         """Tell whether those whose word counts have carried a balancer as it is wanted, or tried to."""
