@@ -19,6 +19,8 @@ log = logging.getLogger("sekisho.balancers")
 
 # So many balancers are ended in one transaction: what is written together is told together.
 TOGETHER: Final = 50
+# Seconds that devices have to be heard of after a keeper has started.
+GRACE: Final = 15.0
 _NEVER: Final = float("inf")
 
 
@@ -34,7 +36,12 @@ class Judge:
         self._patience = patience
         self._ended = ended
         self._turning: dict[str, str] = {}  # balancers that fail over, to the director that shall be active
-        self._until = {b: clock.passed() + patience for b in book.open}
+        self._until = {b: clock.passed() + self._left(b) for b in book.open if self._pending(b)}
+
+    def _left(self, balancer: str) -> float:
+        """Tell how long a change that an earlier keeper left may still take."""
+        begun = self._book.kept[balancer].changed
+        return min(self._patience, max(GRACE, begun + self._patience - self._clock.now()))
 
     def begin(self, balancer: str) -> None:
         """Give a change its time."""
