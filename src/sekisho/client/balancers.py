@@ -60,6 +60,7 @@ class Balancers:
     def put_object(self, parent: str, thing: Object) -> BalancerView:
         """Make or change one object; `parent` is its balancer's id, or its pool's (members, monitors).
 
+        A pool whose parent is a listener's id becomes that listener's default pool.
         Of a pool that is there already members and monitor stay; those it names are put too.
         """
         body = {"parent": parent, "object": thing}
