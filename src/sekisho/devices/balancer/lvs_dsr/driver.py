@@ -133,7 +133,7 @@ class LvsDriver:
     def _take(self, balancer: Balancer) -> set[Key]:
         """Take a balancer on as it is now; says which services that may change."""
         self._carried[balancer.id] = balancer
-        problem = self._provider.unsupported(balancer) or self._clash(balancer)
+        problem = self._problem(balancer)
         if problem:
             # what it carried before goes on: a mistake in one listener must not end the others
             self._refused[balancer.id] = problem
@@ -144,6 +144,12 @@ class LvsDriver:
         self._presume_dead(balancer, targets)
         self.checks.watch(balancer.id, targets)
         return self._wish(balancer)
+
+    def _problem(self, balancer: Balancer) -> str:
+        try:
+            return self._provider.unsupported(balancer) or self._clash(balancer)
+        except ValueError as error:
+            return f"It cannot be read: {error}."
 
     def _clash(self, balancer: Balancer) -> str:
         for listener, _ in serving(balancer):

@@ -326,3 +326,9 @@ def test_an_answer_that_was_lost_is_looked_up(driver: LvsDriver, kernel: MemoryK
         Verb.NEW_DEST
     ]  # it knew what stands, and asked for the rest only
     assert kernel.dests(key(1)) == {"10.0.0.1": 1, "10.0.0.2": 1}
+
+
+def test_what_cannot_be_read_is_told_and_keeps_no_other_away(driver: LvsDriver, kernel: MemoryKernel) -> None:
+    bad = replace(balancer(1), vip=replace(balancer(1).vip, cidr="10.0.0.0/99"))
+    assert "cannot be read" in driver.carry((bad, balancer(2))).problems["b1"]
+    assert list(kernel.table) == [key(2)]
