@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sekisho.app.balancers_settings import PairSettings
 from sekisho.app.settings import sections
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ TYPES: dict[object, str] = {
     bool: "true or false",
     tuple[str, ...]: "list of texts",
     tuple[int, ...]: "list of whole numbers",
+    Mapping[str, PairSettings]: "tables by name",
+    Mapping[str, Any]: "table",
 }
 # Their defaults are no constants.
 MADE = {
@@ -42,6 +46,8 @@ def _walk(path: str, kind: type[Any]) -> Iterator[tuple[str, tuple[str, str]]]:
             inner.append((name, hint))
         else:
             kind_name = "text" if typing.get_origin(hint) is typing.Literal else TYPES[hint]
+            if typing.get_origin(hint) is Mapping and dataclasses.is_dataclass(typing.get_args(hint)[1]):
+                inner.append((f"{name}.NAME", typing.get_args(hint)[1]))
             yield name, (kind_name, MADE.get(name) or f"`{json.dumps(getattr(default, each.name))}`")
     for name, hint in inner:
         yield from _walk(name, typing.cast("type[Any]", hint))

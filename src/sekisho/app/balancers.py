@@ -181,7 +181,7 @@ class Balancers:
             devices = self._devices.names(kept.pair)
             self._tell(f"pair:{kept.pair}", *(f"director:{d}" for d in devices))
         self._judge.begin(balancer)
-        self._judge.look(balancer)  # nothing to do is done
+        self._judge.look((balancer,))  # nothing to do is done
         return self._view(self._book.kept.get(balancer, kept))
 
     def _away(self, who: Principal, kind: Kind, thing: str) -> None:
@@ -306,9 +306,7 @@ class Balancers:
             speaks = self._devices.active(pair) in ("", report.director)
             if speaks and self._book.operate(report.operating, self._clock.now()):
                 self._tell(STATUSES)
-            for balancer in tuple(self._book.open):
-                if self._book.kept[balancer].pair == pair:
-                    self._judge.look(balancer)
+            self._judge.look([b for b in self._book.open if self._book.kept[b].pair == pair])
             if speaks:
                 self._judge.troubles(pair, report)
 
@@ -342,8 +340,7 @@ class Balancers:
         """Look at what is overdue; to be called twice a second or so."""
         with self._lock:
             passed = self._clock.passed()
-            for balancer in tuple(self._book.open):
-                self._judge.look(balancer)
+            self._judge.look(tuple(self._book.open))
             if self._totals.waiting() and passed >= self._due:
                 self._tell(STATUSES)
             if passed - self._written >= WRITE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -130,28 +130,39 @@ class Book:
 
     # --- how it went ------------------------------------------------------------------------------
 
-    def settle(self, balancer: str, operating: Mapping[str, Operating], now: float, detail: Any) -> None:
-        """Write that a balancer is carried as it is wanted."""
-        kept = self.kept[balancer]
-        does = {**usual(kept.balancer), **operating}
-        rows = [s for s in self.rows(balancer) if s.own or s.provisioning is Provisioning.PENDING]
+    def settle(self, done: Mapping[str, Any], operating: Mapping[str, Operating], now: float) -> None:
+        """Write that balancers are carried as they are wanted; `done` has what the journal says of each."""
+        kept = [self.kept[balancer] for balancer in done]
 
         def make(revision: int) -> Deed:
-            ended = (_ended(s, does.get(s.id, s.operating), revision) for s in rows)
-            carried = () if kept.gone else (replace(kept, in_force=now, problem=""),)
-            line = ("balancer-carry", KEEPER, balancer, "", detail)
-            return Deed(carried, (balancer,) if kept.gone else (), tuple(ended), (line,))
+            ended = (s for k in kept for s in self._settled(k, operating, revision))
+            carried = (replace(k, in_force=now, problem="") for k in kept if not k.gone)
+            lines = (("balancer-carry", KEEPER, b, "", detail) for b, detail in done.items())
+            return Deed(
+                tuple(carried), tuple(k.balancer.id for k in kept if k.gone), tuple(ended), tuple(lines)
+            )
 
         self._take(self._ledger.write(make, now))
 
-    def fail(self, balancer: str, problem: str, now: float) -> None:
+    def _settled(self, kept: Kept, operating: Mapping[str, Operating], revision: int) -> Iterator[Standing]:
+        does = usual(kept.balancer)
+        for s in self.rows(kept.balancer.id):
+            if s.own or s.provisioning is Provisioning.PENDING:
+                how = operating.get(s.id) or does.get(s.id, s.operating)
+                yield _ended(s, how, revision)
+
+    def fail(self, problems: Mapping[str, str], now: float) -> None:
         """Write that what is wanted cannot be carried yet: what changed has failed, what is above it not."""
-        rows = [s for s in self.rows(balancer) if s.provisioning is Provisioning.PENDING]
+        pending = {b: [s for s in self.rows(b) if s.provisioning is Provisioning.PENDING] for b in problems}
 
         def make(revision: int) -> Deed:
-            ended = tuple(_failed(s, revision) for s in rows)
-            line = ("balancer-fail", KEEPER, balancer, problem, {"objects": [s.id for s in rows if s.own]})
-            return Deed((replace(self.kept[balancer], problem=problem),), (), ended, (line,))
+            ended = (_failed(s, revision) for rows in pending.values() for s in rows)
+            lines = (
+                ("balancer-fail", KEEPER, b, p, {"objects": [s.id for s in pending[b] if s.own]})
+                for b, p in problems.items()
+            )
+            kept = (replace(self.kept[b], problem=p) for b, p in problems.items())
+            return Deed(tuple(kept), (), tuple(ended), tuple(lines))
 
         self._take(self._ledger.write(make, now))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from sekisho.model.balancer import Operating, Provisioning
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sekisho.balancers")
 
-_NEVER = float("inf")
+# So many balancers are ended in one transaction: what is written together is told together.
+TOGETHER: Final = 50
+_NEVER: Final = float("inf")
 
 
 class Judge:
@@ -46,24 +48,38 @@ class Judge:
         """Take down that a driven pair has failed over, or why it has not."""
         self._turning.pop(balancer, None)
         if problem and balancer in self._book.open:
-            self._fail(balancer, problem)
-        self.look(balancer)
+            self._fail({balancer: problem})
+        self.look((balancer,))
 
-    def look(self, balancer: str) -> None:
-        """End what is wanted of a balancer if devices have carried it, cannot, or do not answer."""
-        if balancer not in self._book.open:
-            return
-        kept = self._book.kept[balancer]
+    def look(self, balancers: Iterable[str]) -> None:
+        """End what is wanted of balancers if devices have carried it, cannot, or do not answer."""
+        carried: list[Kept] = []
+        failed: dict[str, str] = {}
+        for balancer in balancers:
+            if balancer in self._book.open:
+                kept = self._book.kept[balancer]
+                problem = self._verdict(kept)
+                if problem == "":
+                    carried.append(kept)
+                elif problem is not None:
+                    failed[balancer] = problem
+        for start in range(0, len(carried), TOGETHER):
+            self._settle(carried[start : start + TOGETHER])
+        if failed:
+            self._fail(failed)
+
+    def _verdict(self, kept: Kept) -> str | None:
+        """Say what is wrong, "" if a balancer is carried, None if there is nothing to be said yet."""
+        balancer = kept.balancer.id
         speaking = self._devices.speaking(kept.pair)
-        problem = _problem(balancer, speaking)
         if self._answered(kept, speaking):
-            if not problem:
-                self._settle(kept, speaking)
-            elif problem != kept.problem or self._pending(balancer):
-                self._fail(balancer, problem)
-        elif self._clock.passed() >= self._until.get(balancer, _NEVER):
+            problem = _problem(balancer, speaking)
+            news = not problem or problem != kept.problem or self._pending(balancer)
+            return problem if news else None
+        if self._clock.passed() >= self._until.get(balancer, _NEVER):
             self._turning.pop(balancer, None)
-            self._fail(balancer, self._overdue(kept))
+            return self._overdue(kept)
+        return None
 
     def troubles(self, pair: str, report: DirectorReport) -> None:
         """Take down what is wrong, or no more, with balancers that were carried."""
@@ -82,20 +98,25 @@ class Judge:
                 return False
         return bool(speaking) and all(h.report.revision >= kept.revision for h in speaking.values())
 
-    def _settle(self, kept: Kept, speaking: Mapping[str, Heard]) -> None:
+    def _settle(self, carried: Sequence[Kept]) -> None:
         operating: dict[str, Operating] = {}
-        for heard in speaking.values():
-            operating |= heard.report.operating
-        detail = {"revision": kept.revision, "devices": sorted(speaking)}
-        self._book.settle(kept.balancer.id, operating, self._clock.now(), detail)
-        self._until.pop(kept.balancer.id, None)
-        self._turning.pop(kept.balancer.id, None)
+        by = {pair: self._devices.speaking(pair) for pair in {k.pair for k in carried}}
+        for speaking in by.values():
+            for heard in speaking.values():
+                operating |= heard.report.operating
+        done = {k.balancer.id: {"revision": k.revision, "devices": sorted(by[k.pair])} for k in carried}
+        self._book.settle(done, operating, self._clock.now())
+        for balancer in done:
+            self._until.pop(balancer, None)
+            self._turning.pop(balancer, None)
         self._ended()
 
-    def _fail(self, balancer: str, problem: str) -> None:
-        log.warning("load balancer %s: %s", balancer, problem)
-        self._book.fail(balancer, problem, self._clock.now())
-        self._until.pop(balancer, None)
+    def _fail(self, problems: Mapping[str, str]) -> None:
+        for balancer, problem in problems.items():
+            log.warning("load balancer %s: %s", balancer, problem)
+        self._book.fail(problems, self._clock.now())
+        for balancer in problems:
+            self._until.pop(balancer, None)
         self._ended()
 
     def _pending(self, balancer: str) -> bool:

@@ -137,9 +137,7 @@ def test_a_director_speaks_for_itself_only(octavia: Client, d1: Client, url: str
         octavia.balancers.program("d9")
 
 
-@pytest.mark.parametrize(
-    ("role", "may"), [(Role.VIEWER, {"read"}), (Role.OPERATOR, {"read", "write"})]
-)
+@pytest.mark.parametrize(("role", "may"), [(Role.VIEWER, {"read"}), (Role.OPERATOR, {"read", "write"})])
 def test_who_may_what(url: str, role: Role, may: set[str]) -> None:
     with closing(Client(url, SECRETS[role])) as client:
         ways: dict[str, Callable[[], object]] = {

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sekisho.api.access import ADMIN, AGENT, ANYBODY, EVERYBODY, OPEN, OPERATE, OWN, VIEW
 from sekisho.api.app import ROUTES
+from sekisho.api.balancers import GUEST
 from sekisho.api.problems import TABLE
 from sekisho.model.access import Role
 from sekisho.testing.keeper import FakeKeeper
@@ -124,6 +125,7 @@ def test_every_route_is_in_the_reference() -> None:
         "admin": ADMIN,
         "agent": AGENT,
         "viewer, agent": ANYBODY,
+        "operator, agent": GUEST,
         "viewer, member": OWN,
         "everybody": EVERYBODY,
     }

@@ -189,7 +189,7 @@ def test_the_password_is_read_from_its_file_and_not_told(
     secret.write_text("hush\n")
     given = []
     monkeypatch.setattr(
-        balancers_drive.plugins, "load", lambda *_: lambda options, word: given.append((options, word))
+        "sekisho.plugins.load", lambda *_: lambda options, word: given.append((options, word))
     )
     balancers_drive.connect(PairSettings("adx", options={"address": "192.0.2.1"}, password_file=str(secret)))
     assert given == [({"address": "192.0.2.1"}, "hush")]
