@@ -49,10 +49,12 @@ class LvsDriver:
         self._provider = LvsProvider(links)
         self._table = Table(kernel, drain)
         self._lock = threading.RLock()
-        self._carried: dict[str, Balancer] = {}
+        self._seen: dict[str, Balancer] = {}
+        self._carried: dict[str, Balancer] = {}  # as last seen without a mistake
         self._wishes: dict[str, dict[Key, Wish]] = {}
         self._owner: dict[Key, str] = {}
-        self._home: dict[str, str] = {}  # the balancer of each member that is asked
+        self._asked: dict[str, frozenset[str]] = {}  # the members that are asked, by balancer
+        self._home: dict[str, str] = {}  # and the other way round
         self._state: dict[str, Operating] = {}  # of members that have answered or failed
         self._dead: set[str] = set()
         self._refused: dict[str, str] = {}  # cannot be carried as they are
@@ -67,7 +69,7 @@ class LvsDriver:
     def carry(self, balancers: Sequence[Balancer]) -> Outcome:
         """Make the table carry these; balancers that are the same objects as before cost next to nothing."""
         with self._lock:
-            gone = self._carried.keys() - {b.id for b in balancers}
+            gone = self._seen.keys() - {b.id for b in balancers}
             changed = [b for b in balancers if self._is_new(b)]
             vips = self._vips_after(changed, gone)
             self._learn(vips)
@@ -94,7 +96,7 @@ class LvsDriver:
         return self._addresses
 
     def _is_new(self, balancer: Balancer) -> bool:
-        had = self._carried.get(balancer.id)
+        had = self._seen.get(balancer.id)
         return (had is not balancer and had != balancer) or balancer.id in self._refused
 
     def _learn(self, vips: frozenset[str]) -> None:
@@ -118,9 +120,9 @@ class LvsDriver:
         for name in gone:
             self.checks.watch(name, ())
             touched |= self._release(name)
-            del self._carried[name]
-            for told in (self._refused, self._failed):
-                told.pop(name, None)
+            del self._seen[name]
+            for known in (self._carried, self._refused, self._failed):
+                known.pop(name, None)
             self._prune(name, frozenset())
         return touched
 
@@ -132,13 +134,14 @@ class LvsDriver:
 
     def _take(self, balancer: Balancer) -> set[Key]:
         """Take a balancer on as it is now; says which services that may change."""
-        self._carried[balancer.id] = balancer
+        self._seen[balancer.id] = balancer
         problem = self._problem(balancer)
         if problem:
             # what it carried before goes on: a mistake in one listener must not end the others
             self._refused[balancer.id] = problem
             return set()
         self._refused.pop(balancer.id, None)
+        self._carried[balancer.id] = balancer
         targets = tuple(_targets(balancer))
         self._prune(balancer.id, frozenset(t.member for t in targets))
         self._presume_dead(balancer, targets)
@@ -197,11 +200,13 @@ class LvsDriver:
 
     def _prune(self, balancer: str, asked: frozenset[str]) -> None:
         """Forget what is known of members that are not asked any more."""
-        for member in [m for m, home in self._home.items() if home == balancer and m not in asked]:
+        for member in self._asked.pop(balancer, frozenset()) - asked:
             del self._home[member]
             self._state.pop(member, None)
             self._dead.discard(member)
-        self._home |= dict.fromkeys(asked, balancer)
+        if asked:
+            self._asked[balancer] = asked
+            self._home |= dict.fromkeys(asked, balancer)
 
     def _presume_dead(self, balancer: Balancer, targets: Sequence[Target]) -> None:
         """After a restart: who was out of a service that stands is out until it answers."""

@@ -332,3 +332,15 @@ def test_what_cannot_be_read_is_told_and_keeps_no_other_away(driver: LvsDriver, 
     bad = replace(balancer(1), vip=replace(balancer(1).vip, cidr="10.0.0.0/99"))
     assert "cannot be read" in driver.carry((bad, balancer(2))).problems["b1"]
     assert list(kernel.table) == [key(2)]
+
+
+def test_a_member_that_dies_under_a_mistake_leaves_what_was_carried(
+    driver: LvsDriver, kernel: MemoryKernel
+) -> None:
+    whole = balancer(1, 3, monitor=MONITOR)
+    driver.carry((whole,))
+    driver.carry((with_members(whole, *(replace(m, port=81) for m in whole.pools[0].members)),))
+    driver.judge("m1-1", alive=False)
+    assert kernel.dests(key(1)) == {"10.0.0.2": 1, "10.0.0.3": 1}
+    driver.carry(())
+    assert kernel.table == {}
