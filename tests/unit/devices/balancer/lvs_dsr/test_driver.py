@@ -344,3 +344,21 @@ def test_a_member_that_dies_under_a_mistake_leaves_what_was_carried(
     assert kernel.dests(key(1)) == {"10.0.0.2": 1, "10.0.0.3": 1}
     driver.carry(())
     assert kernel.table == {}
+
+
+def test_an_address_is_written_down_before_anything_stands_there(kernel: MemoryKernel) -> None:
+    """Else a director killed in between would leave services that nobody knows to be its own."""
+    book = ForgetfulBook()
+
+    def killed(_: Step) -> str:
+        assert book.load() == {"10.0.1.1"}
+        raise Unavailable("The kernel does not answer over netlink.")
+
+    kernel.refuse = killed
+    with pytest.raises(Unavailable):
+        LvsDriver(kernel, Time(), book=book).carry((balancer(1),))
+    kernel.refuse = lambda _: ""
+    driver = LvsDriver(kernel, Time(), book=book)
+    assert driver.carry(()).problems == {}
+    assert kernel.table == {}
+    assert book.load() == frozenset()
