@@ -56,8 +56,9 @@ class Balancers:
         self._clock = clock
         self._lock = threading.RLock()
         self._listeners: list[Callable[[str], None]] = []
-        self._book = Book(self._ledger)
-        self._totals = Totals(self._ledger.load().totals)
+        found = self._ledger.load()
+        self._book = Book(self._ledger, found)
+        self._totals = Totals(found.totals)
         self._devices = Devices(settings, clock.passed)
         self._judge = Judge(self._book, self._devices, clock, settings.patience, lambda: self._tell(STATUSES))
         self.turns: dict[str, Callable[[str], None]] = {}  # how a driven pair is told to fail over
@@ -84,8 +85,9 @@ class Balancers:
             old = there.balancer if there is not None and not there.gone else None
             new = tree.merged(old, balancer)
             self._need_own(new)
-            pair = there.pair if there is not None else pairs.place(self.settings, new)
-            kept = replace(there, balancer=new, gone=False) if there is not None else Kept(new, pair)
+            stays = there is not None and there.pair in self.settings.pairs
+            pair = there.pair if there is not None and stays else pairs.place(self.settings, new)
+            kept = replace(there or Kept(new, pair), balancer=new, pair=pair, gone=False)
             wish = Wish("balancer-put", who.name, balancer, own=tree.all_kinds(balancer))
             return self._want(kept, wish)
 

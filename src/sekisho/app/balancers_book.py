@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sekisho.app.balancers_tree import Kinds, kinds, parts, usual
 from sekisho.ledger.balancers import Balancers as Ledger
-from sekisho.ledger.balancers import Deed, Kept, Standing
+from sekisho.ledger.balancers import Deed, Found, Kept, Standing
 from sekisho.model.balancer import Balancer, Kind, ObjectStatus, Operating, Provisioning
 
 KEEPER: Final = "keeper"
@@ -34,9 +34,8 @@ class Wish:
 class Book:
     """Not thread-safe: whoever has it holds a lock. Raises Unavailable when the ledger cannot be written."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, found: Found) -> None:
         self._ledger = ledger
-        found = ledger.load()
         self.told = found.told
         self.floor = found.revision
         self.kept: dict[str, Kept] = {}
@@ -87,7 +86,7 @@ class Book:
     def want(self, kept: Kept, wish: Wish, now: float) -> bool:
         """Write a change before anybody is told of it; tell whether devices have anything to do for it."""
         before = self.kept.get(kept.balancer.id)
-        same = before is not None and replace(before, balancer=kept.balancer, gone=kept.gone) == before
+        same = kept == before
 
         def make(revision: int) -> Deed:
             new = kept if same else replace(kept, revision=revision, changed=now)
@@ -166,14 +165,12 @@ class Book:
 
         self._take(self._ledger.write(make, now))
 
-    def trouble(self, balancer: str, problem: str, now: float) -> None:
-        """Write what a device says of a balancer that it carries; "" when all is well again."""
-
-        def make(_revision: int) -> Deed:
-            line = ("balancer-trouble", KEEPER, balancer, problem or "It is well again.", None)
-            return Deed((replace(self.kept[balancer], problem=problem),), (), (), (line,))
-
-        self._take(self._ledger.write(make, now, durable=False))
+    def trouble(self, problems: Mapping[str, str], now: float) -> None:
+        """Write what a device says of balancers that it carries; "" for one that is well again."""
+        kept = tuple(replace(self.kept[b], problem=p) for b, p in problems.items())
+        said = {b: p or "It is well again." for b, p in problems.items()}
+        lines = tuple(("balancer-trouble", KEEPER, b, sentence, None) for b, sentence in said.items())
+        self._take(self._ledger.write(lambda _: Deed(kept, lines=lines), now, durable=False))
 
     def operate(self, operating: Mapping[str, Operating], now: float) -> bool:
         """Write how objects do where that has changed; tell whether there is anything to be told."""

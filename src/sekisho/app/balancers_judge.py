@@ -19,6 +19,8 @@ log = logging.getLogger("sekisho.balancers")
 
 # So many balancers are ended in one transaction: what is written together is told together.
 TOGETHER: Final = 50
+# Seconds that devices have to be heard of after a keeper has started.
+GRACE: Final = 15.0
 _NEVER: Final = float("inf")
 
 
@@ -34,7 +36,12 @@ class Judge:
         self._patience = patience
         self._ended = ended
         self._turning: dict[str, str] = {}  # balancers that fail over, to the director that shall be active
-        self._until = {b: clock.passed() + patience for b in book.open}
+        self._until = {b: clock.passed() + self._left(b) for b in book.open if self._pending(b)}
+
+    def _left(self, balancer: str) -> float:
+        """Tell how long a change that an earlier keeper left may still take."""
+        begun = self._book.kept[balancer].changed
+        return min(self._patience, max(GRACE, begun + self._patience - self._clock.now()))
 
     def begin(self, balancer: str) -> None:
         """Give a change its time."""
@@ -84,11 +91,13 @@ class Judge:
     def troubles(self, pair: str, report: DirectorReport) -> None:
         """Take down what is wrong, or no more, with balancers that were carried."""
         concerned = {b for b in report.problems if b in self._book.kept} | self._book.ailing
-        for balancer in concerned - self._book.open:
-            kept, problem = self._book.kept[balancer], report.problems.get(balancer, "")
-            if kept.pair == pair and kept.problem != problem:
-                log.warning("load balancer %s: %s", balancer, problem or "it is well again")
-                self._book.trouble(balancer, problem, self._clock.now())
+        told = {b: report.problems.get(b, "") for b in concerned - self._book.open}
+        kept = self._book.kept
+        news = {b: p for b, p in told.items() if kept[b].pair == pair and kept[b].problem != p}
+        for balancer, problem in news.items():
+            log.warning("load balancer %s: %s", balancer, problem or "it is well again")
+        if news:
+            self._book.trouble(news, self._clock.now())
 
     def _answered(self, kept: Kept, speaking: Mapping[str, Heard]) -> bool:
         """Tell whether those whose word counts have carried a balancer as it is wanted, or tried to."""
@@ -96,6 +105,8 @@ class Judge:
             target = self._turning[kept.balancer.id]
             if not target or self._devices.active(kept.pair) != target:
                 return False
+        if kept.gone and not self._devices.names(kept.pair):
+            return True  # the pair was taken out of the settings: nobody is left who could say it
         return bool(speaking) and all(h.report.revision >= kept.revision for h in speaking.values())
 
     def _settle(self, carried: Sequence[Kept]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sekisho.app.balancers_settings import PairSettings
 from sekisho.model.balancer import (
     Algorithm,
     Check,
@@ -19,7 +20,7 @@ from sekisho.model.balancer import (
     Protocol,
     Statistics,
 )
-from sekisho.model.errors import Conflict, Malformed, NotFound, Unsupported
+from sekisho.model.errors import Conflict, Malformed, NotFound, Unavailable, Unsupported
 from support_balancers import OCTAVIA, Room, balancer, members
 
 LINE = {"lb1", "lb1-l", "lb1-p"}
@@ -261,12 +262,19 @@ def test_a_deletion_that_fails_is_an_error_and_deleted_later(room: Room) -> None
 
 def test_what_is_pending_when_the_keeper_dies_comes_to_an_end(room: Room) -> None:
     room.keeper.put(OCTAVIA, balancer())
+    room.time.pass_by(29)
     room.restart()
-    assert room.tell() is None
-    room.time.pass_by(31)
+    room.keeper.tick()
+    assert room.tell() is None, "devices are given time to be heard of"
+    room.time.pass_by(16)
     room.keeper.tick()
     room.tell()
     assert room.stands() == dict.fromkeys(WHOLE, "ERROR")
+    lines = len(verbs(room))
+    room.restart()
+    room.time.pass_by(31)
+    room.keeper.tick()
+    assert len(verbs(room)) == lines, "what has failed does not fail again"
     room.restart()
     room.report()
     room.tell()
@@ -315,6 +323,18 @@ def test_the_word_of_whoever_holds_the_vips_counts(room: Room) -> None:
     room.report("d2", active=False, operating={"lb1-m1": Operating.ERROR})
     assert room.tell() is None
     assert room.keeper.balancer("lb1").active == "d1"
+
+
+def test_a_standby_that_lags_holds_nobody_up(room: Room) -> None:
+    room.report("d1")
+    room.report("d2", active=False)
+    room.keeper.put(OCTAVIA, balancer())
+    room.report("d1")
+    room.tell()
+    assert room.stands()["lb1"] == "ACTIVE"
+    assert ("d2", "It does not carry the newest program yet.") in {
+        (a.device, a.sentence) for a in room.keeper.ailments("lb1")
+    }
 
 
 def test_when_the_active_director_dies_the_other_ones_word_counts(room: Room) -> None:
@@ -398,6 +418,47 @@ def test_one_director_alone_cannot_fail_over(room: Room) -> None:
         room.keeper.failover(OCTAVIA, "lb1")
     with pytest.raises(NotFound):
         room.keeper.failover(OCTAVIA, "lb9")
+
+
+def test_nothing_is_carried_or_told_that_could_not_be_written(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise Unavailable("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(room.keeper._ledger, "write", full)
+        with pytest.raises(Unavailable):
+            room.keeper.put(OCTAVIA, balancer())
+        assert room.keeper.program("d1", None).balancers == ()
+        assert room.heard == []
+    room.keeper.put(OCTAVIA, balancer())
+    with monkeypatch.context() as patch:
+        patch.setattr(room.keeper._ledger, "write", full)
+        with pytest.raises(Unavailable):
+            room.report()
+        assert room.tell() is None
+    room.keeper.tick()
+    room.tell()
+    assert room.stands() == dict.fromkeys(WHOLE, "ACTIVE")
+
+
+def test_a_balancer_whose_pair_was_taken_away_can_be_deleted_or_put_elsewhere(room: Room) -> None:
+    carried(room)
+    room.keeper.put(OCTAVIA, balancer("lb2", 2))
+    room.report()
+    room.tell()
+    left = {n: p for n, p in room.settings.pairs.items() if n != "one"}
+    room.settings = replace(room.settings, pairs={**left, "new": PairSettings("lvs", ("d9",))})
+    room.restart()
+    room.keeper.delete(OCTAVIA, "lb1", cascade=True)
+    room.tell()
+    assert room.stands()["lb1"] == "DELETED"
+    assert any("no such pair" in a.sentence for a in room.keeper.ailments("lb2"))
+    before = room.keeper.program_revision("d9")
+    room.keeper.put(OCTAVIA, balancer("lb2", 2))
+    assert room.keeper.program_revision("d9") > before
+    assert [b.id for b in room.keeper.program("d9", before).balancers] == ["lb2"]
 
 
 # --- totals ----------------------------------------------------------------------------------------

@@ -106,6 +106,16 @@ def test_a_device_that_is_away_is_tried_again_and_told_as_an_error_in_between(be
     assert set(bench.room.stands().values()) == {"ACTIVE"}
 
 
+def test_a_device_that_comes_back_without_what_it_carried_is_given_it_again(bench: Bench) -> None:
+    bench.carried()
+    bench.box.gone = True
+    bench.drive.step()
+    bench.box.pieces.clear()
+    bench.box.come_back()
+    bench.drive.step()
+    assert len(bench.box.pieces) == 5
+
+
 @pytest.mark.parametrize("number", range(1, 8))
 @pytest.mark.parametrize("error", [Unavailable("Slow."), Refused("403."), ValueError("garbage")])
 def test_a_fault_at_any_call_ends_in_what_is_wanted(bench: Bench, number: int, error: Exception) -> None:
