@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sekisho.app.settings import host_name
 from sekisho.devices.balancer.lvs_dsr.checks.neighbours import Neighbours
 from sekisho.devices.balancer.lvs_dsr.checks.watch import Watch
 from sekisho.devices.balancer.lvs_dsr.driver import LvsDriver
@@ -64,7 +64,7 @@ class DirectorSettings:
     in.
     """
 
-    name: str = field(default_factory=host_name)
+    name: str = field(default_factory=socket.gethostname)
     interfaces: tuple[str, ...] = ()
     state: str = "/var/lib/sekisho/director"
     run_dir: str = "/run/sekisho/director"
