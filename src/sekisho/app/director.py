@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sekisho.client.balancers import Balancers
-    from sekisho.devices.balancer.lvs_dsr.roles import Vips
     from sekisho.devices.balancer.lvs_dsr.services import Kernel
     from sekisho.host.clock import Clock
 
@@ -87,7 +86,7 @@ class Director:
         client: Balancers,
         clock: Clock,
         driver: LvsDriver,
-        vips: Vips | None = None,
+        vips: Keepalived | None = None,
     ) -> None:
         self._settings = settings
         self._client = client
@@ -117,7 +116,7 @@ class Director:
             ("reporting to the keeper", self.report),
             ("keeping the program", self.keep),
         ]
-        if isinstance(self._vips, Keepalived):
+        if self._vips is not None:
             tasks.append(("listening to keepalived", partial(self._vips.listen, self._report_due.set)))
         for name, task in tasks:
             spawn(self.stop, self.troubles, name, task)
@@ -158,7 +157,7 @@ class Director:
                 log.warning("put right: %s", sentence)
         self._driver.tend()
         outcome = self._driver.carry(program.balancers)
-        if isinstance(self._vips, Keepalived):
+        if self._vips is not None:
             self._vips.prefer(here=program.prefer in ("", self._settings.name))
         if outcome.changes or program.revision != self._carried:
             log.info("revision %d carried by %d changes", program.revision, outcome.changes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sekisho.devices.balancer.driver import Health, Outcome
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from sekisho.devices.balancer.lvs_dsr.roles import Book, Checks, Vips
     from sekisho.devices.balancer.lvs_dsr.services import Kernel, Key, Stand
-    from sekisho.model.balancer import Balancer, Member, Pool
+    from sekisho.model.balancer import Balancer, Member, Monitor, Protocol
 
 DRAIN: Final = 300.0
 READ_AT_ONCE: Final = 20
@@ -300,20 +301,22 @@ def _targets(balancer: Balancer) -> Iterable[Target]:
     ports = {pool.id: listener.port for listener, pool in serving(balancer)}
     for pool in balancer.pools if balancer.enabled else ():
         if pool.enabled and pool.monitor and pool.monitor.enabled:
-            yield from (_target(balancer, pool, m, ports.get(pool.id, 0)) for m in pool.members if m.enabled)
+            ask = partial(
+                _target, plain(balancer.vip.address), pool.protocol, ports.get(pool.id, 0), pool.monitor
+            )
+            yield from (ask(m) for m in pool.members if m.enabled)
 
 
-def _target(balancer: Balancer, pool: Pool, member: Member, vip_port: int) -> Target:
-    assert pool.monitor is not None  # noqa: S101 - asked for by the caller
+def _target(vip: str, takes: Protocol, port: int, monitor: Monitor, member: Member) -> Target:
     return Target(
         member.id,
         member.monitor_address or member.address,
         member.monitor_port or member.port,
-        pool.monitor,
+        monitor,
         plain(member.address),
-        plain(balancer.vip.address),
-        pool.protocol,
-        vip_port,
+        vip,
+        takes,
+        port,
     )
 
 
