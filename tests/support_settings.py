@@ -28,6 +28,7 @@ TYPES: dict[object, str] = {
 MADE = {
     "collector.name": "from the machine",
     "agent.host": "from the machine",
+    "director.name": "from the machine",
     "collector.detect.seed": "random",
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sekisho.app.settings import host_name
 from sekisho.devices.balancer.lvs_dsr.checks.neighbours import Neighbours
 from sekisho.devices.balancer.lvs_dsr.checks.watch import Watch
 from sekisho.devices.balancer.lvs_dsr.driver import LvsDriver
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sekisho.client.balancers import Balancers
-    from sekisho.devices.balancer.lvs_dsr.roles import Vips
     from sekisho.devices.balancer.lvs_dsr.services import Kernel
     from sekisho.host.clock import Clock
 
@@ -64,7 +63,7 @@ class DirectorSettings:
     in.
     """
 
-    name: str = field(default_factory=host_name)
+    name: str = field(default_factory=socket.gethostname)
     interfaces: tuple[str, ...] = ()
     state: str = "/var/lib/sekisho/director"
     run_dir: str = "/run/sekisho/director"
@@ -87,7 +86,7 @@ class Director:
         client: Balancers,
         clock: Clock,
         driver: LvsDriver,
-        vips: Vips | None = None,
+        vips: Keepalived | None = None,
     ) -> None:
         self._settings = settings
         self._client = client
@@ -117,7 +116,7 @@ class Director:
             ("reporting to the keeper", self.report),
             ("keeping the program", self.keep),
         ]
-        if isinstance(self._vips, Keepalived):
+        if self._vips is not None:
             tasks.append(("listening to keepalived", partial(self._vips.listen, self._report_due.set)))
         for name, task in tasks:
             spawn(self.stop, self.troubles, name, task)
@@ -158,7 +157,7 @@ class Director:
                 log.warning("put right: %s", sentence)
         self._driver.tend()
         outcome = self._driver.carry(program.balancers)
-        if isinstance(self._vips, Keepalived):
+        if self._vips is not None:
             self._vips.prefer(here=program.prefer in ("", self._settings.name))
         if outcome.changes or program.revision != self._carried:
             log.info("revision %d carried by %d changes", program.revision, outcome.changes)

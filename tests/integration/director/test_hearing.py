@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import time
@@ -15,6 +16,7 @@ from sekisho.devices.balancer.lvs_dsr.checks.neighbours import Neighbours
 from sekisho.devices.balancer.lvs_dsr.checks.watch import Watch
 from sekisho.devices.balancer.lvs_dsr.roles import Target
 from sekisho.model.balancer import Check, Monitor, Protocol
+from sekisho.model.errors import Unavailable
 from support_director import Link, link
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces")
@@ -130,6 +132,29 @@ def test_a_member_behind_a_router_is_said_to_be_off_the_link(bed: Link, watch: W
     with ExitStack() as stack:
         port = listening(bed, "0.0.0.0", stack)
         assert asked(watch, tcp("10.78.0.5", FOUR[1], port)) == "it is not on a link of the director's"
+
+
+@pytest.mark.parametrize("trouble", [errno.EMFILE, errno.ENOBUFS, errno.EPERM])
+def test_what_is_wrong_with_the_director_is_no_members_fault(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch, trouble: int
+) -> None:
+    async def fails(_: Target) -> str:
+        raise OSError(trouble, "it is ours")
+
+    monkeypatch.setattr(watch, "_by_kind", fails)
+    with pytest.raises(Unavailable):
+        asked(watch, tcp(*FOUR, 80))
+
+
+def test_a_director_that_was_busy_does_not_judge(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def busy(_: Target) -> str:
+        time.sleep(1.6)  # noqa: ASYNC251 - what holds the loop up
+        await asyncio.Event().wait()
+        return ""
+
+    monkeypatch.setattr(watch, "_by_kind", busy)
+    with pytest.raises(Unavailable, match="too busy"):
+        asked(watch, tcp(*FOUR, 80))
 
 
 def test_a_change_of_mind_is_told_once(bed: Link) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sekisho.devices.balancer.driver import Health, Outcome
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from sekisho.devices.balancer.lvs_dsr.roles import Book, Checks, Vips
     from sekisho.devices.balancer.lvs_dsr.services import Kernel, Key, Stand
-    from sekisho.model.balancer import Balancer, Member, Pool
+    from sekisho.model.balancer import Balancer, Member, Monitor, Protocol
 
 DRAIN: Final = 300.0
 READ_AT_ONCE: Final = 20
@@ -49,10 +50,12 @@ class LvsDriver:
         self._provider = LvsProvider(links)
         self._table = Table(kernel, drain)
         self._lock = threading.RLock()
-        self._carried: dict[str, Balancer] = {}
+        self._seen: dict[str, Balancer] = {}
+        self._carried: dict[str, Balancer] = {}  # as last seen without a mistake
         self._wishes: dict[str, dict[Key, Wish]] = {}
         self._owner: dict[Key, str] = {}
-        self._home: dict[str, str] = {}  # the balancer of each member that is asked
+        self._asked: dict[str, frozenset[str]] = {}  # the members that are asked, by balancer
+        self._home: dict[str, str] = {}  # and the other way round
         self._state: dict[str, Operating] = {}  # of members that have answered or failed
         self._dead: set[str] = set()
         self._refused: dict[str, str] = {}  # cannot be carried as they are
@@ -67,7 +70,7 @@ class LvsDriver:
     def carry(self, balancers: Sequence[Balancer]) -> Outcome:
         """Make the table carry these; balancers that are the same objects as before cost next to nothing."""
         with self._lock:
-            gone = self._carried.keys() - {b.id for b in balancers}
+            gone = self._seen.keys() - {b.id for b in balancers}
             changed = [b for b in balancers if self._is_new(b)]
             vips = self._vips_after(changed, gone)
             self._learn(vips)
@@ -94,7 +97,7 @@ class LvsDriver:
         return self._addresses
 
     def _is_new(self, balancer: Balancer) -> bool:
-        had = self._carried.get(balancer.id)
+        had = self._seen.get(balancer.id)
         return (had is not balancer and had != balancer) or balancer.id in self._refused
 
     def _learn(self, vips: frozenset[str]) -> None:
@@ -118,9 +121,9 @@ class LvsDriver:
         for name in gone:
             self.checks.watch(name, ())
             touched |= self._release(name)
-            del self._carried[name]
-            for told in (self._refused, self._failed):
-                told.pop(name, None)
+            del self._seen[name]
+            for known in (self._carried, self._refused, self._failed):
+                known.pop(name, None)
             self._prune(name, frozenset())
         return touched
 
@@ -132,18 +135,25 @@ class LvsDriver:
 
     def _take(self, balancer: Balancer) -> set[Key]:
         """Take a balancer on as it is now; says which services that may change."""
-        self._carried[balancer.id] = balancer
-        problem = self._provider.unsupported(balancer) or self._clash(balancer)
+        self._seen[balancer.id] = balancer
+        problem = self._problem(balancer)
         if problem:
             # what it carried before goes on: a mistake in one listener must not end the others
             self._refused[balancer.id] = problem
             return set()
         self._refused.pop(balancer.id, None)
+        self._carried[balancer.id] = balancer
         targets = tuple(_targets(balancer))
         self._prune(balancer.id, frozenset(t.member for t in targets))
         self._presume_dead(balancer, targets)
         self.checks.watch(balancer.id, targets)
         return self._wish(balancer)
+
+    def _problem(self, balancer: Balancer) -> str:
+        try:
+            return self._provider.unsupported(balancer) or self._clash(balancer)
+        except ValueError as error:
+            return f"It cannot be read: {error}."
 
     def _clash(self, balancer: Balancer) -> str:
         for listener, _ in serving(balancer):
@@ -191,11 +201,13 @@ class LvsDriver:
 
     def _prune(self, balancer: str, asked: frozenset[str]) -> None:
         """Forget what is known of members that are not asked any more."""
-        for member in [m for m, home in self._home.items() if home == balancer and m not in asked]:
+        for member in self._asked.pop(balancer, frozenset()) - asked:
             del self._home[member]
             self._state.pop(member, None)
             self._dead.discard(member)
-        self._home |= dict.fromkeys(asked, balancer)
+        if asked:
+            self._asked[balancer] = asked
+            self._home |= dict.fromkeys(asked, balancer)
 
     def _presume_dead(self, balancer: Balancer, targets: Sequence[Target]) -> None:
         """After a restart: who was out of a service that stands is out until it answers."""
@@ -289,20 +301,22 @@ def _targets(balancer: Balancer) -> Iterable[Target]:
     ports = {pool.id: listener.port for listener, pool in serving(balancer)}
     for pool in balancer.pools if balancer.enabled else ():
         if pool.enabled and pool.monitor and pool.monitor.enabled:
-            yield from (_target(balancer, pool, m, ports.get(pool.id, 0)) for m in pool.members if m.enabled)
+            ask = partial(
+                _target, plain(balancer.vip.address), pool.protocol, ports.get(pool.id, 0), pool.monitor
+            )
+            yield from (ask(m) for m in pool.members if m.enabled)
 
 
-def _target(balancer: Balancer, pool: Pool, member: Member, vip_port: int) -> Target:
-    assert pool.monitor is not None  # noqa: S101 - asked for by the caller
+def _target(vip: str, takes: Protocol, port: int, monitor: Monitor, member: Member) -> Target:
     return Target(
         member.id,
         member.monitor_address or member.address,
         member.monitor_port or member.port,
-        pool.monitor,
+        monitor,
         plain(member.address),
-        plain(balancer.vip.address),
-        pool.protocol,
-        vip_port,
+        vip,
+        takes,
+        port,
     )
 
 

@@ -194,6 +194,7 @@ def _key_parts(key: Key) -> tuple[bytes, ...]:
     )
 
 
+@lru_cache(1 << 14)
 def _key(key: Key) -> bytes:
     return nested(SERVICE, *_key_parts(key))
 
@@ -213,15 +214,21 @@ def _whole(service: Service) -> bytes:
 
 
 def _server(service: Service, dest: Dest, *, brief: bool) -> bytes:
-    parts = [
+    name = (
         attribute(TO, parsed(dest.address).packed),
         attribute(TO_PORT, struct.pack("!H", dest.port)),
-        attribute(TO_AF, struct.pack("=H", _af(service.key.address))),
-    ]
-    if not brief:
-        numbers = ((FORWARD, DIRECT), (WEIGHT, dest.weight), (UPPER, 0), (LOWER, 0))
-        parts += [attribute(kind, struct.pack("=I", value)) for kind, value in numbers]
-    return nested(DEST, *parts)
+        _FAMILIES[":" in service.key.address],
+    )
+    if brief:
+        return nested(DEST, *name)
+    return nested(DEST, *name, _DIRECTLY, attribute(WEIGHT, struct.pack("=I", dest.weight)))
+
+
+# What is the same in every message.
+_FAMILIES: Final = tuple(attribute(TO_AF, struct.pack("=H", af)) for af in (socket.AF_INET, socket.AF_INET6))
+_DIRECTLY: Final = b"".join(
+    attribute(kind, struct.pack("=I", value)) for kind, value in ((FORWARD, DIRECT), (UPPER, 0), (LOWER, 0))
+)
 
 
 def _daemon(command: int, state: int, sync: Sync) -> bytes:

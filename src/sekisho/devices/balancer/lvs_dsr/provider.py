@@ -55,8 +55,9 @@ class LvsProvider:
         who, vip = f"Member {member.address} of pool {pool.id}", balancer.vip
         try:
             same = family(member.address) == family(vip.address)
+            family(member.monitor_address or member.address)
         except ValueError:
-            yield f"{who} is no address; write an IPv4 or IPv6 one."
+            yield f"{who} or what its monitor asks is no address; write an IPv4 or IPv6 one."
             return
         if not same:
             yield f"{who} is of another address family than the VIP; use members of the VIP's family."

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from sekisho.model.errors import Unsupported
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
@@ -80,8 +82,6 @@ class NoVips:
 
     def failover(self) -> None:
         """Say that this cannot be."""
-        from sekisho.model.errors import Unsupported
-
         raise Unsupported("This director has no other to take over; set up [director.vrrp].")
 
 

@@ -326,3 +326,39 @@ def test_an_answer_that_was_lost_is_looked_up(driver: LvsDriver, kernel: MemoryK
         Verb.NEW_DEST
     ]  # it knew what stands, and asked for the rest only
     assert kernel.dests(key(1)) == {"10.0.0.1": 1, "10.0.0.2": 1}
+
+
+def test_what_cannot_be_read_is_told_and_keeps_no_other_away(driver: LvsDriver, kernel: MemoryKernel) -> None:
+    bad = replace(balancer(1), vip=replace(balancer(1).vip, cidr="10.0.0.0/99"))
+    assert "cannot be read" in driver.carry((bad, balancer(2))).problems["b1"]
+    assert list(kernel.table) == [key(2)]
+
+
+def test_a_member_that_dies_under_a_mistake_leaves_what_was_carried(
+    driver: LvsDriver, kernel: MemoryKernel
+) -> None:
+    whole = balancer(1, 3, monitor=MONITOR)
+    driver.carry((whole,))
+    driver.carry((with_members(whole, *(replace(m, port=81) for m in whole.pools[0].members)),))
+    driver.judge("m1-1", alive=False)
+    assert kernel.dests(key(1)) == {"10.0.0.2": 1, "10.0.0.3": 1}
+    driver.carry(())
+    assert kernel.table == {}
+
+
+def test_an_address_is_written_down_before_anything_stands_there(kernel: MemoryKernel) -> None:
+    """Else a director killed in between would leave services that nobody knows to be its own."""
+    book = ForgetfulBook()
+
+    def killed(_: Step) -> str:
+        assert book.load() == {"10.0.1.1"}
+        raise Unavailable("The kernel does not answer over netlink.")
+
+    kernel.refuse = killed
+    with pytest.raises(Unavailable):
+        LvsDriver(kernel, Time(), book=book).carry((balancer(1),))
+    kernel.refuse = lambda _: ""
+    driver = LvsDriver(kernel, Time(), book=book)
+    assert driver.carry(()).problems == {}
+    assert kernel.table == {}
+    assert book.load() == frozenset()

@@ -50,6 +50,7 @@ def test_all_that_ipvs_does_is_taken(good: Balancer) -> None:
         (member(address="10.0.1.1"), "the VIP itself"),
         (member(address="fd00::1"), "another address family"),
         (member(address="web1"), "no address"),
+        (member(monitor_address="web1"), "no address"),
         (member(weight=70_000), "weight 70000"),
         (with_members(WEB, Member("a", "10.0.0.1", 80), Member("b", "10.0.0.1", 80)), "twice"),
         (listener(limit=100), "connection limit"),

@@ -20,7 +20,7 @@ from sekisho.model.balancer import Protocol as Takes
 from sekisho.model.errors import SekishoError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from sekisho.devices.balancer.lvs_dsr.checks.neighbours import Neighbours
     from sekisho.devices.balancer.lvs_dsr.roles import Target
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("sekisho.director")
 
 LOOK_AGAIN: Final = 0.05
+# Who hears an answer's time run out so many seconds late was busy, and may have missed the answer.
+LATE: Final = 0.5
 # Each round may ask this many at once; more would only wait for the same core, and be late for it.
 AT_ONCE: Final = 512
 FEW: Final = 50
@@ -141,10 +143,19 @@ class Watch:
                     problem = await self.ask(target)
             except SekishoError as error:
                 # no member's fault, so no verdict on any
-                self.trouble = error.fixer
-                continue
-            self.trouble = ""
-            self._hear(target.member, problem)
+                self._say(error.fixer)
+            except Exception as error:  # a member that nobody asks any more is worse than any bug met
+                self._say(f"{target.member}: {error!r}")
+                log.debug("%s", target, exc_info=True)
+            else:
+                self._say("")
+                self._hear(target.member, problem)
+
+    def _say(self, trouble: str) -> None:
+        """Say once what keeps us from asking."""
+        if trouble and trouble != self.trouble:
+            log.warning("checks: %s", trouble)
+        self.trouble = trouble
 
     def _hear(self, member: str, problem: str) -> None:
         before = self._counts[member]
@@ -160,18 +171,27 @@ class Watch:
 
     async def ask(self, target: Target) -> str:
         """Ask a member once all it must answer; "" or why it is not well. Raises what is wrong with us."""
+        problem = await self._within(target, self._by_kind(target))
+        if problem is None:
+            return f"no answer within {target.monitor.timeout} s"
+        return problem or (await self._vip(target) if self._hearing else "")
+
+    async def _within(self, target: Target, answer: Awaitable[str]) -> str | None:
+        """Wait for an answer as long as the monitor says: why it is no good one, None for none at all."""
+        began = self._loop.time()
         try:
             async with asyncio.timeout(target.monitor.timeout):
-                problem = await self._by_kind(target)
-        except TimeoutError:
-            return f"no answer within {target.monitor.timeout} s"
+                return await answer
+        except TimeoutError as error:
+            if self._loop.time() - began > target.monitor.timeout + LATE:
+                raise Unavailable("The director is too busy to hear its members in time.") from error
+            return None
         except OSError as error:
             if error.errno in OURS and not isinstance(error, ssl.SSLError):  # whose numbers are its own
-                raise Unavailable("The director cannot ask its members.", f"checks: {error}") from error
+                raise Unavailable("The director cannot ask its members.", str(error)) from error
             return error.strerror or str(error) or type(error).__name__
         except ValueError as error:  # what StreamReader says of a line that is too long
             return str(error)
-        return problem or await self._vip(target)
 
     async def _by_kind(self, target: Target) -> str:
         check = target.monitor.check
@@ -183,23 +203,20 @@ class Watch:
 
     async def _vip(self, target: Target) -> str:
         """Ask whether the member hears the VIP: it must have it on its loopback."""
-        if not self._hearing:
-            return ""
+        problem = await self._within(target, self._framed(target))
+        if problem is not None:
+            return problem
+        if self._neighbours.find(target.server) is None:
+            return "it is not on a link of the director's"
+        self._neighbours.forget(target.server)
+        return f"it does not hear the VIP {target.vip}: is that on its loopback?"
+
+    async def _framed(self, target: Target) -> str:
         port = target.vip_port if target.takes is Takes.TCP else 0
-        neighbour = None
-        try:
-            async with asyncio.timeout(target.monitor.timeout):
-                source = source_for(target.server)
-                while (neighbour := self._neighbours.find(target.server)) is None:  # noqa: ASYNC110 - the kernel tells nobody
-                    await asyncio.sleep(LOOK_AGAIN)
-                return await self._post.hears(neighbour, source, target.vip, port)
-        except TimeoutError:
-            self._neighbours.forget(target.server)
-            if neighbour is None:
-                return "it is not on a link of the director's"
-            return f"it does not hear the VIP {target.vip}: is that on its loopback?"
-        except OSError as error:
-            raise Unavailable("The director cannot ask its members.", f"checks: {error}") from error
+        source = source_for(target.server)
+        while (neighbour := self._neighbours.find(target.server)) is None:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(LOOK_AGAIN)
+        return await self._post.hears(neighbour, source, target.vip, port)
 
 
 async def _post() -> Post:
