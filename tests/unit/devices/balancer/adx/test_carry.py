@@ -134,6 +134,16 @@ def test_the_predictor_minds_weights(
     assert not driver.drift()
 
 
+def test_a_weight_changes_in_place(rig: Rig) -> None:
+    driver = rig.driver()
+    driver.carry([web()])
+    assert (
+        driver.carry([with_members(web(), member("10.2.0.11", weight=7), member("10.2.0.12"))]).changes == 2
+    )
+    assert rig.box.running.reals["sk-10.2.0.11"].weight == 7
+    assert not driver.drift()
+
+
 def test_weight_zero_lets_connections_end_and_takes_no_new_ones(rig: Rig) -> None:
     driver = rig.driver()
     driver.carry([web()])
