@@ -55,8 +55,7 @@ class AdxDriver:
         for box in boxes:
             box.begin()
         others = [(box.virtuals, box.reals) for box in boxes]
-        standing = {key[1] for box in boxes for key in box.pieces if key[0] == "virtual"}
-        self._plan, self._planned = planned(balancers, others, standing, self._plan), True
+        self._plan, self._planned = planned(balancers, others, boxes[0].pieces, self._plan), True
         leader = self._leader(boxes)
         changed = 0
         for balancer in tuple(self._plan.wanted.values()):

@@ -94,14 +94,24 @@ def _known(balancer: Balancer, before: Plan) -> Known:
 
 
 def planned(
-    balancers: Iterable[Balancer], others: Sequence[Addresses], standing: Iterable[str], before: Plan
+    balancers: Iterable[Balancer],
+    others: Sequence[Addresses],
+    standing: Mapping[Key, Piece],
+    before: Plan,
 ) -> Plan:
-    """Plan for all; those named in `standing` stand already, and keep what they share with new ones.
+    """Plan for all; where two want the same thing otherwise, it goes to the one for which it stands already.
 
     What did not change since the plan before is not made anew.
     """
-    first = frozenset(standing)
     plan = Plan()
-    for balancer in sorted(balancers, key=lambda b: virtual(b).name not in first):
-        plan.take(_known(balancer, before), others)
+    for known in sorted((_known(b, before) for b in balancers), key=lambda known: _rank(known, standing)):
+        plan.take(known, others)
     return plan
+
+
+def _rank(known: Known, standing: Mapping[Key, Piece]) -> int:
+    """Tell who comes first: who changes nothing that is shared, then who stands, then who is new."""
+    if ("virtual", virtual(known.balancer).name) not in standing:
+        return 2
+    shared = (piece for key, piece in known.pieces.items() if key[0] in _SHARED)
+    return 0 if all(standing.get(piece.key) == piece for piece in shared) else 1
