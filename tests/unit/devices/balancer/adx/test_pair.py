@@ -93,11 +93,21 @@ def test_the_other_takes_over_from_one_that_is_gone_and_keeps_the_lead(rig: Rig)
     driver.carry([web()])
     rig.away.add(0)
     driver.failover()
-    assert priorities(rig)[1] == {LEADS}
+    assert driver.carry([web()]).changes == 0
     rig.away.clear()
     rig.box.restart()
-    rig.away.add(0)
+    first, second = priorities(rig)
+    assert max(first) < max(second)
     driver.carry([web()])
+    assert priorities(rig) == [{FOLLOWS}, {LEADS}]
+
+
+def test_a_box_that_leads_alone_goes_on_leading(rig: Rig) -> None:
+    driver = rig.driver()
+    driver.carry([web()])
+    driver.failover()
+    rig.away.add(0)
+    assert driver.carry([web()]).changes == 0
     assert priorities(rig)[1] == {LEADS}
 
 
