@@ -105,8 +105,8 @@ class Box:
 
     `now` is its clock in seconds, moved by `pass_time` only. `mishaps` are by the number of the call that
     they befall, the first being 1. `renamed` gives arguments other names, as this box's WSDL then says;
-    without `wsdl` it serves none. `calls` lists the methods that were called. With `hurries`, whoever asks
-    whether unbinding is done makes five seconds pass.
+    without `wsdl` it serves none. `calls` lists the methods that were called, of which `writes` could
+    change something. With `hurries`, whoever asks whether unbinding is done makes five seconds pass.
     """
 
     username: str = "admin"
@@ -120,6 +120,7 @@ class Box:
     hurries: bool = False
     unbinds: float = UNBINDING  # seconds until it is done with that
     calls: list[str] = field(default_factory=list)
+    writes: int = 0
     unbinding: list[tuple[str, int, str, int, float]] = field(default_factory=list)
     deaf: set[str] = field(default_factory=set)  # methods that it says yes to and does not do
 

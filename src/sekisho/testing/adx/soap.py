@@ -43,7 +43,9 @@ def answer(box: Box, verb: str, path: str, headers: Mapping[str, str], body: byt
         return Answer(200, wsdl(box))
     if verb != "POST" or path not in ("/WS/SYS", "/WS/SLB"):
         return Answer(404, b"<html>Not found</html>", "text/html")
-    box.calls.append(headers.get("soapaction", "").strip('"').rpartition("#")[2])
+    method = headers.get("soapaction", "").strip('"').rpartition("#")[2]
+    box.calls.append(method)
+    box.writes += not method.startswith("get") and (method != "runCLI" or b">configure" in body)
     mishap = box.mishaps.get(len(box.calls))
     if mishap is None:
         return _call(box, body)

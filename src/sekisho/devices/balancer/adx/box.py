@@ -14,7 +14,7 @@ from sekisho.devices.converge import Changes, diff
 from sekisho.model.errors import Refused, SekishoError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sekisho.devices.balancer.adx.pieces import Key, Piece
     from sekisho.devices.balancer.adx.read import Standing
@@ -117,17 +117,23 @@ class Box:
             self._unbind(piece)
         return len(changes.add) + len(changes.alter) + len(gone)
 
-    def sweep(self, wanted: Iterable[Key]) -> tuple[int, str]:
+    def release(self, wanted: Mapping[Key, Piece]) -> int:
+        """Unbind all of ours but what is wanted; gives how much that was."""
+        return sum(self._let_go(piece) for piece in self._gone(wanted) if isinstance(piece, Binding))
+
+    def _gone(self, wanted: Mapping[Key, Piece]) -> list[Piece]:
+        found = (p for k, p in self.pieces.items() if k not in wanted and k[0] != "profile")
+        return sorted(found, key=lambda piece: ORDER.index(piece.key[0]), reverse=True)
+
+    def sweep(self, wanted: Mapping[Key, Piece]) -> tuple[int, str]:
         """Take away all of ours but what is wanted; gives how much that was, and what the box did not let go.
 
-        A real server that still has connections goes by a later sweep: that is no trouble of anybody's.
+        It was released before. A real server that still has connections goes by a later sweep: that is no
+        trouble of anybody's.
         """
-        keep = set(wanted)
-        gone = [p for k, p in self.pieces.items() if k not in keep and k[0] != "profile"]
-        gone.sort(key=lambda piece: ORDER.index(piece.key[0]), reverse=True)
-        left: list[Piece] = [p for p in gone if isinstance(p, Binding) and not self._let_go(p)]
         self._settle()
-        left += [piece for piece in gone if not isinstance(piece, Binding) and not self._delete(piece)]
+        gone = self._gone(wanted)
+        left = [piece for piece in gone if isinstance(piece, Binding) or not self._delete(piece)]
         stuck = next((p for p in left if p.key[0] in _OF_VIRTUAL), None)
         sentence = f"The ADX {self.soap.address} does not let {' '.join(stuck.key)} go." if stuck else ""
         return len(gone) - len(left), sentence

@@ -292,7 +292,7 @@ def read_policy(soap: Soap, name: str) -> Policy:
 
 
 def _codes(check: Element) -> tuple[tuple[int, int], ...]:
-    edges = ([int(e.text or 0) for e in check.iterfind(f"statusCodeRange{w}/*")] for w in ("Start", "End"))
+    edges = ([_number(e, ".") for e in check.iterfind(f"statusCodeRange{w}/*")] for w in ("Start", "End"))
     return tuple(zip(*edges, strict=False))
 
 
@@ -362,5 +362,5 @@ def _put(parent: Element, name: str, text: str | None) -> None:
 
 
 def _number(answer: Element, path: str) -> int:
-    text = (answer.findtext(path) or "0").strip()
-    return int(text) if text.lstrip("-").isdecimal() else 0
+    text = (answer.findtext(path) or "").strip()
+    return int(text) if text.isdecimal() else 0

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.devices.balancer.adx import calls, names
 from sekisho.devices.balancer.adx.box import Box, Undo, take_back
 from sekisho.devices.balancer.adx.connection import read
 from sekisho.devices.balancer.adx.health import Counters, health
-from sekisho.devices.balancer.adx.pieces import Virtual, pieces, virtual
+from sekisho.devices.balancer.adx.pieces import Virtual, virtual
 from sekisho.devices.balancer.adx.plan import Plan, planned
 from sekisho.devices.balancer.adx.soap import Soap
 from sekisho.devices.balancer.driver import Outcome
 from sekisho.model.errors import SekishoError, Unavailable, Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import httpx
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 LEADS: Final = 200
 FOLLOWS: Final = 100
 STEPS_DOWN: Final = 50  # while the other one takes over
+TAKES_OVER: Final = 220  # from one that is away, which comes back with what it had
 _AGAIN: Final = 5.0
 
 
@@ -42,6 +44,7 @@ class AdxDriver:
         self._boxes = tuple(boxes)
         self._plan = Plan()
         self._planned = False
+        self._away = False
         self._counters = Counters()
 
     def carry(self, balancers: Sequence[Balancer]) -> Outcome:
@@ -54,8 +57,7 @@ class AdxDriver:
         for box in boxes:
             box.begin()
         others = [(box.virtuals, box.reals) for box in boxes]
-        standing = {key[1] for box in boxes for key in box.pieces if key[0] == "virtual"}
-        self._plan, self._planned = planned(balancers, others, standing), True
+        self._plan, self._planned = planned(balancers, others, boxes[0].pieces, self._plan), True
         leader = self._leader(boxes)
         changed = 0
         for balancer in tuple(self._plan.wanted.values()):
@@ -89,13 +91,9 @@ class AdxDriver:
         leader = self._leader(answering)
         found = list(self._alone(answering).values())
         for box in answering:
-            wanted: dict[Key, Piece] = {}
-            for balancer in self._plan.wanted.values():
-                wanted |= self._wanted(box, leader, balancer)
             keep = self._kept(box, self._plan.problems)
-            found += [
-                f"{box.soap.address}: {sentence}" for sentence in _differences(box.pieces, wanted, keep)
-            ]
+            different = _differences(box.pieces, self._all(box, leader), keep)
+            found += [f"{box.soap.address}: {sentence}" for sentence in different]
         return tuple(found)
 
     def failover(self) -> None:
@@ -110,9 +108,10 @@ class AdxDriver:
         # Never both alike: then the boxes choose by their addresses.
         if old in boxes:
             _prefer(old, STEPS_DOWN)
-        _prefer(new, LEADS)
-        if old in boxes:
+            _prefer(new, LEADS)
             _prefer(old, FOLLOWS)
+        else:
+            _prefer(new, TAKES_OVER)
         for box in boxes:
             box.save()
 
@@ -135,15 +134,13 @@ class AdxDriver:
                 answering.append(box)
         if not answering and failed is not None:
             raise failed
+        self._away = failed is not None
         return answering
 
     def _alone(self, answering: Sequence[Box]) -> dict[str, str]:
         away = [box.soap.address for box in self._boxes if box not in answering]
-        return (
-            {"": f"The ADX {away[0]} does not answer; the other one of its pair carries alone."}
-            if away
-            else {}
-        )
+        sentence = "The ADX {} does not answer; the other one of its pair carries alone."
+        return {"": sentence.format(away[0])} if away else {}
 
     def _leader(self, answering: Sequence[Box]) -> Box:
         """Tell which box answers for the VIPs: the first one, until the second was preferred to it."""
@@ -151,13 +148,19 @@ class AdxDriver:
             return self._boxes[0]
         first, second = (box.priority() if box in answering else None for box in self._boxes)
         if first is None:
-            return self._boxes[1 if second == LEADS else 0]
+            return self._boxes[1 if (second or 0) >= LEADS else 0]
         return self._boxes[1 if (second or 0) > first else 0]
 
     def _wanted(self, box: Box, leader: Box, balancer: Balancer) -> Mapping[Key, Piece]:
+        found = self._plan.pieces(balancer)
         if len(self._boxes) < 2:
-            return pieces(balancer)
-        return pieces(balancer, LEADS if box is leader else FOLLOWS)
+            return found
+        priority = self._priority(box) if box is leader else FOLLOWS
+        return {k: replace(p, priority=priority) if isinstance(p, Virtual) else p for k, p in found.items()}
+
+    def _priority(self, leader: Box) -> int:
+        """Give the priority of the box that leads: it keeps its higher one until the other is back."""
+        return TAKES_OVER if self._away and leader.priority() == TAKES_OVER else LEADS
 
     def _one(self, boxes: Sequence[Box], leader: Box, balancer: Balancer) -> int:
         """Carry one balancer on all boxes, or on none: what is refused on one is taken back on both."""
@@ -180,18 +183,22 @@ class AdxDriver:
         return changed
 
     def _sweep(self, boxes: Sequence[Box], leader: Box, balancers: Sequence[Balancer]) -> tuple[int, str]:
-        swept, stuck = 0, ""
         failed = [balancer.id for balancer in balancers if balancer.id in self._plan.problems]
-        for box in boxes:
-            wanted = self._kept(box, failed)
-            for balancer in self._plan.wanted.values():
-                wanted |= self._wanted(box, leader, balancer)
-            count, sentence = box.sweep(wanted)
-            swept += count
-            stuck = stuck or sentence
-        return swept, stuck
+        wanted = [{**self._kept(box, failed), **self._all(box, leader)} for box in boxes]
+        # All are busy with unbinding at the same time.
+        swept = sum(box.release(keep) for box, keep in zip(boxes, wanted, strict=True))
+        told = [box.sweep(keep) for box, keep in zip(boxes, wanted, strict=True)]
+        stuck = next((sentence for _, sentence in told if sentence), "")
+        return swept + sum(count for count, _ in told), stuck
 
-    def _kept(self, box: Box, failed: Iterator[str] | Sequence[str] | Mapping[str, str]) -> dict[Key, Piece]:
+    def _all(self, box: Box, leader: Box) -> dict[Key, Piece]:
+        """Give all that should stand on a box of what can be carried."""
+        found: dict[Key, Piece] = {}
+        for balancer in self._plan.wanted.values():
+            found |= self._wanted(box, leader, balancer)
+        return found
+
+    def _kept(self, box: Box, failed: Iterable[str]) -> dict[Key, Piece]:
         """Give what stands of balancers that cannot be carried as asked: it serves on as it did."""
         found: dict[Key, Piece] = {}
         for identity in failed:

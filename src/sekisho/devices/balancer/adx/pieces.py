@@ -151,9 +151,9 @@ Piece: TypeAlias = Profile | Policy | RealServer | RealPort | Virtual | VirtualP
 ORDER: Final = ("profile", "policy", "real", "real port", "virtual", "virtual port", "binding")
 
 
-def pieces(balancer: Balancer, priority: int = 0) -> Mapping[Key, Piece]:
-    """Give all that must stand on a box for a balancer, in the order of `ORDER`."""
-    found = sorted(_all(balancer, priority), key=lambda piece: ORDER.index(piece.key[0]))
+def pieces(balancer: Balancer) -> Mapping[Key, Piece]:
+    """Give all that must stand on a single box for a balancer, in the order of `ORDER`."""
+    found = sorted(_all(balancer), key=lambda piece: ORDER.index(piece.key[0]))
     return {piece.key: piece for piece in found}
 
 
@@ -180,11 +180,11 @@ def serving(balancer: Balancer) -> Iterator[tuple[Listener, Pool, Member]]:
                 yield listener, pool, member
 
 
-def _all(balancer: Balancer, priority: int) -> Iterator[Piece]:
+def _all(balancer: Balancer) -> Iterator[Piece]:
     server = virtual(balancer)
     ages = {pool.persistence // 60 for pool in balancer.pools if pool.persistence}
     age = max(ages, default=STICKY_AGE)
-    yield Virtual(server, balancer.enabled, predictor(balancer), age, priority)
+    yield Virtual(server, balancer.enabled, predictor(balancer), age, 0)
     for listener in balancer.listeners:
         if listener.port not in names.STANDARD:
             yield Profile(listener.port, "UDP" if listener.protocol is Protocol.UDP else "TCP")

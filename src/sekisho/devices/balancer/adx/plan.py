@@ -1,16 +1,16 @@
-"""Which balancers can stand beside each other on a box: Balancers in, those that can and problems out."""
+"""Which balancers can stand beside each other on a box: Balancers in, those that can and why not out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from sekisho.devices.balancer.adx import names
-from sekisho.devices.balancer.adx.pieces import pieces, virtual
+from sekisho.devices.balancer.adx.pieces import RealServer, pieces, virtual
 from sekisho.devices.balancer.adx.provider import Adx
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sekisho.devices.balancer.adx.pieces import Key, Piece
     from sekisho.model.balancer import Balancer
@@ -21,61 +21,97 @@ _SHARED: Final = ("real", "real port", "profile")
 _PROVIDER: Final = Adx()
 
 
+class Known(NamedTuple):
+    """What was made of a balancer: why it cannot be carried, or its pieces."""
+
+    balancer: Balancer
+    unsupported: str
+    pieces: Mapping[Key, Piece]
+
+
 @dataclass(slots=True)
 class Plan:
     """What should stand. `wanted` are the balancers that can, in the order in which they are carried."""
 
     wanted: dict[str, Balancer] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    known: dict[str, Known] = field(default_factory=dict)
     _claims: dict[Key, tuple[Piece, str]] = field(default_factory=dict)
     _vips: dict[str, str] = field(default_factory=dict)
 
-    def take(self, balancer: Balancer, others: Sequence[Addresses]) -> None:
+    def pieces(self, balancer: Balancer) -> Mapping[Key, Piece]:
+        """Give a balancer's pieces, as on a single box."""
+        return self.known[balancer.id].pieces
+
+    def take(self, known: Known, others: Sequence[Addresses]) -> None:
         """Take a balancer in, or note why it cannot stand. `others` are each box's virtuals and reals."""
-        sentence = _PROVIDER.unsupported(balancer) or self._taken(balancer, others) or self._clash(balancer)
+        balancer = known.balancer
+        self.known[balancer.id] = known
+        sentence = known.unsupported or next(self._problems(known, others), "")
         if sentence:
             self.problems[balancer.id] = sentence
             return
         self.wanted[balancer.id] = balancer
         self._vips[balancer.vip.address] = balancer.id
-        for piece in pieces(balancer).values():
-            if piece.key[0] in _SHARED:
-                self._claims.setdefault(piece.key, (piece, balancer.id))
+        for key, piece in known.pieces.items():
+            if key[0] in _SHARED:
+                self._claims.setdefault(key, (piece, balancer.id))
 
-    def _taken(self, balancer: Balancer, others: Sequence[Addresses]) -> str:
-        mine, address = virtual(balancer).name, balancer.vip.address
-        for virtuals, reals in others:
-            if (other := virtuals.get(address, mine)) != mine and not names.ours(other):
-                return f"The VIP {address} is the virtual server {other} of somebody else on the ADX."
-            for key, piece in pieces(balancer).items():
-                where = piece.server.address if key[0] == "real" and hasattr(piece, "server") else ""
-                owner = reals.get(where, "")
-                if owner and not names.ours(owner):
-                    return f"The member {where} is the real server {owner} of somebody else on the ADX."
-        return ""
-
-    def _clash(self, balancer: Balancer) -> str:
-        if other := self._vips.get(balancer.vip.address):
-            return f"The VIP {balancer.vip.address} is the load balancer {other}'s on this ADX already."
-        for key, piece in pieces(balancer).items():
+    def _problems(self, known: Known, others: Sequence[Addresses]) -> Iterator[str]:
+        yield from _taken(known, others)
+        vip = known.balancer.vip.address
+        if other := self._vips.get(vip):
+            yield f"The VIP {vip} is the load balancer {other}'s on this ADX already."
+        for key, piece in known.pieces.items():
             claim, other = self._claims.get(key, (piece, ""))
             if claim != piece:
                 what = " ".join(key).removeprefix("real ").replace(names.PREFIX, "")
-                return (
+                yield (
                     f"An ADX has {what} once, and the load balancer {other} wants it with other settings; "
                     "give both the same weight, state and health monitor."
                 )
-        return ""
+
+
+def _taken(known: Known, others: Sequence[Addresses]) -> Iterator[str]:
+    vip = known.balancer.vip.address
+    reals = [piece.server.address for piece in known.pieces.values() if isinstance(piece, RealServer)]
+    for virtuals_of, reals_of in others:
+        owner = virtuals_of.get(vip, names.PREFIX)
+        if not names.ours(owner):
+            yield f"The VIP {vip} is the virtual server {owner} of somebody else on the ADX."
+        for address in reals:
+            owner = reals_of.get(address, names.PREFIX)
+            if not names.ours(owner):
+                yield f"The member {address} is the real server {owner} of somebody else on the ADX."
+
+
+def _known(balancer: Balancer, before: Plan) -> Known:
+    last = before.known.get(balancer.id)
+    if last is not None and last.balancer == balancer:
+        return last
+    unsupported = _PROVIDER.unsupported(balancer)
+    return Known(balancer, unsupported, {} if unsupported else pieces(balancer))
 
 
 def planned(
     balancers: Iterable[Balancer],
     others: Sequence[Addresses],
-    standing: Iterable[str],
+    standing: Mapping[Key, Piece],
+    before: Plan,
 ) -> Plan:
-    """Plan for all; those named in `standing` stand already, and keep what they share with new ones."""
-    first = frozenset(standing)
+    """Plan for all; where two want the same thing otherwise, it goes to the one for which it stands already.
+
+    What did not change since the plan before is not made anew.
+    """
     plan = Plan()
-    for balancer in sorted(balancers, key=lambda b: virtual(b).name not in first):
-        plan.take(balancer, others)
+    for known in sorted((_known(b, before) for b in balancers), key=lambda known: _rank(known, standing)):
+        plan.take(known, others)
     return plan
+
+
+def _rank(known: Known, standing: Mapping[Key, Piece]) -> int:
+    """Tell who comes first: who changes nothing that is shared, then who stands, then who is new."""
+    if ("virtual", virtual(known.balancer).name) not in standing:
+        return 2
+    shared = (piece for key, piece in known.pieces.items() if key[0] in _SHARED)
+    return 0 if all(standing.get(piece.key) == piece for piece in shared) else 1

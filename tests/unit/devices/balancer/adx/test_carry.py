@@ -103,6 +103,18 @@ def test_what_a_box_has_once_for_an_address_cannot_be_two_things(rig: Rig) -> No
     assert set(rig.box.running.virtuals) == {names.of(first.id)}
 
 
+def test_who_changes_what_two_share_is_refused_and_not_the_other(rig: Rig) -> None:
+    first, second = web("first"), web("second", vip="10.2.0.101")
+    driver = rig.driver()
+    assert not driver.carry([first, second]).problems
+    before = rig.text()
+    changed = web("first", check=Check.TCP)
+    for asked in ([changed, second], [second, changed]):
+        assert list(driver.carry(asked).problems) == [first.id]
+        assert rig.text() == before
+    assert not driver.carry([changed, web("second", vip="10.2.0.101", check=Check.TCP)]).problems
+
+
 def test_a_balancer_that_became_impossible_serves_on_as_it_did(rig: Rig) -> None:
     driver = rig.driver()
     driver.carry([web()])
@@ -131,6 +143,16 @@ def test_the_predictor_minds_weights(
     driver = rig.driver()
     driver.carry([replace(asked, flavor=flavor)])
     assert next(iter(rig.box.running.virtuals.values())).predictor == predictor
+    assert not driver.drift()
+
+
+def test_a_weight_changes_in_place(rig: Rig) -> None:
+    driver = rig.driver()
+    driver.carry([web()])
+    assert (
+        driver.carry([with_members(web(), member("10.2.0.11", weight=7), member("10.2.0.12"))]).changes == 2
+    )
+    assert rig.box.running.reals["sk-10.2.0.11"].weight == 7
     assert not driver.drift()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from sekisho.devices.balancer.adx.driver import FOLLOWS, LEADS
-from sekisho.model.errors import Unavailable, Unsupported
+from sekisho.model.errors import SekishoError, Unavailable, Unsupported
 from sekisho.testing.adx.box import Mishap
 from support_adx import Rig, pair, web
 
@@ -49,6 +50,13 @@ def test_failover_outlives_us_and_goes_back(rig: Rig) -> None:
     assert priorities(rig) == [{LEADS}, {FOLLOWS}]
 
 
+def test_both_unbind_at_the_same_time(rig: Rig) -> None:
+    driver = rig.driver()
+    driver.carry([web()])
+    driver.carry([])
+    assert rig.waited <= 6
+
+
 def test_never_are_both_alike_while_one_takes_over(rig: Rig) -> None:
     driver = rig.driver()
     driver.carry([web()])
@@ -85,11 +93,21 @@ def test_the_other_takes_over_from_one_that_is_gone_and_keeps_the_lead(rig: Rig)
     driver.carry([web()])
     rig.away.add(0)
     driver.failover()
-    assert priorities(rig)[1] == {LEADS}
+    assert driver.carry([web()]).changes == 0
     rig.away.clear()
     rig.box.restart()
-    rig.away.add(0)
+    first, second = priorities(rig)
+    assert max(first) < max(second)
     driver.carry([web()])
+    assert priorities(rig) == [{FOLLOWS}, {LEADS}]
+
+
+def test_a_box_that_leads_alone_goes_on_leading(rig: Rig) -> None:
+    driver = rig.driver()
+    driver.carry([web()])
+    driver.failover()
+    rig.away.add(0)
+    assert driver.carry([web()]).changes == 0
     assert priorities(rig)[1] == {LEADS}
 
 
@@ -109,6 +127,24 @@ def test_where_none_answers_it_is_said(rig: Rig) -> None:
     for act in (lambda: driver.carry([web()]), driver.failover, driver.health):
         with pytest.raises(Unavailable):
             act()
+
+
+@pytest.mark.parametrize("mishap", [Mishap("fault"), Mishap("silent", done=True)], ids=["no", "lost"])
+def test_both_carry_it_or_none_does_wherever_the_second_breaks_off(mishap: Mishap) -> None:
+    for number in range(2, 40):  # the first call reads
+        rig = pair()
+        rig.boxes[1].mishaps[number] = mishap
+        with suppress(SekishoError):
+            rig.driver().carry([web()])
+        befell = len(rig.boxes[1].calls) >= number
+        rig.boxes[1].mishaps.clear()
+        bound = [{v.name: len(v.bindings) for v in box.running.virtuals.values()} for box in rig.boxes]
+        assert bound[0] == bound[1], number
+        assert not rig.driver().carry([web()]).problems
+        assert priorities(rig) == [{LEADS}, {FOLLOWS}]
+        if not befell:
+            return
+    pytest.fail("one carrying should not take so many calls")
 
 
 def test_a_single_box_has_no_other() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from sekisho.devices.balancer.adx.pieces import (
     Binding,
     Profile,
@@ -108,6 +111,17 @@ def test_others_are_known_by_their_addresses_only() -> None:
 def test_profiles_are_read_for_ports_that_need_one() -> None:
     profiles = [piece for piece in standing(TEXT).pieces.values() if isinstance(piece, Profile)]
     assert profiles == [Profile(8443, "TCP")]
+
+
+WORDS = st.sampled_from([*TEXT.split(), "", "-1", "99999999999", '"', "!", "\x00"])
+LINES = st.tuples(
+    st.sampled_from(["", " ", "\t", "server ", " port ", " bind "]), st.lists(WORDS, max_size=6)
+)
+
+
+@given(st.lists(LINES, max_size=40))
+def test_nothing_that_a_box_can_write_is_raised_over(lines: list[tuple[str, list[str]]]) -> None:
+    standing("\n".join(f"{head}{' '.join(words)}" for head, words in lines))
 
 
 def test_what_is_no_configuration_is_read_as_nothing() -> None:
