@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sekisho.model.balancer import Listener, Member, Protocol
 from support_octavia import SUBNET, Bed, Director, member, until
 
 # A busy machine takes its time, for the emulated boxes above all.
@@ -72,6 +73,17 @@ def test_what_a_device_cannot_carry_is_an_error_with_its_sentence(there: Bed) ->
     assert there.octavia.client.balancers.show(made.lb).problem == "There is no room."
     there.directors["d1"].problems = {}
     until(lambda: _status(there, f"{path}/{added}") == "ACTIVE", "the member to be carried")
+
+
+def test_what_octavia_never_kept_is_taken_away_at_the_keeper_and_nothing_else(there: Bed) -> None:
+    made = there.whole()
+    keeper = there.octavia.client.balancers
+    before = keeper.show(made.lb).balancer
+    keeper.put_object(made.lb, Listener("stray", Protocol.TCP, 4444))
+    keeper.put_object(made.pool, Member("stray-member", "10.9.200.99", 80))
+    until(lambda: "stray" not in str(keeper.show(made.lb).balancer), "the strays to go", 150.0)
+    there.active(made.lb)
+    assert keeper.show(made.lb).balancer == before
 
 
 def _status(there: Bed, path: str) -> str:

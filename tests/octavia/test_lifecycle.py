@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from sekisho.lab.octavia import PROJECT
 from sekisho.model.balancer import Algorithm, Operating, Provisioning, Statistics
-from support_octavia import Bed, member, until
+from support_octavia import SUBNET, Bed, member, until
 
 # A busy machine takes its time, for the emulated boxes above all.
 pytestmark = pytest.mark.timeout(400)
@@ -114,20 +117,30 @@ def test_a_flavor_chooses_the_pair_and_a_zone_too(there: Bed) -> None:
     lb = there.balancer(flavor_id=chosen)
     assert there.octavia.client.balancers.show(lb).devices == ("d3",)
 
-    profile = {"name": "z", "provider_name": "sekisho-lvs", "availability_zone_data": "{}"}
-    path = "availabilityzoneprofiles"
-    made = there.octavia.api("POST", path, {"availability_zone_profile": profile})[
-        "availability_zone_profile"
-    ]
+
+def test_a_zone_chooses_the_pair(there: Bed) -> None:
     for name in ("north", "nowhere"):
-        zone = {"name": name, "availability_zone_profile_id": made["id"], "enabled": True}
-        there.octavia.api("POST", "availabilityzones", {"availability_zone": zone})
+        _zone(there, name)
     lb = there.balancer(availability_zone="north")
     assert there.octavia.client.balancers.show(lb).devices == ("d3",)
-    body = {"vip_subnet_id": "11111111-1111-4111-8111-111111111111", "availability_zone": "nowhere"}
-    answer = there.octavia.ask("POST", "/lbaas/loadbalancers", {"loadbalancer": {**body, "project_id": "p"}})
-    assert answer.status == 501
+    asked = {"vip_subnet_id": SUBNET, "vip_address": "10.9.7.7", "project_id": PROJECT}
+    body = {**asked, "availability_zone": "nowhere"}
+    answer = there.octavia.ask("POST", "/lbaas/loadbalancers", {"loadbalancer": body})
+    assert answer.status == 501, answer.text
     assert "choose another zone" in answer.text
+    for data in ("{}", '{"zone": ""}', '{"zone": "north", "compute_zone": "nova"}'):
+        profile = {"name": "z", "provider_name": "sekisho-lvs", "availability_zone_data": data}
+        path = "/lbaas/availabilityzoneprofiles"
+        assert there.octavia.ask("POST", path, {"availability_zone_profile": profile}).status == 501
+
+
+def _zone(there: Bed, name: str) -> None:
+    data = json.dumps({"zone": name})
+    profile = {"name": name, "provider_name": "sekisho-lvs", "availability_zone_data": data}
+    kind = "availability_zone_profile"
+    made = there.octavia.api("POST", "availabilityzoneprofiles", {kind: profile})[kind]["id"]
+    zone = {"name": name, "availability_zone_profile_id": made, "enabled": True}
+    there.octavia.api("POST", "availabilityzones", {"availability_zone": zone})
 
 
 def test_flavors_that_mean_nothing_are_refused(there: Bed) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from support_octavia import PROJECT, SUBNET, Bed, Whole, member
+from sekisho.lab.octavia import PROJECT
+from support_octavia import SUBNET, Bed, Whole, member
 
 # A busy machine takes its time, for the emulated boxes above all.
 pytestmark = pytest.mark.timeout(400)
@@ -100,8 +101,6 @@ def _listener(made: Whole, more: dict[str, Any]) -> tuple[str, str, dict[str, An
 
 def _pool(made: Whole, more: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
     asked = {"loadbalancer_id": made.lb, "lb_algorithm": "ROUND_ROBIN", **more}
-    if more.get("lb_algorithm"):
-        return "pools", "pool", asked
     return "pools", "pool", asked
 
 

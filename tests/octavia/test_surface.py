@@ -47,9 +47,8 @@ NOTHING = {
     "ca_tls_container_data",
     "crl_container_data",
 }
-# Octavia's own answer is the right one: it makes the VIP's port, and there are no L7 policies to change.
+# Octavia's own answer is the right one: there are no L7 policies to change.
 LEFT_OUT = {
-    "create_vip_port",
     "l7policy_delete",
     "l7policy_update",
     "l7rule_delete",

@@ -76,7 +76,7 @@ def balancers(
 
 @BALANCERS.add("GET", "/v1/balancers/{balancer}", ANYBODY, BalancerView)
 def balancer(keeper: TheBalancers, balancer: str) -> BalancerView:
-    """Show one load balancer, by its id or that of an object in it: what it should be, how all of it stands."""
+    """Show one load balancer, found by any object in it: what it should be, how all of it stands."""
     return keeper.balancer(balancer)
 
 

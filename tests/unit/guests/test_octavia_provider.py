@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -95,7 +95,7 @@ def test_a_balancer_is_put_whole(lvs: Any, keeper: Keeper) -> None:
         vip_subnet_id="subnet",
         project_id="acme",
         flavor={"pair": "rack"},
-        availability_zone="north",
+        availability_zone={"zone": "north"},
         admin_state_up=False,
         listeners=[Thing(**vars(listener(default_pool_id="p", protocol_port=80)))],
         pools=[pool],
@@ -132,7 +132,7 @@ def test_a_pool_goes_behind_its_listener_and_keeps_its_members_when_changed(lvs:
 
 
 def test_what_cannot_be_carried_is_refused_before_the_keeper_is_told(lvs: Any, keeper: Keeper) -> None:
-    refused = [
+    refused: list[Callable[[], object]] = [
         lambda: lvs.listener_create(listener(protocol="HTTP")),
         lambda: lvs.listener_create(listener(timeout_client_data=1)),
         lambda: lvs.listener_create(listener(connection_limit=5)),
@@ -145,7 +145,10 @@ def test_what_cannot_be_carried_is_refused_before_the_keeper_is_told(lvs: Any, k
         lambda: lvs.l7policy_create(Thing()),
         lambda: lvs.l7rule_create(Thing()),
         lambda: lvs.validate_flavor({"loadbalancer_topology": "SINGLE"}),
-        lambda: lvs.validate_availability_zone({"compute_zone": "x"}),
+        lambda: lvs.validate_availability_zone({"zone": "north", "compute_zone": "x"}),
+        lambda: lvs.validate_availability_zone({}),
+        lambda: lvs.create_vip_port("x", "acme", {"vip_qos_policy_id": "q"}, []),
+        lambda: lvs.create_vip_port("x", "acme", {}, [{"subnet_id": "s"}]),
     ]
     for attempt in refused:
         with pytest.raises(UnsupportedOptionError) as caught:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sekisho.model.balancer import Object
 
 _PAIR: Final = "The name of the pair of devices that carries it, as in the keeper's settings."
+_ZONE: Final = {"zone": "The zone's name in `zones` of the keeper's pairs."}
 
 
 class _Driver(provider_base.ProviderDriver):
@@ -63,6 +64,13 @@ class _Driver(provider_base.ProviderDriver):
             return self._made[1].balancers
 
     # --- load balancers ---------------------------------------------------------------------------
+
+    def create_vip_port(
+        self, loadbalancer_id: str, project_id: str, vip_dictionary: Any, additional_vip_dicts: Any
+    ) -> Any:
+        """Refuse what nobody here does with a VIP's port, and leave it to Octavia to make it."""
+        _refuse(refused.balancer({**vip_dictionary, "additional_vips": additional_vip_dicts}))
+        return super().create_vip_port(loadbalancer_id, project_id, vip_dictionary, additional_vip_dicts)
 
     def loadbalancer_create(self, loadbalancer: Any) -> None:
         """Make a load balancer with all it names."""
@@ -201,12 +209,13 @@ class _Driver(provider_base.ProviderDriver):
         _refuse(refused.options(flavor_metadata, self.flavor, "A flavor of this provider"))
 
     def get_supported_availability_zone_metadata(self) -> dict[str, str]:
-        """Say that a zone chooses by its name alone."""
-        return {}
+        """Say what an availability zone has to name."""
+        return dict(_ZONE)
 
     def validate_availability_zone(self, availability_zone_metadata: Mapping[str, Any]) -> None:
-        """Refuse a zone that says more than its name."""
-        _refuse(refused.options(availability_zone_metadata, {}, "An availability zone of this provider"))
+        """Refuse a zone that names none of the keeper's, or says what means nothing here."""
+        what = "An availability zone of this provider"
+        _refuse(refused.options({"zone": "", **availability_zone_metadata}, _ZONE, what))
 
     # --- inside -----------------------------------------------------------------------------------
 

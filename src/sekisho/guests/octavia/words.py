@@ -44,7 +44,7 @@ def laid_over(old: Any, new: Any) -> dict[str, Any]:
 
 def balancer(said: dict[str, Any], provider: str) -> Balancer:
     """Make a balancer, whole, of a load balancer's fields."""
-    zone = said.get("availability_zone", "")
+    zone = said.get("availability_zone") or {}
     return Balancer(
         said["loadbalancer_id"],
         provider,
@@ -59,7 +59,7 @@ def balancer(said: dict[str, Any], provider: str) -> Balancer:
         tuple(listener(fields(each)) for each in said.get("listeners", ())),
         tuple(pool(fields(each)) for each in said.get("pools", ())),
         {k: str(v) for k, v in said.get("flavor", {}).items()},
-        zone if isinstance(zone, str) else "",
+        str(zone.get("zone", "")),
         bool(said.get("admin_state_up", True)),
     )
 
