@@ -21,9 +21,10 @@ class Walk:
         self.room = Room(folder)
         self.chance = random.Random(seed)
         self.number = 0
-        self.lb = replace(balancer("lb1"), listeners=(), pools=())
+        self.lb = balancer("lb1", monitor=False)
         self.room.keeper.put(OCTAVIA, self.lb)
-        self.hold(Kind.BALANCER, "lb1")
+        self.hold(Kind.MEMBER, "lb1-m1", "lb1-m2")
+        self.above("lb1-p")
 
     def hold(self, kind: Kind, *things: str) -> None:
         for thing in things:
@@ -34,9 +35,9 @@ class Walk:
         return {i for i, p in self.room.stands().items() if p == "PENDING"}
 
     def step(self) -> None:
-        ways = [self.report, self.fail, self.wait, self.tell, self.restart]
+        ways = [self.report, self.report, self.fail, self.wait, self.tell, self.tell, self.restart]
         if not self.held():
-            ways += [self.listener, self.pool, self.member, self.member, self.away, self.away] * 2
+            ways = [self.listener, self.pool, self.member, self.member, self.member, self.away, self.fail]
         self.chance.choice(ways)()
 
     # --- what Octavia asks for --------------------------------------------------------------------
