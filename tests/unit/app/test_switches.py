@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from sekisho.ledger.switches import Changes
 from sekisho.model.errors import Conflict, Malformed, NotFound, Refused, Unavailable
-from sekisho.model.switch import Accord, ChangeState, Phase, Verb, Wanted
+from sekisho.model.switch import Accord, ChangeState, ChangeView, Phase, Verb, Wanted
 from sekisho.testing.switch import Fault
-from support_keeping import ADA, WIDER, Rig
+from support_keeping import ADA, NOW, WIDER, Rig
 
 AWAY = Unavailable("It does not answer.")
 NO = Refused("It says no.")
@@ -191,6 +192,17 @@ def test_what_had_not_begun_when_the_keeper_ended_is_left_alone(rig: Rig) -> Non
     assert states == {"leaf-1": ChangeState.ROLLED_BACK, "leaf-2": ChangeState.LEFT}
 
 
+def test_what_waited_when_the_keeper_was_killed_is_left_alone(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    draft = ChangeView("", "", "leaf-1", Verb.APPLY, ChangeState.WAITING, "ada", unit="leaf-1")
+    (waiting,) = Changes(rig.ledger.store).open([draft], NOW)
+    with rig.keeper() as keeper:
+        keeper.recover()
+        assert keeper.rollout(waiting.rollout).changes[0].state is ChangeState.LEFT
+        assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.APPLIED}
+    assert switch.calls.count("save") == 1
+
+
 def test_a_change_can_be_rolled_back_and_is_not_made_again_by_itself(rig: Rig) -> None:
     rig.settings["repair"] = ("leaf-1",)
     switch = rig.add("leaf-1")
@@ -295,7 +307,7 @@ def test_a_switch_in_doubt_is_named_until_somebody_settles_it(rig: Rig) -> None:
 
 
 def test_no_secret_is_in_plans_or_in_the_ledger(rig: Rig) -> None:
-    rig.add("leaf-1", '[snmp.communities.hush-hush]\nwrite = false\n')
+    rig.add("leaf-1", "[snmp.communities.hush-hush]\nwrite = false\n")
     with rig.keeper() as keeper:
         (found,) = keeper.plan(())
         assert found.steps
