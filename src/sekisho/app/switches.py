@@ -59,6 +59,8 @@ log = logging.getLogger("sekisho.switches")
 DRIFT: Final = "drift"
 # The same drift is not repaired twice within so many seconds: somebody works against us.
 AGAIN: Final = 3600.0
+# So many switches are changed at once at most.
+MOST: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,8 +460,16 @@ def _units(switches: Sequence[Switch]) -> list[list[Switch]]:
 
 def _need(switches: Sequence[Switch], wanted: Wanted) -> None:
     """Refuse to change what nobody named, or what somebody who looked at plans has not looked at."""
-    if not wanted.switches:
-        raise Malformed("Name the switches to be changed.")
+    told = (
+        (not wanted.switches, "switches: name those to be changed."),
+        (not wanted.reason.strip(), "reason: say why."),
+        (wanted.canary < 0, "canary: 0 or more."),
+        (not 1 <= wanted.parallel <= MOST, f"parallel: 1 to {MOST}."),
+        (wanted.budget < 0, "budget: 0 or more."),
+    )
+    wrong = tuple(sentence for is_wrong, sentence in told if is_wrong)
+    if wrong:
+        raise Malformed("Nothing was changed.", problems=wrong)
     unseen = [s.name for s in switches if wanted.plans and s.name not in wanted.plans]
     if unseen:
         raise Malformed(

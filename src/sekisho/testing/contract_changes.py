@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from sekisho.model.errors import Conflict, NotFound, SekishoError
@@ -107,10 +109,8 @@ def one_of_many_at_once_is_first(changes: Changes) -> None:
     got: list[str] = []
 
     def want() -> None:
-        try:
+        with suppress(Conflict):
             got.extend(c.id for c in changes.open([draft()], NOW))
-        except Conflict:
-            pass
 
     threads = [threading.Thread(target=want) for _ in range(6)]
     for thread in threads:
@@ -146,12 +146,8 @@ def an_end_says_how_it_is_known(changes: Changes) -> None:
     made = begin(changes)
     end(changes, made, ChangeState.ROLLED_BACK, "It says no.")
     found = changes.change(made.id).change
-    assert (found.state, found.receipt, found.error) == (
-        ChangeState.ROLLED_BACK,
-        "Read again.",
-        "It says no.",
-    )
-    assert found.ended == NOW + 9
+    assert found.state is ChangeState.ROLLED_BACK
+    assert (found.receipt, found.error, found.ended) == ("Read again.", "It says no.", NOW + 9)
     assert changes.open_now() == ()
 
 
@@ -227,5 +223,5 @@ def pages_go_from_the_newest_to_the_oldest(changes: Changes) -> None:
 def what_is_not_there_is_not_found(changes: Changes) -> None:
     """Neither by a name that nobody has, nor by one that is none."""
     for wrong in ("c9", "x1", "", "c", "c1; DROP TABLE change"):
-        raises(NotFound, lambda wrong=wrong: changes.change(wrong))
+        raises(NotFound, partial(changes.change, wrong))
     raises(NotFound, lambda: changes.rollout("o9"))
