@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sekisho.app.switches import Switches, SwitchesSettings
+from sekisho.app.switches import Switches
+from sekisho.app.switches_settings import SwitchesSettings
 from sekisho.devices.switch.document import Connection
 from sekisho.devices.switch.driver import SwitchDriver
 from sekisho.host.clock import Clock
