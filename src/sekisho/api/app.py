@@ -10,6 +10,7 @@ import anyio.to_thread
 from fastapi import Depends, FastAPI
 
 from sekisho.api.access import allow
+from sekisho.api.attachments import ATTACHMENTS
 from sekisho.api.deciding import DECIDING
 from sekisho.api.description import DESCRIPTION, of_route
 from sekisho.api.health import HEALTH
@@ -24,6 +25,7 @@ from sekisho.api.waiting import Waiting
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from sekisho.api.attachments import Attachments
     from sekisho.api.keeper import Keeper
     from sekisho.api.routes import Route
     from sekisho.api.switch_keeper import Switches
@@ -36,11 +38,15 @@ ROUTES: tuple[Route, ...] = (
     *READING.rows,
     *DECIDING.rows,
     *SWITCHES.rows,
+    *ATTACHMENTS.rows,
 )
 
 
 def create_app(
-    keeper: Keeper, settings: ApiSettings | None = None, switches: Switches | None = None
+    keeper: Keeper,
+    settings: ApiSettings | None = None,
+    switches: Switches | None = None,
+    attachments: Attachments | None = None,
 ) -> FastAPI:
     """Put the keeper behind HTTP; serve what this gives with `sekisho.api.serve`, or any ASGI server."""
     app = FastAPI(
@@ -55,6 +61,7 @@ def create_app(
     )
     app.state.keeper = keeper
     app.state.switches = switches
+    app.state.attachments = attachments
     app.state.settings = settings = settings or ApiSettings()
     app.state.waiting = Waiting(settings.max_wait)
     app.state.metrics = DoorMetrics(app.state.waiting)
