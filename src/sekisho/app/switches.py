@@ -18,6 +18,7 @@ from sekisho.app.switches_figures import Figures
 from sekisho.app.switches_folder import Folder
 from sekisho.app.switches_reach import Reach, connect
 from sekisho.app.switches_repair import Repair
+from sekisho.app.switches_settings import SwitchesSettings
 from sekisho.app.switches_wanted import Late, named, need, units, whole
 from sekisho.app.switches_watch import Pauses, Watch
 from sekisho.devices.switch.change import Outcome, Pace
@@ -41,7 +42,6 @@ from sekisho.model.switch import (
 )
 
 if TYPE_CHECKING:
-    from sekisho.app.switches_settings import SwitchesSettings
     from sekisho.devices.switch.document import Connection, Switch
     from sekisho.devices.switch.driver import SwitchDriver
     from sekisho.devices.switch.intent import Intent
@@ -55,6 +55,9 @@ T = TypeVar("T")
 Make: TypeAlias = Callable[[ChangeView], Purpose]
 
 log = logging.getLogger("sekisho.switches")
+
+
+__all__ = ["Switches", "SwitchesSettings"]
 
 
 class Switches:
