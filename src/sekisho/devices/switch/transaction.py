@@ -173,8 +173,7 @@ class Transaction:
         for end in ends:
             if end.of and end.member.save:
                 self.record.phase(end.name, Phase.SAVING, end.of, end.of)
-                end.saved = True
-                end.driver.save()
+                _save(end)
 
     # --- and back again ---------------------------------------------------------------------------
 
@@ -234,18 +233,23 @@ class Transaction:
             return None
         except Exception as error:  # it answers, and says no
             end.member.drop()
+            self._disarm(end)  # a switch that waits to go back by itself may take nothing else
             left = _asker(error)
             log.warning("%s: rolling back: %s", end.name, _fixer(error), exc_info=_unknown(error))
         if not left:
-            if end.armed:
-                with suppress(SekishoError):  # else it goes back by itself, to the same
-                    end.driver.disarm()
+            self._disarm(end)  # else it goes back by itself, to the same
             return Outcome(ChangeState.ROLLED_BACK, "Read again: it is as it was before.", why)
         end.tries += 1
         end.error = left
         if end.tries < ATTEMPTS:
             return None
         return Outcome(ChangeState.IN_DOUBT, f"Rolled back, but not as it was before: {left}", why)
+
+    def _disarm(self, end: End) -> None:
+        if end.armed:
+            with suppress(SekishoError):
+                end.driver.disarm()
+                end.armed = False
 
     # --- what is common ---------------------------------------------------------------------------
 
@@ -265,6 +269,16 @@ class Transaction:
 
     def _names(self) -> str:
         return "+".join(m.switch for m in self.members)
+
+
+def _save(end: End) -> None:
+    """Save; whoever says no has kept what it had, whoever does not answer may hold either."""
+    end.saved = True
+    try:
+        end.driver.save()
+    except Refused:
+        end.saved = False
+        raise
 
 
 def _restored(end: End) -> str:
