@@ -303,7 +303,7 @@ class Changing:
         except NotFound:
             text = ""
         before = Before(change.checkpoint, change.backup, kept.before)
-        return End(member, before, text, saved=bool(kept.after))
+        return End(member, before, text, armed=True, saved=bool(kept.after))
 
 
 @dataclass(frozen=True, slots=True)
