@@ -102,6 +102,8 @@ def _laid(part: Part, standing: Part | None) -> Part | None:
         return None if isinstance(part, Feature) and part.enabled is False else part
     kind = type(part)
     said, stands = _VALUES[kind](part), _VALUES[kind](standing)
+    if said == stands:
+        return standing
     changed: dict[str, Any] = {
         name: new
         for name, new, old in zip(_FIELDS[kind], said, stands, strict=False)

@@ -65,7 +65,7 @@ def _fixed(intent: Intent) -> Iterator[str]:
 
 def _reserved(intent: Intent, before: Mapping[Key, Part]) -> Iterator[str]:
     for subject, part in intent.parts.items():
-        if isinstance(part, Vlan) and vlans.has(RESERVED, part.id) and subject not in before:
+        if subject not in before and isinstance(part, Vlan) and vlans.has(RESERVED, part.id):
             yield f"VLAN {part.id}: is one of {RESERVED}, which the switch keeps for itself."
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, replace
 
 import pytest
@@ -175,7 +175,9 @@ def _key(part: Part) -> Key:
 
 @few
 @given(states(), states(), st.data())
-def test_a_fault_at_any_step_can_be_gone_back_from_and_gone_on_from(a: State, b: State, data: st.DataObject) -> None:
+def test_a_fault_at_any_step_can_be_gone_back_from_and_gone_on_from(
+    a: State, b: State, data: st.DataObject
+) -> None:
     stages = plan(whole(b), a, ALL_KINDS).stages
     if not stages:
         return
@@ -197,7 +199,9 @@ def test_a_fault_at_any_step_can_be_gone_back_from_and_gone_on_from(a: State, b:
 
 @many
 @given(states(), states(), st.data())
-def test_a_partial_intent_changes_what_it_mentions_and_nothing_else(a: State, b: State, data: st.DataObject) -> None:
+def test_a_partial_intent_changes_what_it_mentions_and_nothing_else(
+    a: State, b: State, data: st.DataObject
+) -> None:
     keys = sorted(k for k in whole(b).parts if k in a.parts and k[0] not in ("feature", "svi", "vpc"))
     chosen = data.draw(st.sets(st.sampled_from(keys), max_size=4))
     said = {k: _some(taken(b, "").parts[k], data) for k in chosen}
@@ -214,7 +218,11 @@ def test_a_partial_intent_changes_what_it_mentions_and_nothing_else(a: State, b:
         before = a.parts.get(subject)
         if subject in said:
             for field in fields(part):
-                if getattr(said[subject], field.name) is None and field.name not in (*MIRRORED, "channel", "members"):
+                if getattr(said[subject], field.name) is None and field.name not in (
+                    *MIRRORED,
+                    "channel",
+                    "members",
+                ):
                     assert getattr(part, field.name) == getattr(before, field.name)
         elif subject[0] not in ("port", "feature"):
             assert part == before
