@@ -68,23 +68,25 @@ def test_every_kind_but_those_there_is_one_of_can_be_exclusive() -> None:
     assert set(schema.EXCLUSIVE.values()) == set(KINDS) - {"vpc", "system"}
 
 
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float),
+}  # fmt: skip
+
+
 def fits(value: Any, wanted: dict[str, Any]) -> bool:
     """Check a value by as much of JSON schema as ours uses."""
     if "oneOf" in wanted:
         return sum(fits(value, one) for one in wanted["oneOf"]) == 1
     if "const" in wanted or "enum" in wanted:
         return bool(value in wanted.get("enum", [wanted.get("const")]))
+    if not isinstance(value, TYPES[wanted["type"]]):
+        return False
     if isinstance(value, dict):
         known, more = wanted.get("properties", {}), wanted.get("additionalProperties") or {"enum": []}
-        return wanted["type"] == "object" and all(fits(v, known.get(k, more)) for k, v in value.items())
+        return all(fits(v, known.get(k, more)) for k, v in value.items())
     if isinstance(value, list):
-        return wanted["type"] == "array" and all(fits(v, wanted["items"]) for v in value)
+        return all(fits(v, wanted["items"]) for v in value)
     if isinstance(value, str):
-        found = re.match(wanted.get("pattern", ""), value)
-        return wanted["type"] == "string" and len(value) <= wanted.get("maxLength", 999) and found is not None
-    if isinstance(value, bool):
-        return wanted["type"] == "boolean"
-    within = wanted.get("minimum", value) <= value <= wanted.get("maximum", value)
-    return wanted["type"] in (("integer", "number") if isinstance(value, int) else ("number",)) and bool(
-        within
-    )
+        short = len(value) <= int(wanted.get("maxLength", 999))
+        return short and re.match(wanted.get("pattern", ""), value) is not None
+    return bool(wanted.get("minimum", value) <= value <= wanted.get("maximum", value))
