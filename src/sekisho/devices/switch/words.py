@@ -75,7 +75,8 @@ def _membership(before: Part, after: Part, changed: list[str]) -> str:
 def _said(part: Part) -> Iterator[str]:
     unsaid = _NAMING - {"name"} if part.kind == "vlan" else _NAMING
     for field, value in mentioned(part).items():
-        if field not in unsaid and value not in ("", ()):
+        empty = value in ("", ()) or (value == 0 and value is not False)
+        if field not in unsaid and not empty:
             yield f"{_label(field)} {_value(field, value)}"
 
 
