@@ -31,7 +31,7 @@ from sekisho.devices.switch.intent import (
     Vrf,
     parts,
 )
-from sekisho.devices.switch.plan import Plan, check, plan
+from sekisho.devices.switch.plan import Plan, check, pair_risks, plan
 from sekisho.devices.switch.risk import RiskKind, pair
 from sekisho.model.errors import Malformed
 from sekisho.testing.switch import ALL_KINDS
@@ -275,6 +275,16 @@ def test_both_of_a_pair_have_the_same_mtu() -> None:
         ("pair", True, ("vpc",)),
     ]
     assert pair(one, one) == ()
+
+
+def test_a_pair_is_compared_as_it_would_be_after_both_are_changed() -> None:
+    one, other = state(trunk("port-channel1", "10", vpc=1)), state(trunk("port-channel7", "10", vpc=1))
+    jumbo = [Intent("x", parts(Port(n, mtu=9216))) for n in ("port-channel1", "port-channel7")]
+    alone = pair_risks((jumbo[0], one, ALL_KINDS), (Intent("other"), other, ALL_KINDS))
+    assert [r.sentence for r in alone] == [
+        "port port-channel1 (vPC 1): its MTU is 9216 here and 1500 on the other switch."
+    ]
+    assert pair_risks((jumbo[0], one, ALL_KINDS), (jumbo[1], other, ALL_KINDS)) == ()
 
 
 # What cannot be
