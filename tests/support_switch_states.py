@@ -54,7 +54,7 @@ NAMES: Final = ("", "rack 1", 'a "quoted" one', "x ! y", "größe")
 LINES: Final = (
     Ace(10, permit=True, protocol="tcp", destination_port="80-443"),
     Ace(20, permit=False, protocol="tcp", source_port="22", established=True),
-    Ace(30, permit=True, protocol="6", log=True),
+    Ace(30, permit=True, protocol="47", log=True),
 )
 
 

@@ -160,6 +160,28 @@ def test_names_that_two_vlans_swap_are_given_up_first() -> None:
     ]
 
 
+def test_an_svi_that_changes_its_vrf_is_without_addresses_for_a_stage() -> None:
+    before = state(
+        whole(Svi(10, vrf="red", addresses=("10.0.0.1/24", "10.0.1.1/24"))),
+        whole(Svi(20, vrf="red")),
+        Vrf("red", ""),
+    )
+    found = planned(
+        before, Svi(10, vrf="default", addresses=("10.0.1.1/24",)), Svi(20, addresses=("10.0.0.1/24",))
+    )
+    assert sentences(found) == [
+        ["interface of VLAN 10: vrf red -> default, addresses -10.0.0.1/24, 10.0.1.1/24"],
+        ["interface of VLAN 10: addresses +10.0.1.1/24", "interface of VLAN 20: addresses +10.0.0.1/24"],
+    ]
+
+
+def test_an_empty_channel_has_the_lacp_mode_that_it_has() -> None:
+    before = state(trunk("port-channel1", "1", lacp=Lacp.ON), trunk("Ethernet1/1", "1"))
+    assert not planned(before, Port("port-channel1", lacp=Lacp.ACTIVE))
+    found = planned(before, Port("port-channel1", lacp=Lacp.ACTIVE, members=("Ethernet1/1",)))
+    assert sentences(found)[0] == ["port port-channel1: lacp on -> active"]
+
+
 def test_next_hops_overlap_while_they_change() -> None:
     before = state(Route("default", "0.0.0.0/0", ("10.0.0.1",), 1))
     assert sentences(planned(before, Route("default", "0.0.0.0/0", ("10.0.0.2",)))) == [
