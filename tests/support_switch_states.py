@@ -135,7 +135,10 @@ class _Draw:
             vpc = vpcs.pop() if self.paired and name != peer else 0
             lacp = self.one(Lacp.ON, Lacp.ACTIVE, Lacp.PASSIVE)
             port = self.port(name)
-            found[name] = replace(port, members=members, lacp=lacp, vpc=vpc, peer_link=name == peer)
+            edge = port.edge and name != peer
+            found[name] = replace(
+                port, members=members, lacp=lacp, vpc=vpc, peer_link=name == peer, edge=edge
+            )
         for name in PHYSICAL:
             port = self.port(name)
             mirrored: dict[str, Any] = (

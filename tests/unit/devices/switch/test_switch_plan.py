@@ -322,6 +322,11 @@ def test_a_pair_is_compared_as_it_would_be_after_both_are_changed() -> None:
         (Svi(10, vrf="no"), {}, "interface of VLAN 10: needs VRF no"),
         (Vlan(30, name="taken"), {}, "VLAN 20 and VLAN 30: both have the name taken"),
         (Port("Ethernet1/2", allowed="20"), {}, "port Ethernet1/2: is in port-channel2, whose settings hold"),
+        (
+            Port("port-channel2", peer_link=True, edge=True),
+            {},
+            "port port-channel2: is the peer link, behind",
+        ),
         (Vlan(20), {"absent": frozenset({("vlan", "1")})}, "VLAN 1: cannot be removed"),
         (
             Vlan(20),
