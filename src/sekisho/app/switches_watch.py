@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sekisho.app import switches_plans as plans
 from sekisho.devices.switch import drift
 from sekisho.devices.switch.plan import plan
-from sekisho.model.errors import Conflict, SekishoError, Unavailable
+from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable, Unsupported
 from sekisho.model.switch import Accord, DriftPolicy, DriftView, SwitchView
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sekisho.app.switches_folder import Folder
     from sekisho.app.switches_reach import Reach
     from sekisho.devices.switch.document import Switch
-    from sekisho.devices.switch.driver import SwitchDriver
+    from sekisho.devices.switch.driver import Account, SwitchDriver
     from sekisho.devices.switch.intent import Intent, State
     from sekisho.devices.switch.plan import Plan
     from sekisho.host.clock import Clock
@@ -146,7 +146,8 @@ class Watch:
             return self._in_accord(switch, mine, now)
         accord = Accord.DRIFT if kept.get("intent") == mine else Accord.PENDING
         since = float(kept.get("since", 0.0))
-        theirs = drift.touches(driver.accounts((since or now - BACK) - SKEW), (switch.connection.username,))
+        record = _record(driver, (since or now - BACK) - SKEW)
+        theirs = drift.touches(record, (switch.connection.username,))
         told = drift.blame(found.steps, theirs)
         named = {t for d in told for t in d.by}
         seen = DriftView(
@@ -243,3 +244,12 @@ class Watch:
         except ValueError:
             return {}
         return kept
+
+
+def _record(driver: SwitchDriver, since: float) -> tuple[Account, ...]:
+    """Ask who changed what; a switch that does not say has still drifted."""
+    try:
+        return driver.accounts(since)
+    except (Refused, Unsupported) as error:
+        log.info("nobody tells who changed it: %s", error.fixer)
+        return ()

@@ -52,12 +52,16 @@ def apply(  # noqa: PLR0913 - an option each
     canary: Annotated[int, typer.Option(min=0, help="So many change one by one first.")] = 1,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="Then so many at once.")] = 8,
     budget: Annotated[int, typer.Option(min=0, help="Go on though so many have failed.")] = 0,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Go on without those that cannot be planned for.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Make switches what their files say: each is proven, or rolled back and that is proven."""
     _need(reason)
     found = _read(plan) if plan is not None else door.client.switches.plan(tuple(switches or ()))
     chosen = [p for p in found if plan is None or not switches or p.switch in switches]
+    chosen = _without_bad(door, chosen) if partial else chosen
     _need_plans(chosen)
     if not any(p.steps for p in chosen):
         door.tell(RolloutView("", ()), "Nothing differs.")
@@ -78,6 +82,16 @@ def _read(path: Path) -> tuple[PlanView, ...]:
         return from_plain(tuple[PlanView, ...], told["plans"])
     except (OSError, ValueError, KeyError, TypeError, Malformed) as error:
         raise Malformed(f"{path} is no file of `sekisho switch plan --save`: {error}.") from error
+
+
+def _without_bad(door: Door, found: Sequence[PlanView]) -> list[PlanView]:
+    """Leave out who has no plan, and its pair; a pair is changed on both or not at all."""
+    bad = {p.switch: p.problem for p in found if p.problem}
+    peers = {s.name: s.peer for s in door.client.switches.list() if s.name in bad and s.peer}
+    for name, problem in bad.items():
+        with_pair = f" and {peers[name]}" if name in peers else ""
+        note(f"Without {name}{with_pair}: {problem}")
+    return [p for p in found if p.switch not in {*bad, *peers.values()}]
 
 
 def _need_plans(found: Sequence[PlanView]) -> None:

@@ -124,6 +124,18 @@ def test_a_pair_is_changed_as_one_though_one_of_it_differs(rig: Rig, ask: Asks) 
     }
 
 
+def test_a_switch_that_is_away_ends_it_unless_told_to_go_on_without(rig: Rig, ask: Asks) -> None:
+    rig.add("leaf-1").gone = True
+    rig.add("leaf-2", peer="leaf-3")
+    rig.add("leaf-3", peer="leaf-2").gone = True
+    rig.add("leaf-4")
+    assert ask("apply", "--reason", "x", "--yes").code == 6
+    found = ask("apply", "--reason", "x", "--yes", "--partial", "--json")
+    assert found.code == 0
+    assert {c["switch"]: c["state"] for c in found.json["changes"]} == {"leaf-4": "applied"}
+    assert "Without leaf-3 and leaf-2" in found.err
+
+
 def test_a_forbidden_risk_is_taken_by_its_name_only(rig: Rig, ask: Asks) -> None:
     rig.add("leaf-1", "[vlan.10]\nabsent = true\n")
     found = ask("apply", "leaf-1", "--reason", "x", "--yes")
