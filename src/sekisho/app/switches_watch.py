@@ -147,7 +147,7 @@ class Watch:
         accord = Accord.DRIFT if kept.get("intent") == mine else Accord.PENDING
         since = float(kept.get("since", 0.0))
         record = _record(driver, (since or now - BACK) - SKEW)
-        theirs = drift.touches(record, (switch.connection.username,))
+        theirs = drift.touches(record, switch.connection.username, since)
         told = drift.blame(found.steps, theirs)
         named = {t for d in told for t in d.by}
         seen = DriftView(

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from sekisho.cli import words
-from sekisho.cli.door import Door, command, gather, note, page_size, write
+from sekisho.cli.door import Door, command, gather, note, page_size, table, write
 from sekisho.cli.exits import EXITS
 from sekisho.cli.switches import Names, SwitchName, changed, shown_plans
 from sekisho.model.errors import Malformed, Refused, Unavailable
@@ -170,7 +170,9 @@ def _follow(door: Door, found: RolloutView) -> None:
     except (KeyboardInterrupt, Unavailable):
         note(f"{found.id} goes on without you; look at it with: sekisho switch changes")
         raise
-    door.tell(found, changed(found.changes))
+    columns = ("change", "switch", "state", "how it ended")
+    rows = ((c.id, c.switch, c.state, c.error or c.receipt) for c in found.changes)
+    door.tell(found, table(columns, rows))
     if any(c.state in BAD for c in found.changes):
         raise typer.Exit(EXITS[Refused])
 
