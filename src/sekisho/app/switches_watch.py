@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import queue
 import random
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.app import switches_plans as plans
+from sekisho.app.switches_threads import workers
 from sekisho.devices.switch import drift
 from sekisho.devices.switch.plan import plan
 from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable, Unsupported
@@ -89,13 +90,11 @@ class Watch:
         if not self.pauses.every:
             stop.wait()
             return
-        with ThreadPoolExecutor(self.pauses.parallel, "sekisho-drift") as pool:
-            try:
-                while not stop.wait(TICK):
-                    for switch in self.due():
-                        pool.submit(self._look_again, switch)
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        waiting: queue.SimpleQueue[Switch] = queue.SimpleQueue()
+        workers(self._look_again, waiting, self.pauses.parallel, stop)
+        while not stop.wait(TICK):
+            for switch in self.due():
+                waiting.put(switch)
 
     def due(self) -> list[Switch]:
         """Take those whose turn it is; each is given once, until it has been looked at."""
@@ -115,7 +114,7 @@ class Watch:
     def _look_again(self, switch: Switch) -> None:
         try:
             self.look(switch, 0.0, active=True)
-        except Exception:  # the pool would keep it to itself
+        except Exception:  # a thread that dies looks at nobody more
             log.exception("%s: looking at it met a fault of ours", switch.name)
         finally:
             span = self.pauses.every * (1 + self.pauses.jitter * random.uniform(-1, 1))  # noqa: S311 - no secret
