@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import threading
@@ -44,6 +45,9 @@ log = logging.getLogger("sekisho.keeper")
 TICK = 0.25
 # Seconds that whoever still waits for an answer has when the keeper stops.
 PATIENCE = 5.0
+# When the garbage collector looks at the young, the older and all: a request makes hundreds of objects that
+# are gone with its answer, and a look at all goes through every subject.
+LOOKS = (20_000, 20, 20)
 
 
 def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None:
@@ -85,8 +89,11 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     switches.recover()
     spawn(stop, troubles, "following the cloud's VLANs", following.look)
     looking = spawn(stop, troubles, "looking at switches", lambda: switches.run(stop))
+    app = create_app(keeper, settings.api, switches, following.attachments)
+    gc.freeze()  # what is there now stays
+    gc.set_threshold(*LOOKS)
     try:
-        serve(create_app(keeper, settings.api, switches, following.attachments), settings.api, sockets, stop)
+        serve(app, settings.api, sockets, stop)
     finally:
         stop.set()
         until = clock.passed() + PATIENCE

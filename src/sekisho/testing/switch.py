@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from sekisho.devices.switch.driver import Abilities, Account, Neighbour, Pair, Sent
-from sekisho.devices.switch.intent import KINDS, Facts, State
+from sekisho.devices.switch.intent import KINDS, Facts, Part, State, parts
+from sekisho.devices.switch.words import sentence
 from sekisho.model.errors import NotFound, SekishoError, Unavailable, Unsupported
+from sekisho.model.plain import from_plain, to_plain
+from sekisho.testing.switch_rules import carried_out
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sekisho.devices.switch.driver import Step
+    from sekisho.devices.switch.intent import Key
 
 ALL_KINDS: Final = Abilities(kinds=frozenset(KINDS))
 NOBODY: Final = Facts("switch", "memory", "0", "1")
@@ -38,19 +43,26 @@ class Fault:
 class MemorySwitch:
     """A SwitchDriver over a state in memory; it refuses what real switches refuse.
 
-    `calls` lists the methods that were called, `history` the state after each stage.
+    `calls` lists the methods that were called, `history` the state after each stage. `backwards` carries
+    the steps of a stage out from the last to the first: their order must not matter.
     """
 
     state: State = field(default_factory=lambda: State(NOBODY))
     can: Abilities = ALL_KINDS
     faults: tuple[Fault, ...] = ()
+    backwards: bool = False
+    beside: tuple[Neighbour, ...] = ()
+    paired: Pair | None = None
+    gone: bool = False
     calls: list[str] = field(default_factory=list)
     history: list[State] = field(default_factory=list)
     book: list[Account] = field(default_factory=list)
-    beside: tuple[Neighbour, ...] = ()
-    paired: Pair | None = None
+    kept: dict[str, State] = field(default_factory=dict)
     saved: State | None = None
-    gone: bool = False
+    armed: State | None = None
+
+    def __post_init__(self) -> None:
+        self.saved = self.saved or self.state
 
     def come_back(self) -> None:
         """Answer again after a fault with `gone`."""
@@ -58,72 +70,140 @@ class MemorySwitch:
 
     def reboot(self) -> None:
         """Forget what was not saved; checkpoints are lost."""
-        raise NotImplementedError
+        self.state, self.armed, self.gone = self.saved or self.state, None, False
+        self.kept.clear()
+
+    def expire(self) -> None:
+        """Let the time of `arm` run out: the switch goes back by itself."""
+        if self.armed is not None:
+            self.state, self.armed = self.armed, None
+
+    def by_hand(self, account: Account, *steps: Step) -> None:
+        """Change the switch as somebody else would, beside us."""
+        self.state = State(self.state.facts, carried_out(self.state.parts, steps, self.can))
+        self.book.append(account)
 
     def abilities(self) -> Abilities:
         """See SwitchDriver."""
-        raise NotImplementedError
+        self._call("abilities")
+        return self.can
 
     def read(self) -> State:
         """See SwitchDriver."""
-        raise NotImplementedError
+        self._call("read")
+        return self.state
 
     def render(self, steps: Sequence[Step]) -> tuple[Sent, ...]:
         """See SwitchDriver."""
-        raise NotImplementedError
+        return tuple(Sent("memory", repr(step), sentence(step)) for step in steps)
 
     def apply(self, steps: Sequence[Step]) -> None:
         """See SwitchDriver."""
-        raise NotImplementedError
+        ordered = tuple(reversed(steps)) if self.backwards else tuple(steps)
+        fault = self._call("apply", hold=True)
+        for number, step in enumerate(ordered):
+            if fault is not None and not fault.after and number >= fault.done:
+                break
+            self._change(carried_out(self.state.parts, (step,), self.can))
+        self.history.append(self.state)
+        if fault is not None:
+            raise fault.error
 
     def running(self) -> str:
         """See SwitchDriver."""
-        raise NotImplementedError
+        self._call("running")
+        return _text(self.state.parts)
 
     def restore(self, text: str) -> None:
         """See SwitchDriver."""
-        raise NotImplementedError
+        fault = self._call("restore", hold=True)
+        if fault is None or fault.after:
+            self._change(_parts(text))
+        if fault is not None:
+            raise fault.error
 
     def checkpoint(self, name: str) -> None:
         """See SwitchDriver."""
-        raise NotImplementedError
+        self._call("checkpoint")
+        self.kept[name] = self.state
 
     def checkpoints(self) -> tuple[str, ...]:
         """See SwitchDriver."""
-        raise NotImplementedError
+        self._call("checkpoints")
+        return tuple(self.kept)
 
     def rollback(self, name: str) -> None:
         """See SwitchDriver."""
-        raise NotFound(name)
+        fault = self._call("rollback", hold=True)
+        if name not in self.kept:
+            raise NotFound(f"The switch has no checkpoint {name} any more.")
+        if fault is None or fault.after:
+            self._change(self.kept[name].parts)
+        if fault is not None:
+            raise fault.error
 
     def forget(self, name: str) -> None:
         """See SwitchDriver."""
-        raise NotImplementedError
+        self._call("forget")
+        self.kept.pop(name, None)
 
     def arm(self, seconds: float) -> None:
         """See SwitchDriver."""
-        raise Unsupported(str(seconds))
+        self._call("arm")
+        if not self.can.timer:
+            raise Unsupported(f"This switch cannot go back by itself after {seconds:g} seconds.")
+        self.armed = self.state
 
     def disarm(self) -> None:
         """See SwitchDriver."""
-        raise Unavailable("")
+        self._call("disarm")
+        self.armed = None
 
     def save(self) -> None:
         """See SwitchDriver."""
-        raise NotImplementedError
+        self._call("save")
+        self.saved = self.state
 
     def accounts(self, since: float) -> tuple[Account, ...]:
         """See SwitchDriver."""
-        raise NotImplementedError
+        self._call("accounts")
+        return tuple(a for a in self.book if a.time >= since)
 
     def pair(self) -> Pair | None:
         """See SwitchDriver."""
-        raise NotImplementedError
+        self._call("pair")
+        return self.paired
 
     def neighbours(self) -> tuple[Neighbour, ...]:
         """See SwitchDriver."""
-        raise NotImplementedError
+        self._call("neighbours")
+        return self.beside
 
     def close(self) -> None:
         """See SwitchDriver."""
-        raise NotImplementedError
+        self.calls.append("close")
+
+    def _change(self, now: Mapping[Key, Part]) -> None:
+        self.state = replace(self.state, parts=now)
+
+    def _call(self, call: str, *, hold: bool = False) -> Fault | None:
+        """Note a call and raise the fault that is due; with `hold` the caller raises it at its time."""
+        self.calls.append(call)
+        if self.gone:
+            raise Unavailable(f"{self.state.facts.hostname} does not answer.")
+        number = self.calls.count(call)
+        fault = next((f for f in self.faults if f.call == call and f.number == number), None)
+        if fault is not None:
+            self.gone = fault.gone
+            if not hold:
+                raise fault.error
+        return fault
+
+
+def _text(standing: Mapping[Key, Part]) -> str:
+    return "\n".join(json.dumps(to_plain(standing[key])) for key in sorted(standing)) + "\n"
+
+
+def _parts(text: str) -> Mapping[Key, Part]:
+    rows = [json.loads(line) for line in text.splitlines()]
+    return parts(*from_plain(tuple[Part, ...], rows))

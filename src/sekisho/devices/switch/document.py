@@ -1,4 +1,4 @@
-"""What people write of their switches, one TOML file each: texts in, Switches out, or every mistake by line and path.
+"""What people write of their switches, a TOML file each: texts in, Switches or all mistakes, by line, out.
 
 The format is documented in ``docs/reference/switch-intent.md``.
 """
@@ -20,7 +20,8 @@ class Connection:
 
     `driver` is an entry point of the group ``sekisho.switches``; `port` 0 is the usual one of the
     transport. The files are paths: of the password, and of the authorities that sign the switch's
-    certificate ("" for the system's). `timeout` is seconds for one answer; `save` keeps changes over a restart.
+    certificate ("" for the system's). `timeout` is seconds for one answer; `save` keeps changes over a
+    restart.
     """
 
     driver: str
@@ -50,7 +51,7 @@ class Attach:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """One switch: how it is reached, what it should be, the name of the other one of its pair ("" for none)."""
+    """One switch: how it is reached, what it should be, and the other one of its pair, "" for none."""
 
     name: str
     connection: Connection

@@ -24,7 +24,7 @@ OTHERS = 20
 _LOOKS = re.compile(r"^\s*(show|terminal|dir|ping|traceroute|where)\b", re.IGNORECASE)
 # What a record may show of secrets.
 _SECRET = re.compile(
-    r"\b(password|secret|key|community|auth \w+|priv \w+|version (?:1|2c|3 \w+))(?: [0-9])? \S+",
+    r"\b(password|secret|key|community|auth \w+|priv(?: aes-\d+)?|version (?:1|2c|3 \w+))(?: [0-9])? \S+",
     re.IGNORECASE,
 )
 # How a command begins that is about such a part, where the part's own name does not say it.

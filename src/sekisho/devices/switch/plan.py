@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sekisho.devices.switch import order, risk
+from sekisho.devices.switch.intent import Community, Trap, User, key
+from sekisho.devices.switch.overlay import wanted
+from sekisho.devices.switch.possible import impossible
+from sekisho.model.errors import Malformed
+
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from sekisho.devices.switch.driver import Abilities, Step
-    from sekisho.devices.switch.intent import Intent, State
+    from sekisho.devices.switch.intent import Intent, Part, State
+    from sekisho.devices.switch.order import Stages
     from sekisho.devices.switch.risk import Risk
 
 
@@ -45,9 +53,59 @@ def plan(intent: Intent, state: State, abilities: Abilities) -> Plan:
     Raises Malformed whose `problems` are all that cannot be: an interface that is not there, a VLAN that
     the switch keeps for itself, a kind of part that it does not have.
     """
-    raise NotImplementedError
+    target = wanted(intent, state, abilities)
+    problems = impossible(intent, state, target, abilities)
+    if problems:
+        count = f"{len(problems)} thing{'s' * (len(problems) != 1)}"
+        raise Malformed(
+            f"{intent.switch}: {count} of its intent cannot be on it; nothing was changed.",
+            "\n".join(problems),
+            problems,
+        )
+    stages = order.stages(state.parts, target.parts)
+    risks = risk.risks(intent, state.parts, target.parts) if stages else ()
+    return Plan(intent.switch, _fingerprint(intent, state, stages, risks), stages, risks)
 
 
 def check(intent: Intent, state: State, abilities: Abilities) -> tuple[str, ...]:
     """List, one sentence each, what of an intent cannot be on the switch that is in this state."""
-    raise NotImplementedError
+    return impossible(intent, state, wanted(intent, state, abilities), abilities)
+
+
+def _fingerprint(intent: Intent, state: State, stages: Stages, risks: tuple[Risk, ...]) -> str:
+    """Hash the switch, the steps with what they begin from, and the intent as far as they touch it.
+
+    What is secret is left out: whoever sees a hash could guess at it.
+    """
+    said = hashlib.sha256()
+    touched = {
+        key(part) for stage in stages for s in stage for part in (s.before, s.after) if part is not None
+    }
+    for text in (
+        intent.switch,
+        state.facts.serial,
+        *(repr([_open(s.before), _open(s.after)]) for stage in stages for s in stage),
+        *_shown(intent, touched),
+        *(f"{r.kind} {r.sentence}" for r in risks),
+    ):
+        said.update(f"{len(text)}:{text}".encode())
+    return said.hexdigest()[:16]
+
+
+def _shown(intent: Intent, touched: Collection[tuple[str, ...]]) -> Iterator[str]:
+    yield from (repr(_open(intent.parts[k])) for k in sorted(touched) if k in intent.parts)
+    yield repr(sorted(k for k in intent.absent if k[0] != "community"))
+    yield repr((sorted(intent.exclusive), intent.owned, sorted(intent.uplinks)))
+    yield repr(sorted(k for k in intent.management if k[0] != "community"))
+
+
+def _open(part: Part | None) -> Part | None:
+    match part:
+        case Community():
+            return replace(part, name="")
+        case Trap():
+            return replace(part, community="")
+        case User():
+            return replace(part, password="")
+        case _:
+            return part

@@ -1,0 +1,11 @@
+"""What the box says when it will not: the words as its own doors would give them."""
+
+from __future__ import annotations
+
+
+class Refusal(Exception):  # noqa: N818 - a noun, as in the error tree
+    """The box refuses; `text` is what it says, without a line's end."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
