@@ -107,8 +107,8 @@ PLACES: Mapping[str, str] = {
 BOOLEANS = ("isMbrForce", "preferred", "est", "logging")
 # REST takes these by name; the YANG has the numbers behind the names
 NUMBERS: Mapping[str, Mapping[str, str]] = {
-    "srcPortOp": {"eq": "3", "range": "5"},
-    "dstPortOp": {"eq": "3", "range": "5"},
+    "srcPortOp": {"none": "0", "eq": "3", "range": "5"},
+    "dstPortOp": {"none": "0", "eq": "3", "range": "5"},
     "protocol": {"ip": "0", "ipv6": "0", "icmp": "1", "tcp": "6", "udp": "17"},
 }
 

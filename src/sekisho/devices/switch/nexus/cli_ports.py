@@ -34,11 +34,11 @@ def _is_new(step: Step) -> bool:
 def _lines(before: Port, after: Port) -> list[str]:
     lines = _description(before.description, after.description, after.name)
     was = before
-    if before.mode is not after.mode and PortMode.ROUTED in (before.mode, after.mode):
+    if defaults.layered(before, after):
         lines += _unbind(before)
         lines.append("no switchport" if after.mode is PortMode.ROUTED else "switchport")
-        was = _without_lists(defaults.bare(before))
-    if after.mode is not PortMode.ROUTED:
+        was = _without_lists(defaults.unknown(before))
+    if after.mode not in (None, PortMode.ROUTED):
         lines += _switched(was, after)
     lines += _bindings(was, after)
     lines += [f"mtu {after.mtu}"] if after.mtu != was.mtu else []
@@ -68,18 +68,19 @@ def _switched(was: Port, after: Port) -> list[str]:
     if after.native != was.native:
         lines.append(f"switchport trunk native vlan {after.native}")
     # before the mode, so that a port that becomes a trunk never carries what it must not
-    lines += _allowed(was.allowed or "", after.allowed or "")
+    lines += _allowed(was.allowed, after.allowed or "")
     if after.mode is not was.mode and (after.mode is PortMode.TRUNK or was.mode is not PortMode.ROUTED):
         lines.append(f"switchport mode {after.mode}")
     lines += _edge(was, after)
     if after.bpdu_guard != was.bpdu_guard:
         lines.append(f"{'' if after.bpdu_guard else 'no '}spanning-tree bpduguard enable")
-    return lines + _storm(was.storm or defaults.STORM, after.storm or defaults.STORM)
+    return lines + _storm(was.storm or Storm(), after.storm or Storm())
 
 
-def _allowed(was: str, after: str) -> list[str]:
-    if after == vlans.NONE:
-        return ["switchport trunk allowed vlan none"] if was else []
+def _allowed(was: str | None, after: str) -> list[str]:
+    if after == vlans.NONE or was is None:
+        lines = ["switchport trunk allowed vlan none"] if was != vlans.NONE else []
+        return lines + [f"switchport trunk allowed vlan add {piece}" for piece in names.spans(after)]
     more, less = vlans.without(after, was), vlans.without(was, after)
     return [
         *(f"switchport trunk allowed vlan add {piece}" for piece in names.spans(more)),
@@ -91,7 +92,7 @@ def _edge(was: Port, after: Port) -> list[str]:
     def kind(part: Port) -> str:
         return "" if not part.edge else "edge trunk" if part.mode is PortMode.TRUNK else "edge"
 
-    if kind(was) == kind(after):
+    if kind(was) == kind(after) and was.edge is not None:
         return []
     return [f"spanning-tree port type {kind(after)}" if kind(after) else "no spanning-tree port type"]
 
@@ -182,8 +183,7 @@ def svi(step: Step) -> list[tuple[str, ...]]:
         return []
     if step.after is None:
         return [(f"no interface Vlan{some.vlan}",)]
-    before = defaults.whole_svi(some.vlan, step.before if isinstance(step.before, Svi) else None)
-    after = defaults.whole_svi(some.vlan, some)
+    before, after = defaults.svi_step(step)
     lines = _svi_lines(before, after)
     return [(f"interface Vlan{some.vlan}", *lines)] if lines or step.before is None else []
 

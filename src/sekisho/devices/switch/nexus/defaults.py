@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sekisho.devices.switch import vlans
 from sekisho.devices.switch.intent import Acl, Lacp, Port, PortMode, Route, Storm, Svi, Syslog, Vlan, Vpc
 from sekisho.devices.switch.nexus import names
+from sekisho.devices.switch.overlay import MIRRORED
 
 if TYPE_CHECKING:
     from sekisho.devices.switch.driver import Step
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 OPEN: Final = 10000  # hundredths of a per cent: storm control is off
 ROLE_PRIORITY: Final = 32667
 MTU: Final = 1500
+LISTS: Final = ("acl4_in", "acl4_out", "acl6_in", "acl6_out")
 STORM: Final = Storm(OPEN, OPEN, OPEN)
 
 
@@ -52,7 +54,7 @@ def svi(vlan: int) -> Svi:
 
 
 def _no_lists() -> dict[str, Any]:
-    return dict.fromkeys(("acl4_in", "acl4_out", "acl6_in", "acl6_out"), "")
+    return dict.fromkeys(LISTS, "")
 
 
 def vlan(number: int) -> Vlan:
@@ -70,16 +72,11 @@ def syslog(address: str) -> Syslog:
     return Syslog(address, names.DEFAULT_VRF, 5, 514)
 
 
-def whole(name: str, given: Port | None) -> Port:
-    """Fill what a port leaves open with what the switch would have there."""
-    blank = port(name)
-    if given is None:
-        return blank
-    fields = {
-        f.name: getattr(blank, f.name) if getattr(given, f.name) is None else getattr(given, f.name)
-        for f in dataclasses.fields(Port)
+def _filled(given: Port | Svi, blank: Port | Svi) -> dict[str, Any]:
+    return {
+        f.name: getattr(blank if getattr(given, f.name) is None else given, f.name)
+        for f in dataclasses.fields(given)
     }
-    return bare(Port(**fields)) if fields["mode"] is PortMode.ROUTED else Port(**fields)
 
 
 def bare(given: Port) -> Port:
@@ -89,29 +86,57 @@ def bare(given: Port) -> Port:
     )
 
 
-def whole_svi(number: int, given: Svi | None) -> Svi:
-    """Fill what a VLAN's interface leaves open with what the switch would have there."""
-    blank = svi(number)
-    if given is None:
-        return blank
-    return Svi(
-        **{
-            f.name: getattr(blank, f.name) if getattr(given, f.name) is None else getattr(given, f.name)
-            for f in dataclasses.fields(Svi)
-        }
-    )
-
-
 def port_step(step: Step) -> tuple[Port, Port]:
-    """Give a port's way with both ends whole; a physical interface that goes is one that is default again."""
+    """Give a port's way with both ends: what has to be sent is where they differ.
+
+    A field that is None in the first is not known and is said whatever it should be; a physical interface
+    that goes is one that is default again. A member of a port-channel says only what is its own.
+    """
     before, after = step.before, step.after
     some = after or before
     if not isinstance(some, Port):  # pragma: no cover - a caller's mistake
         raise TypeError(some)
-    return (
-        whole(some.name, before if isinstance(before, Port) else None),
-        whole(some.name, after if isinstance(after, Port) else None),
+    blank = port(some.name)
+    old = before if isinstance(before, Port) else blank
+    lists: dict[str, Any] = {name: getattr(old, name) or "" for name in LISTS}
+    old = dataclasses.replace(old, **lists)
+    new = Port(**_filled(after, old)) if isinstance(after, Port) else blank
+    new = bare(new) if new.mode is PortMode.ROUTED else new
+    return old, _own(old, new) if new.channel else new
+
+
+def _own(old: Port, new: Port) -> Port:
+    kept: dict[str, Any] = {"description": new.description, "enabled": new.enabled, "channel": new.channel}
+    gone: dict[str, Any] = {} if old.channel else dict.fromkeys(LISTS, "")  # a member has the channel's lists
+    return dataclasses.replace(old, **kept, **gone)
+
+
+def layered(before: Port, after: Port) -> bool:
+    """Tell whether a port must be told that it is switched, or routed."""
+    return before.mode is not after.mode and (PortMode.ROUTED in (before.mode, after.mode) or not before.mode)
+
+
+def unknown(given: Port) -> Port:
+    """Forget what a port is as a switched one: nobody says what a switch keeps of that while it is routed."""
+    return dataclasses.replace(
+        given, mode=None, access=None, native=None, allowed=None, edge=None, bpdu_guard=None, storm=None
     )
+
+
+def mirrored(member: Port, channel: Port) -> Port:
+    """Give a member with what it has from its port-channel."""
+    return dataclasses.replace(member, **{name: getattr(channel, name) for name in MIRRORED})
+
+
+def svi_step(step: Step) -> tuple[Svi, Svi]:
+    """Give the way of a VLAN's interface with both ends whole."""
+    before, after = step.before, step.after
+    some = after or before
+    if not isinstance(some, Svi):  # pragma: no cover - a caller's mistake
+        raise TypeError(some)
+    blank = svi(some.vlan)
+    old = Svi(**_filled(before, blank)) if isinstance(before, Svi) else blank
+    return old, Svi(**_filled(after, old)) if isinstance(after, Svi) else blank
 
 
 def entries(acl: Acl | None) -> dict[int, object]:

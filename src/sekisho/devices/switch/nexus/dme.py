@@ -194,9 +194,9 @@ def _acl(top: tree.Branch, step: Step, part: Acl) -> None:
         was = before.pop(ace.sequence, None)
         if was != ace:
             line = branch.at(f"ipv{part.family}aclACE", seqNum=str(ace.sequence))
-            line.set(**_ace(ace, part.family))
             if was is not None:  # else what the old line said and the new one does not would stay
-                line.set(status="replaced")
+                line.set(**_unsaid(), status="replaced")
+            line.set(**_ace(ace, part.family))
     for number in before:
         branch.at(f"ipv{part.family}aclACE", seqNum=str(number)).gone()
 
@@ -224,6 +224,12 @@ def _ace(ace: Ace, family: int) -> dict[str, str]:
     return found
 
 
+def _unsaid() -> dict[str, str]:
+    """Say what a line does not have, for one that takes the place of another."""
+    ports = {f"{side}Port{what}": "0" for side in ("src", "dst") for what in ("1", "2")}
+    return ports | {"srcPortOp": "none", "dstPortOp": "none", "est": "no", "logging": "no"}
+
+
 def _route(top: tree.Branch, step: Step, part: Route) -> None:
     family = 6 if ":" in part.prefix else 4
     domain = top.at(f"ipv{family}Entity").at(f"ipv{family}Inst").at(f"ipv{family}Dom", name=part.vrf)
@@ -234,7 +240,7 @@ def _route(top: tree.Branch, step: Step, part: Route) -> None:
     before = dict(defaults.hops(step.before if isinstance(step.before, Route) else None))
     after = dict(defaults.hops(part))
     for hop in {**before, **after}:
-        naming = {"nhIf": "unspecified", "nhAddr": hop, "nhVrf": part.vrf}
+        naming = {"nhIf": "unspecified", "nhAddr": f"{hop}/{32 if family == 4 else 128}", "nhVrf": part.vrf}
         if hop not in after:
             branch.at(f"ipv{family}Nexthop", **naming).gone()
         elif before.get(hop) != after[hop]:

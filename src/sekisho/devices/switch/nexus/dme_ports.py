@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sekisho.devices.switch.intent import Lacp, Port, PortMode, Svi
+from sekisho.devices.switch.intent import Lacp, Port, PortMode, Storm, Svi
 from sekisho.devices.switch.nexus import cli_ports, defaults, names, tree
 from sekisho.model.errors import Unsupported
 
 if TYPE_CHECKING:
     from sekisho.devices.switch.driver import Step
-    from sekisho.devices.switch.intent import Storm
 
 _STORMS = (
     ("broadcast", "stormCtrlBCastLevel"),
@@ -30,8 +29,10 @@ def port(top: tree.Branch, step: Step) -> None:
         branch.gone()
         return
     branch.set(**_changed(before, after))
-    _storm(branch, before.storm or defaults.STORM, after.storm or defaults.STORM, channel=channel)
-    _spanning_tree(top, before, after)
+    was = defaults.unknown(before) if defaults.layered(before, after) else before
+    if after.mode is not PortMode.ROUTED:
+        _storm(branch, was.storm or Storm(), after.storm or Storm(), channel=channel)
+        _spanning_tree(top, was, after)
     if channel:
         _channel(branch, before, after)
         _vpc(top, before, after)
@@ -40,14 +41,14 @@ def port(top: tree.Branch, step: Step) -> None:
 
 
 def _changed(before: Port, after: Port) -> dict[str, str]:
-    layered = before.mode is not after.mode and PortMode.ROUTED in (before.mode, after.mode)
-    was = defaults.bare(before) if layered else before
+    layered = defaults.layered(before, after)
+    was = defaults.unknown(before) if layered else before
     found = {}
     if was.description != after.description:
         found["descr"] = names.line(after.description or "", f"{after.name}: description")
     if layered:
         found["layer"] = "Layer3" if after.mode is PortMode.ROUTED else "Layer2"
-    if after.mode is not PortMode.ROUTED:
+    if after.mode not in (None, PortMode.ROUTED):
         found |= _switched(was, after)
     if was.mtu != after.mtu:
         found["mtu"] = str(after.mtu)
@@ -101,7 +102,8 @@ def _spanning_tree(top: tree.Branch, before: Port, after: Port) -> None:
     def kind(part: Port) -> str:
         return "default" if not part.edge else "trunk" if part.mode is PortMode.TRUNK else "edge"
 
-    found = {"mode": kind(after)} if kind(before) != kind(after) else {}
+    unknown = before.edge is None and after.edge is not None
+    found = {"mode": kind(after)} if kind(before) != kind(after) or unknown else {}
     if before.bpdu_guard != after.bpdu_guard:
         found["bpduguard"] = "enable" if after.bpdu_guard else "default"
     if found:
@@ -175,8 +177,7 @@ def svi(top: tree.Branch, step: Step, part: Svi) -> None:
     """Put the step of a VLAN's own interface into the tree."""
     name = f"vlan{part.vlan}"
     branch = top.at("interfaceEntity").at("sviIf", id=name)
-    before = defaults.whole_svi(part.vlan, step.before if isinstance(step.before, Svi) else None)
-    after = defaults.whole_svi(part.vlan, step.after if isinstance(step.after, Svi) else None)
+    before, after = defaults.svi_step(step)
     for family, direction in ((4, "in"), (4, "out"), (6, "in"), (6, "out")):
         _list(top, before, after, family, direction)
     if step.after is None:

@@ -72,5 +72,5 @@ def batches(blocks: Sequence[cli.Block], most: int) -> list[list[str]]:
     for block in blocks:
         if found[-1] and len(found[-1]) + len(block) > most:
             found.append([])
-        found[-1] += block
+        found[-1] += cli.closed(block)
     return [batch for batch in found if batch]

@@ -39,11 +39,13 @@ class _Beside:
 def ports(found: Found) -> Iterator[Port]:
     """Read all physical interfaces and port-channels."""
     beside = _beside(found)
+    channels = {port.name: port for port in (_channel(it, beside) for it in many(found, "pcAggrIf"))}
     for it in many(found, "l1PhysIf"):
         if it["id"].startswith("eth"):
-            yield _port(it, beside)
-    for it in many(found, "pcAggrIf"):
-        yield _channel(it, beside)
+            port = _port(it, beside)
+            channel = channels.get(port.channel or "")
+            yield defaults.mirrored(port, channel) if channel else port
+    yield from channels.values()
 
 
 def _beside(found: Found) -> _Beside:

@@ -43,9 +43,11 @@ class Ports:
 
     def parts(self) -> Iterator[Port | Svi]:
         """Give all interfaces."""
-        for name, port in self._ports.items():
+        for name, own in self._ports.items():
             joined = self._members.get(names.channel_number(name), []) if names.is_channel(name) else []
             members = names.sorted_ports(member for member, _ in joined)
+            channel = self._ports.get(own.channel or "")
+            port = defaults.mirrored(own, channel) if channel else own
             yield dataclasses.replace(port, members=members, lacp=joined[0][1]) if joined else port
         for svi in self._svis.values():
             if svi != defaults.svi(1):
