@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.devices.switch.nexus import guard
-from sekisho.devices.switch.nexus.door import batches, checked, refusal
+from sekisho.devices.switch.nexus.door import batches, checked
 from sekisho.model.errors import Refused, SekishoError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from sekisho.devices.switch.nexus import cli
 
 PORT: Final = 22
-_COMMANDS: Final = 200  # in one batch
-_ERRORS: Final = r"(?m)^\s*(?:% ?\S|ERROR\b|Error:|.*[Ii]nvalid command)"
+_PROMPT: Final = r"[\w.-]+(?:\(config[^)]*\))?# ?$"
 
 
 class Ssh:
@@ -57,18 +56,21 @@ class Ssh:
 
     def configure(self, blocks: Sequence[cli.Block]) -> None:
         """Send configuration commands; see `door.Door.configure`."""
-        from netmiko import ConfigInvalidException
+        lines = [line for batch in batches(blocks, len(blocks) or 1) for line in batch]
+        guard.check(lines)
+        with self._session() as session:
+            self._say(session, "configure terminal")
+            try:
+                for line in lines:
+                    self._say(session, line)
+            finally:
+                session.send_command("end", expect_string=_PROMPT, read_timeout=self._connection.timeout)
 
-        for batch in batches(blocks, _COMMANDS):
-            guard.check(batch)
-            with self._session() as session:
-                try:
-                    session.send_config_set(
-                        batch, error_pattern=_ERRORS, read_timeout=self._connection.timeout, cmd_verify=False
-                    )
-                except ConfigInvalidException as failed:
-                    self.close()  # the session stands in the middle of a configuration
-                    raise refusal(self._connection.address, _said(str(failed))) from failed
+    def _say(self, session: BaseConnection, line: str) -> str:
+        text = session.send_command(
+            line, expect_string=_PROMPT, read_timeout=self._connection.timeout, cmd_verify=False
+        )
+        return checked(self._connection.address, str(text).replace(line, "", 1), line)
 
     def close(self) -> None:
         """Let the connection go."""
@@ -116,14 +118,6 @@ class Ssh:
 
 def _host(address: str) -> str:
     return address.partition("//")[2].rpartition(":")[0] if "//" in address else address
-
-
-def _said(text: str) -> str:
-    """Find the switch's own words in what the library says of a refused command."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next(
-        (line for line in lines if line.startswith(("%", "ERROR", "Error"))), lines[-1] if lines else text
-    )
 
 
 def _meant(given: Connection, failed: Exception) -> SekishoError:
