@@ -1,134 +1,212 @@
-"""A box in a test: its commands, and its doors over HTTP with the standard library."""
+"""Steps of every kind, and the commands that each of them is on a Nexus."""
 
 from __future__ import annotations
 
-import base64
-import http.client
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import replace
 
-from sekisho.testing.nexus import Box, Door
+from sekisho.devices.switch.intent import (
+    Ace,
+    Acl,
+    Community,
+    Dns,
+    Feature,
+    Lacp,
+    Ntp,
+    Part,
+    PortMode,
+    Route,
+    Storm,
+    Svi,
+    Syslog,
+    System,
+    Trap,
+    User,
+    Vlan,
+    Vpc,
+    Vrf,
+)
+from sekisho.devices.switch.nexus import defaults
 
-PASSWORD = "admin"
+PORT = defaults.port("Ethernet1/1")
+TRUNK = replace(PORT, mode=PortMode.TRUNK)
+CHANNEL = defaults.port("port-channel10")
 
+COMMANDS: list[tuple[Part | None, Part | None, list[str]]] = [
+    (None, Feature("vxlan", enabled=True), ["feature vn-segment-vlan-based"]),
+    (Feature("svi", enabled=True), Feature("svi", enabled=False), ["no feature interface-vlan"]),
+    (None, Vlan(10, "web", 10010), ["vlan 10", "vlan 10", "name web", "vn-segment 10010"]),
+    (Vlan(10, "web", 10010), Vlan(10, "web", 0), ["vlan 10", "no vn-segment"]),
+    (Vlan(10, "web", 0), Vlan(10, "VLAN0010", 0), ["vlan 10", "no name"]),
+    (Vlan(10, "web", 0), None, ["no vlan 10"]),
+    (None, Vrf("red", "customers"), ["vrf context red", "description customers"]),
+    (Vrf("red", ""), None, ["no vrf context red"]),
+    (PORT, replace(PORT, enabled=False), ["interface Ethernet1/1", "shutdown"]),
+    (PORT, replace(PORT, description="to leaf-2"), ["interface Ethernet1/1", "description to leaf-2"]),
+    (
+        PORT,
+        replace(TRUNK, native=10, allowed="10,20-29"),
+        [
+            "interface Ethernet1/1",
+            "switchport trunk native vlan 10",
+            "switchport trunk allowed vlan remove 1-9,11-19,30-4094",
+            "switchport mode trunk",
+        ],
+    ),
+    (
+        replace(TRUNK, allowed="10,20"),
+        replace(TRUNK, allowed="20,30"),
+        [
+            "interface Ethernet1/1",
+            "switchport trunk allowed vlan add 30",
+            "switchport trunk allowed vlan remove 10",
+        ],
+    ),
+    (TRUNK, replace(TRUNK, allowed=""), ["interface Ethernet1/1", "switchport trunk allowed vlan none"]),
+    (
+        TRUNK,
+        replace(TRUNK, edge=True, bpdu_guard=True),
+        ["interface Ethernet1/1", "spanning-tree port type edge trunk", "spanning-tree bpduguard enable"],
+    ),
+    (
+        PORT,
+        replace(PORT, storm=Storm(500, 10000, 75)),
+        [
+            "interface Ethernet1/1",
+            "storm-control broadcast level 5.00",
+            "storm-control unicast level 0.75",
+        ],
+    ),
+    (
+        TRUNK,
+        defaults.bare(replace(PORT, mode=PortMode.ROUTED, acl4_out="web")),
+        ["interface Ethernet1/1", "no switchport", "ip access-group web out", "no shutdown"],
+    ),
+    (
+        replace(PORT, acl4_in="web", acl6_in="six"),
+        replace(PORT, acl4_in="ssh"),
+        ["interface Ethernet1/1", "ip port access-group ssh in", "no ipv6 port traffic-filter six in"],
+    ),
+    (
+        None,
+        replace(CHANNEL, members=("Ethernet1/1", "Ethernet1/2"), lacp=Lacp.ACTIVE, vpc=10),
+        [
+            "interface port-channel10",
+            "vpc 10",
+            "interface Ethernet1/1",
+            "channel-group 10 force mode active",
+            "interface Ethernet1/2",
+            "channel-group 10 force mode active",
+        ],
+    ),
+    (
+        replace(CHANNEL, members=("Ethernet1/1",)),
+        replace(CHANNEL, members=("Ethernet1/1",), lacp=Lacp.PASSIVE),
+        [
+            "interface Ethernet1/1",
+            "no channel-group",
+            "interface Ethernet1/1",
+            "channel-group 10 force mode passive",
+        ],
+    ),
+    (
+        replace(CHANNEL, members=("Ethernet1/1",)),
+        None,
+        ["interface Ethernet1/1", "no channel-group", "no interface port-channel10"],
+    ),
+    (CHANNEL, replace(CHANNEL, peer_link=True), ["interface port-channel10", "vpc peer-link"]),
+    (
+        None,
+        Vpc(10, "10.9.0.2", "10.9.0.1", "management", 100, peer_gateway=True),
+        [
+            "vpc domain 10",
+            "role priority 100",
+            "peer-keepalive destination 10.9.0.2 source 10.9.0.1 vrf management",
+            "peer-gateway",
+        ],
+    ),
+    (
+        None,
+        Acl(
+            4,
+            "web",
+            (
+                Ace(10, permit=True, protocol="tcp", destination="10.0.0.0/24", destination_port="80-443"),
+                Ace(20, permit=False, protocol="udp", source_port="53", log=True),
+                Ace(30, permit=True, protocol="tcp", established=True),
+            ),
+        ),
+        [
+            "ip access-list web",
+            "10 permit tcp any 10.0.0.0/24 range 80 443",
+            "20 deny udp any eq 53 any log",
+            "30 permit tcp any any established",
+        ],
+    ),
+    (
+        Acl(6, "six", (Ace(10, permit=True, protocol="icmpv6"), Ace(20, permit=True, protocol="ipv6"))),
+        Acl(6, "six", (Ace(10, permit=False, protocol="icmpv6"),)),
+        ["ipv6 access-list six", "no 20", "no 10", "10 deny icmp any any"],
+    ),
+    (None, Route("default", "0.0.0.0/0", ("10.0.0.254",), 1), ["ip route 0.0.0.0/0 10.0.0.254"]),
+    (
+        Route("red", "2001:db8::/32", ("discard",), 1),
+        Route("red", "2001:db8::/32", ("2001:db8::1",), 200),
+        [
+            "vrf context red",
+            "ipv6 route 2001:db8::/32 2001:db8::1 200",
+            "no ipv6 route 2001:db8::/32 Null0",
+        ],
+    ),
+    (
+        None,
+        Svi(10, "web", enabled=True, mtu=9216, vrf="red", addresses=("10.0.0.1/24", "2001:db8::1/64")),
+        [
+            "interface Vlan10",
+            "description web",
+            "mtu 9216",
+            "vrf member red",
+            "ip address 10.0.0.1/24",
+            "ipv6 address 2001:db8::1/64",
+            "no shutdown",
+        ],
+    ),
+    (
+        replace(defaults.svi(10), addresses=("10.0.0.1/24", "10.0.1.1/24")),
+        replace(defaults.svi(10), addresses=("10.0.0.1/24", "10.0.2.1/24")),
+        ["interface Vlan10", "ip address 10.0.2.1/24 secondary", "no ip address 10.0.1.1/24 secondary"],
+    ),
+    (
+        replace(defaults.svi(10), addresses=("10.0.0.1/24",)),
+        replace(defaults.svi(10), addresses=("10.0.0.2/24",)),
+        ["interface Vlan10", "ip address 10.0.0.2/24"],  # never without an address
+    ),
+    (None, Ntp("10.9.9.9", "management", prefer=True), ["ntp server 10.9.9.9 prefer use-vrf management"]),
+    (None, Dns("default", "10.9.9.3"), ["ip name-server 10.9.9.3"]),
+    (Dns("red", "10.9.9.3"), None, ["vrf context red", "no ip name-server 10.9.9.3"]),
+    (
+        None,
+        Syslog("10.9.9.4", "management", 6, 5514),
+        ["logging server 10.9.9.4 6 port 5514 use-vrf management"],
+    ),
+    (None, Community("c0mm", write=True), ["snmp-server community c0mm group network-admin"]),
+    (
+        None,
+        Trap("10.9.9.5", "2c", "c0mm", "management"),
+        [
+            "snmp-server host 10.9.9.5 traps version 2c c0mm",
+            "snmp-server host 10.9.9.5 use-vrf management",
+        ],
+    ),
+    (
+        User("eve", "network-operator", "$5$a$b"),
+        User("eve", "network-admin", "$5$c$d"),
+        ["username eve password 5 $5$c$d role network-admin", "no username eve role network-operator"],
+    ),
+    (
+        System("leaf-1", "example.net", "", ""),
+        System("leaf-2", "", "noc", ""),
+        ["hostname leaf-2", "no ip domain-name", "snmp-server contact noc"],
+    ),
+]
 
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.time = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.time
-
-
-def configured(lines: str, **box: Any) -> Box:
-    """Give a box with some lines configured."""
-    made = Box(hostname="leaf-1", **{"ports": 8, **box})
-    configure(made, lines)
-    return made
-
-
-def configure(box: Box, lines: str | Iterable[str]) -> None:
-    """Type lines in configuration mode."""
-    session = box.session("admin")
-    session.line("configure terminal")
-    for line in lines.splitlines() if isinstance(lines, str) else lines:
-        session.line(line)
-
-
-def shown(box: Box, command: str) -> str:
-    """Give what an exec command prints."""
-    return box.session("admin").line(command).text
-
-
-def section(box: Box, first: str) -> list[str]:
-    """Give the lines of the running configuration under one that begins a section."""
-    lines = box.running_config().splitlines()
-    start = lines.index(first) + 1
-    found = []
-    for line in lines[start:]:
-        if not line.startswith("  "):
-            break
-        found.append(line.strip())
-    return found
-
-
-@dataclass
-class Caller:
-    """Somebody at a door's HTTP side."""
-
-    door: Door
-    cookie: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def call(
-        self, method: str, path: str, body: object = None, kind: str = "application/json"
-    ) -> tuple[int, Any]:
-        """Send a request on a connection of its own: status and JSON."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.door.port, timeout=10)
-        headers = {"Content-Type": kind, "Cookie": self.cookie, **self.headers}
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        try:
-            connection.request(method, path, data if body is not None else None, headers)
-            answer = connection.getresponse()
-            text = answer.read()
-            self.cookie = (answer.getheader("Set-Cookie") or self.cookie).partition(";")[0]
-        finally:
-            connection.close()
-        return answer.status, json.loads(text) if text[:1] in (b"{", b"[") else text
-
-    def login(self, name: str = "admin", password: str = PASSWORD) -> int:
-        """Sign in to the data model's door."""
-        asked = {"aaaUser": {"attributes": {"name": name, "pwd": password}}}
-        return self.call("POST", "/api/aaaLogin.json", asked)[0]
-
-    def get(self, path: str) -> list[tuple[str, dict[str, str]]]:
-        """Ask for objects: their classes and attributes."""
-        status, body = self.call("GET", path)
-        assert status == 200, body
-        return [(cls, inner["attributes"]) for one in body["imdata"] for cls, inner in one.items()]
-
-    def post(self, tree: dict[str, Any]) -> tuple[int, str]:
-        """Post a tree below the whole system: status and what was wrong with it."""
-        status, body = self.call("POST", "/api/mo/sys.json", {"topSystem": tree})
-        return status, "" if status == 200 else str(body["imdata"][0]["error"]["attributes"]["text"])
-
-    def rpc(
-        self, *commands: str, method: str = "cli", password: str = PASSWORD, **more: object
-    ) -> tuple[int, Any]:
-        """Send commands by JSON-RPC."""
-        self.headers["Authorization"] = "Basic " + base64.b64encode(f"admin:{password}".encode()).decode()
-        asked = [
-            {"jsonrpc": "2.0", "method": method, "params": {"cmd": cmd, "version": 1}, "id": n, **more}
-            for n, cmd in enumerate(commands, 1)
-        ]
-        return self.call("POST", "/ins", asked, "application/json-rpc")
-
-    def ins(self, text: str, kind: str = "cli_conf", **more: object) -> Any:
-        """Send commands by ins_api and give its outputs."""
-        self.headers["Authorization"] = "Basic " + base64.b64encode(b"admin:admin").decode()
-        asked = {
-            "version": "1.0",
-            "type": kind,
-            "chunk": "0",
-            "sid": "1",
-            "input": text,
-            "output_format": "json",
-            **more,
-        }
-        status, body = self.call("POST", "/ins", {"ins_api": asked})
-        assert status == 200, body
-        return body["ins_api"]["outputs"]["output"]
-
-
-def mo(cls: str, /, *children: dict[str, Any], **attributes: str) -> dict[str, Any]:
-    """Write a managed object with its children."""
-    return {cls: {"attributes": attributes, "children": list(children)}}
-
-
-def below(*children: dict[str, Any]) -> dict[str, Any]:
-    """Write what stands below the whole system."""
-    return {"children": list(children)}
+CASES: list[tuple[Part | None, Part | None]] = [(before, after) for before, after, _ in COMMANDS]

@@ -4,7 +4,7 @@ import pytest
 
 from sekisho.testing.nexus import Box, pair
 from sekisho.testing.nexus.refusal import Refusal
-from support_nexus import Clock, configure, configured, section, shown
+from support_emulator import Clock, configure, configured, section, shown
 
 
 def test_a_box_that_restarts_forgets_what_was_not_saved() -> None:

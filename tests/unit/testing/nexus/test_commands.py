@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sekisho.testing.nexus import Box, running
 from sekisho.testing.nexus.refusal import Refusal
-from support_nexus import configure, configured, section, shown
+from support_emulator import configure, configured, section, shown
 
 
 def refused(box: Box, lines: str) -> str:
@@ -121,8 +121,8 @@ def test_a_vrf_that_goes_leaves_its_interfaces_in_the_default_one() -> None:
 
 def test_an_access_list_is_kept_by_its_numbers_and_names() -> None:
     box = configured(
-        "ip access-list web\n20 deny ip any any log\n10 permit tcp host 10.0.0.1 10.0.0.0 0.0.0.255 range 80 443"
-        "\npermit tcp any any established"
+        "ip access-list web\n20 deny ip any any log\n"
+        "10 permit tcp host 10.0.0.1 10.0.0.0 0.0.0.255 range 80 443\npermit tcp any any established"
     )
     assert section(box, "ip access-list web") == [
         "10 permit tcp 10.0.0.1/32 10.0.0.0/24 range www 443",

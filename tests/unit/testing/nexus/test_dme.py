@@ -1,11 +1,11 @@
-"""The data model's door: sessions, queries, posted trees, and that it speaks of the same box as commands do."""
+"""The data model's door: sessions, queries, posted trees, of the same box as the commands."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from sekisho.testing.nexus import Box, serve
-from support_nexus import Caller, Clock, below, configure, configured, mo, section
+from support_emulator import Caller, Clock, below, configure, configured, mo, section
 
 L2BD = "/api/mo/sys/bd.json?query-target=subtree&target-subtree-class=l2BD"
 

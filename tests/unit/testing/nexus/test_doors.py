@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sekisho.testing.nexus import serve
-from support_nexus import Caller, below, configured, mo
+from support_emulator import Caller, below, configured, mo
 
 LOST = (http.client.HTTPException, OSError)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from sekisho.testing.nexus import Box, serve
-from support_nexus import Caller, configure, configured, section
+from support_emulator import Caller, configure, configured, section
 
 
 @pytest.fixture

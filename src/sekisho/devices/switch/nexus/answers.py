@@ -1,0 +1,88 @@
+"""What NX-OS answers in text or in tables to ``show`` commands, read."""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from sekisho.devices.switch.driver import Account, Neighbour, Pair
+from sekisho.devices.switch.intent import Facts
+from sekisho.devices.switch.nexus import cli, names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_CHECKPOINT: Final = re.compile(r"^\s*\d+\)\s+(\S+?):\s*$", re.MULTILINE)
+_ACCOUNT: Final = re.compile(
+    r"^(\w{3} \w{3}\s+\d+ \d\d:\d\d:\d\d(?:\.\d+)? \d{4})"
+    r":type=(\w+):id=([^:]*(?:::?[^:]*)*?):user=([^:]*):cmd=(.*)$",
+    re.MULTILINE,
+)
+_VERSION: Final = re.compile(r"(\d+)\.(\d+)\((\d+)")
+
+
+def rows(body: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Give a table's rows: NX-OS writes one row as itself and several as a list, and may leave all out."""
+    table = body.get(f"TABLE_{name}")
+    tables = table if isinstance(table, list) else [table]
+    found: list[Mapping[str, Any]] = []
+    for one in tables:
+        row = one.get(f"ROW_{name}") if isinstance(one, dict) else None
+        found += row if isinstance(row, list) else [row] if isinstance(row, dict) else []
+    return found
+
+
+def checkpoints(text: str) -> tuple[str, ...]:
+    """List all checkpoints of ``show checkpoint summary``, in the switch's order: the oldest first."""
+    return tuple(_CHECKPOINT.findall(text))
+
+
+def accounts(text: str, since: float) -> Iterator[Account]:
+    """Read ``show accounting log``: what was changed since a time, the switch's clock read as UTC."""
+    for when, kind, origin, user, command in _ACCOUNT.findall(text):
+        stamp = calendar.timegm(time.strptime(re.sub(r"\.\d+", "", when), "%a %b %d %H:%M:%S %Y"))
+        if kind == "update" and stamp >= since:
+            yield Account(float(stamp), user, origin, cli.masked(command.strip()))
+
+
+def pair(brief: Mapping[str, Any], differing: Mapping[str, Any]) -> Pair | None:
+    """Read ``show vpc brief`` and ``show vpc consistency-parameters global``."""
+    domain = str(brief.get("vpc-domain-id", ""))
+    if not domain.isdigit():
+        return None
+    inconsistent = [
+        str(row.get("vpc-param-name", ""))
+        for row in rows(differing, "vpc_consistency")
+        if str(row.get("vpc-param-local-val", "")).strip() != str(row.get("vpc-param-peer-val", "")).strip()
+    ]
+    return Pair(
+        peer_up=str(brief.get("vpc-peer-status", "")).startswith("peer-ok"),
+        keepalive_up="alive" in str(brief.get("vpc-peer-keepalive-status", "")),
+        inconsistent=tuple(sorted(inconsistent)),
+    )
+
+
+def neighbours(body: Mapping[str, Any]) -> Iterator[Neighbour]:
+    """Read ``show lldp neighbors detail``."""
+    for row in rows(body, "nbor_detail"):
+        system = str(row.get("sys_name", "")) or str(row.get("chassis_id", ""))
+        yield Neighbour(names.full(str(row.get("l_port_id", ""))), system, str(row.get("port_id", "")))
+
+
+def facts(body: Mapping[str, Any]) -> Facts:
+    """Read ``show version``."""
+    version = body.get("nxos_ver_str") or body.get("kickstart_ver_str") or body.get("sys_ver_str") or ""
+    return Facts(
+        str(body.get("host_name", "")),
+        str(body.get("chassis_id", "")),
+        str(body.get("proc_board_id", "")),
+        str(version),
+    )
+
+
+def version(text: str) -> tuple[int, int, int]:
+    """Read a version, ``10.2(5)`` as (10, 2, 5); (0, 0, 0) if it is none."""
+    found = _VERSION.search(text)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else (0, 0, 0)

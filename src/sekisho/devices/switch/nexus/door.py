@@ -1,0 +1,76 @@
+"""A way into a switch: by NX-API or by SSH, the same few verbs for both, and what refusals mean."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from sekisho.devices.switch.nexus import cli
+from sekisho.model.errors import Conflict, Refused, SekishoError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Door(Protocol):
+    """Speaks to one switch. Raises the errors that a SwitchDriver may raise."""
+
+    def run(self, commands: Sequence[str]) -> list[str]:
+        """Carry out commands that show or act, one after another in one session, and give their texts."""
+        ...
+
+    def data(self, command: str) -> Mapping[str, Any]:
+        """Ask for a ``show`` command's structured output; empty where there is nothing to show."""
+        ...
+
+    def configure(self, blocks: Sequence[cli.Block]) -> None:
+        """Send blocks of configuration commands, stopping at the first that is refused."""
+        ...
+
+    def close(self) -> None:
+        """Let the connection go."""
+        ...
+
+
+_LOCKED: Final = re.compile(
+    r"lock(ed)?\b.*(session|user|by)|(session|user)\b.*\block|another (user|session)|in progress by",
+    re.IGNORECASE,
+)
+_WHO: Final = re.compile(
+    r"(?:held by|locked by|user|by user|session of|owner)[: ]+'?\"?([A-Za-z][\w.@-]*)", re.IGNORECASE
+)
+_NOT_NAMES: Final = ("is", "session", "has", "holds", "another", "user", "the")
+BAD: Final = re.compile(
+    r"^\s*(%\s?.*|ERROR\b.*|Error:.*|.*\b(?:[Ff]ailed|denied|[Ii]nvalid command)\b.*)$", re.MULTILINE
+)
+
+
+def refusal(address: str, words: str, command: str = "") -> SekishoError:
+    """Say what a switch's no means: somebody else holds its configuration, or it does not want this."""
+    plain = cli.masked(" ".join(words.split()))
+    sent = f" It was sent: {cli.masked(command.strip())!r}." if command else ""
+    if _LOCKED.search(plain):
+        who = next((m for m in _WHO.findall(plain) if m.lower() not in _NOT_NAMES), "somebody else")
+        return Conflict(
+            f"{who} holds the configuration of {address}; try again when they are done.",
+            f'{address} says: "{plain}".{sent} See show users and show configuration session there.',
+        )
+    return Refused(f'The switch {address} said no: "{plain}".', f'{address} said: "{plain}".{sent}')
+
+
+def checked(address: str, text: str, command: str) -> str:
+    """Give a command's text; raise what it means if it is a refusal: NX-OS answers 200 to those too."""
+    found = BAD.search(text)
+    if found is not None:
+        raise refusal(address, found[1], command)
+    return text
+
+
+def batches(blocks: Sequence[cli.Block], most: int) -> list[list[str]]:
+    """Put blocks together into batches of about `most` commands; a block is never cut in two."""
+    found: list[list[str]] = [[]]
+    for block in blocks:
+        if found[-1] and len(found[-1]) + len(block) > most:
+            found.append([])
+        found[-1] += cli.closed(block)
+    return [batch for batch in found if batch]

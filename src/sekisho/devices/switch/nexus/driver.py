@@ -1,0 +1,274 @@
+"""A Nexus behind a SwitchDriver: by NX-API where it has one, else by SSH."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from sekisho.devices.switch.driver import Abilities, Account, Neighbour, Pair, Sent, Step
+from sekisho.devices.switch.intent import KINDS, Facts, State
+from sekisho.devices.switch.nexus import answers, cli, config_text, dme, names, read, restore
+from sekisho.devices.switch.nexus.nxapi import NxApi
+from sekisho.devices.switch.nexus.ssh import PORT, Ssh
+from sekisho.model.errors import NotFound, Refused, Unavailable, Unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sekisho.devices.switch.document import Connection
+    from sekisho.devices.switch.intent import Key, Part
+
+_MOST_CHECKPOINTS: Final = 10
+_TIMED: Final = (9, 3, 1)  # from here on `configure replace` is known to take commit-timeout
+_ARMED: Final = f"bootflash:{names.OURS}armed.cfg"
+
+
+def connect(connection: Connection, secret: str) -> Nexus:
+    """Make a driver for a switch; nobody is asked before its first use."""
+    return Nexus(connection, secret)
+
+
+class Nexus:
+    """Speaks to one Nexus; see `SwitchDriver`. Which door it takes is decided once, at the first use."""
+
+    def __init__(self, connection: Connection, secret: str) -> None:
+        self._connection = connection
+        self._secret = secret
+        self._door: NxApi | Ssh | None = None
+        self._facts: Facts | None = None
+
+    def abilities(self) -> Abilities:
+        """Tell what this switch can; asks it for its version."""
+        timer = answers.version(self._known_facts().version) >= _TIMED
+        return Abilities(frozenset(KINDS), timer=timer)
+
+    def read(self) -> State:
+        """Tell everything that the switch has of the kinds that we know."""
+        door = self._opened()
+        found = self._read_tree(door) if isinstance(door, NxApi) else self._read_text(door)
+        facts = self._known_facts()
+        hostname = config_text.hostname(found) or facts.hostname
+        return State(Facts(hostname, facts.model, facts.serial, facts.version), found)
+
+    def render(self, steps: Sequence[Step]) -> tuple[Sent, ...]:
+        """Say what `apply` would send; asks nobody, and takes NX-API for the door while none is chosen."""
+        by_ssh = isinstance(self._door, Ssh) or self._connection.transport == "ssh"
+        return cli.render(steps) if by_ssh else dme.render(steps)
+
+    def apply(self, steps: Sequence[Step]) -> None:
+        """Carry out one stage: over NX-API as one tree, else as commands."""
+        self._not_ourselves(steps)
+        door = self._opened()
+        if isinstance(door, Ssh):
+            door.configure(cli.blocks(steps))
+            return
+        stage = dme.stage(steps)
+        if stage.first:
+            door.configure(stage.first)
+        if stage.body:
+            door.post(stage.body)
+        if stage.last:
+            door.configure(stage.last)
+
+    def running(self) -> str:
+        """Give the running configuration as text."""
+        return self._opened().run(["show running-config"])[0]
+
+    def restore(self, text: str) -> None:
+        """Make a text of `running` the running configuration; see `restore` for how."""
+        restore.restore(self, self._opened(), text, self._connection.address)
+
+    def checkpoint(self, name: str) -> None:
+        """Keep the running configuration under a name; where ten are kept, our oldest makes room."""
+        door, ours = self._opened(), _on_switch(name)
+        there = self._all_checkpoints()
+        if ours in there:
+            door.run([f"no checkpoint {ours}"])
+        elif len(there) >= _MOST_CHECKPOINTS:
+            door.run([f"no checkpoint {self._oldest(there)}"])
+        door.run([f"checkpoint {ours}"])
+
+    def checkpoints(self) -> tuple[str, ...]:
+        """List the names of our checkpoints."""
+        return tuple(n.removeprefix(names.OURS) for n in self._all_checkpoints() if n.startswith(names.OURS))
+
+    def rollback(self, name: str) -> None:
+        """Make a checkpoint the running configuration again: all of it, or the switch says what failed."""
+        address = self._connection.address
+        if _on_switch(name) not in self._all_checkpoints():
+            raise NotFound(
+                f"The switch {address} has no checkpoint {name} any more.",
+                f"{address} may have restarted; go back by a backup: sekisho switch restore.",
+            )
+        text = self._opened().run([f"rollback running-config checkpoint {_on_switch(name)}"])[0]
+        if text.strip() and "success" not in text.lower() and "empty" not in text.lower():
+            raise Refused(
+                f"The switch {address} did not go back to {name}.", f"{address} said: {text.strip()!r}."
+            )
+
+    def forget(self, name: str) -> None:
+        """Remove a checkpoint; one that is not there is no error."""
+        if _on_switch(name) in self._all_checkpoints():
+            self._opened().run([f"no checkpoint {_on_switch(name)}"])
+
+    def arm(self, seconds: float) -> None:
+        """Let the switch go back by itself unless `disarm` comes in time.
+
+        The running configuration is replaced by itself with a commit timer: 30 to 3600 seconds. Raises
+        Unsupported before NX-OS 9.3(1).
+        """
+        if not self.abilities().timer:
+            raise Unsupported(f"The switch {self._connection.address} cannot go back by itself.")
+        limit = min(max(round(seconds), 30), 3600)
+        self._opened().run(
+            [
+                "terminal dont-ask",
+                f"copy running-config {_ARMED}",
+                f"configure replace {_ARMED} commit-timeout {limit}",
+            ]
+        )
+
+    def disarm(self) -> None:
+        """Keep what was changed since `arm`."""
+        self._opened().run(["configure replace commit"])
+        with contextlib.suppress(Refused):  # it is only in the way
+            self._opened().run(["terminal dont-ask", f"delete {_ARMED} no-prompt"])
+
+    def save(self) -> None:
+        """Keep the running configuration over a restart."""
+        self._opened().run(["copy running-config startup-config"])
+
+    def accounts(self, since: float) -> tuple[Account, ...]:
+        """Tell who changed what since a time; the switch's clock is read as UTC."""
+        text = self._opened().run(["show accounting log"])[0]
+        return tuple(answers.accounts(text, since))
+
+    def pair(self) -> Pair | None:
+        """Tell how the pair is; None without vPC."""
+        door = self._opened()
+        try:
+            brief = door.data("show vpc brief")
+        except Refused:  # the feature is off, and with it the command
+            return None
+        return answers.pair(brief, door.data("show vpc consistency-parameters global")) if brief else None
+
+    def neighbours(self) -> tuple[Neighbour, ...]:
+        """List who is at the other end of the interfaces; nobody while LLDP is off."""
+        try:
+            return tuple(answers.neighbours(self._opened().data("show lldp neighbors detail")))
+        except Refused:
+            return ()
+
+    def close(self) -> None:
+        """Let the connection go."""
+        if self._door is not None:
+            self._door.close()
+            self._door = None
+
+    def _opened(self) -> NxApi | Ssh:
+        if self._door is None:
+            self._door = _enter(self._connection, self._secret)
+        return self._door
+
+    def _known_facts(self) -> Facts:
+        if self._facts is None:
+            door = self._opened()
+            self._facts = (
+                _facts_of_tree(door) if isinstance(door, NxApi) else answers.facts(door.data("show version"))
+            )
+        return self._facts
+
+    def _read_tree(self, door: NxApi) -> dict[Key, Part]:
+        wanted = door.objects(
+            "sys",
+            query_target="subtree",
+            target_subtree_class=",".join(read.CONFIGURED),
+            rsp_prop_include="config-only",
+        )
+        lists = door.objects("sys/acl", rsp_subtree="full", rsp_prop_include="config-only")
+        found = read.objects((*wanted, *lists))
+        # the tree never gives password hashes away, the configuration does
+        users = door.run(["show running-config security"])[0] if found.get("aaaUser") else ""
+        return read.parts(found, config_text.hashes(users))
+
+    def _read_text(self, door: Ssh) -> dict[Key, Part]:
+        return config_text.parts(door.run(["show running-config"])[0])
+
+    def _all_checkpoints(self) -> tuple[str, ...]:
+        return answers.checkpoints(self._opened().run(["show checkpoint summary"])[0])
+
+    def _oldest(self, there: tuple[str, ...]) -> str:
+        for name in there:
+            if name.startswith(names.OURS):
+                return name
+        raise Refused(
+            f"The switch {self._connection.address} keeps ten checkpoints already, none of them ours.",
+            f"{self._connection.address} has {', '.join(there)}: remove one with no checkpoint NAME.",
+        )
+
+    def _not_ourselves(self, steps: Sequence[Step]) -> None:
+        """Refuse to remove the user as whom we came."""
+        me = ("user", self._connection.username)
+        for step in steps:
+            if (
+                step.after is None
+                and step.before is not None
+                and (step.before.kind, *_name(step.before)) == me
+            ):
+                raise Refused(
+                    f"The user {me[1]} is the one with which Sekisho signs in to {self._connection.address}."
+                )
+
+
+def _name(part: Part) -> tuple[str, ...]:
+    name = getattr(part, "name", None)
+    return (name,) if isinstance(name, str) else ()
+
+
+def _on_switch(name: str) -> str:
+    return names.OURS + names.word(name, "Checkpoint: name", 70)
+
+
+def _enter(connection: Connection, secret: str) -> NxApi | Ssh:
+    if connection.transport == "ssh":
+        return _by_ssh(connection, secret, connection.port or PORT)
+    door = NxApi(connection, secret)
+    try:
+        door.sign_in()
+    except Unavailable:
+        door.close()
+        if connection.transport == "nxapi":
+            raise
+        try:
+            return _by_ssh(connection, secret, PORT)
+        except Unavailable as neither:
+            raise Unavailable(
+                f"The switch {connection.address} answers neither over NX-API nor over SSH.",
+                f"{connection.address}: {neither.fixer} Is it up, and is feature nxapi on?",
+                retry_after=5,
+            ) from neither
+    except BaseException:
+        door.close()
+        raise
+    return door
+
+
+def _by_ssh(connection: Connection, secret: str, port: int) -> Ssh:
+    door = Ssh(connection, secret, port)
+    door.sign_in()
+    return door
+
+
+def _facts_of_tree(door: NxApi) -> Facts:
+    found = read.objects((*door.objects("sys"), *door.objects("sys/ch")))
+    facts = read.facts(found)
+    try:
+        version = read.facts(read.objects(door.objects("sys/showversion"))).version
+    except Refused:  # older ones have no such object
+        version = ""
+    return Facts(
+        facts.hostname,
+        facts.model,
+        facts.serial,
+        version or answers.facts(door.data("show version")).version,
+    )

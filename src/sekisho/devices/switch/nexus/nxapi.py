@@ -1,0 +1,213 @@
+"""NX-API: the switch's tree (DME) over REST, and its command line over JSON-RPC."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from sekisho.devices.switch.nexus import guard
+from sekisho.devices.switch.nexus.door import batches, checked, refusal
+from sekisho.model.errors import Refused, SekishoError, Unauthenticated, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sekisho.devices.switch.document import Connection
+    from sekisho.devices.switch.nexus import cli
+
+_COOKIE: Final = "APIC-cookie"
+_COMMANDS: Final = 400  # a request
+_RENEWALS: Final = 1  # how often a session that has ended is begun again for one request
+
+
+class NxApi:
+    """Speaks NX-API to one switch; see `door.Door`. Signs in when asked, and again when a session ends."""
+
+    def __init__(
+        self, connection: Connection, secret: str, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._address = connection.address
+        self._who = (connection.username, secret)
+        self._client = httpx.Client(
+            base_url=url(connection),
+            verify=_trust(connection),
+            timeout=connection.timeout,
+            transport=transport,
+            trust_env=False,
+        )
+        self._token = ""
+
+    def objects(self, dn: str, **query: str) -> list[Mapping[str, Any]]:
+        """Get managed objects of the tree: those at and, if the query says so, below a distinguished name."""
+        asked = {name.replace("_", "-"): value for name, value in query.items()}
+        found = self._dme("GET", f"/api/mo/{dn}.json", params=asked)
+        return list(found.get("imdata", ()))
+
+    def post(self, body: str) -> None:
+        """Send one tree: the switch takes all of it, or says which part it does not want."""
+        self._dme("POST", "/api/mo/sys.json", content=body)
+
+    def run(self, commands: Sequence[str]) -> list[str]:
+        """Carry out commands that show or act; see `door.Door.run`."""
+        results = self._cli("cli_ascii", commands)
+        texts = [_text(result) for result in results]
+        return [checked(self._address, t, c) for t, c in zip(texts, commands, strict=False)]
+
+    def data(self, command: str) -> Mapping[str, Any]:
+        """Ask for a command's structured output; see `door.Door.data`."""
+        result = self._cli("cli", [command])[0]
+        body = result.get("body", {}) if isinstance(result, dict) else {}
+        return body if isinstance(body, dict) else {}
+
+    def configure(self, blocks: Sequence[cli.Block]) -> None:
+        """Send configuration commands; see `door.Door.configure`."""
+        for batch in batches(blocks, _COMMANDS):
+            guard.check(batch)
+            self._cli("cli", batch)
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._client.close()
+
+    def sign_in(self) -> None:
+        """Begin a session. Raises Unauthenticated."""
+        name, password = self._who
+        body = json.dumps({"aaaUser": {"attributes": {"name": name, "pwd": password}}})
+        answer = self._send("POST", "/api/aaaLogin.json", content=body)
+        if answer.status_code in (401, 403):
+            raise _not_let_in(self._address, name)
+        found = self._read(answer).get("imdata") or [{}]
+        self._token = found[0].get("aaaLogin", {}).get("attributes", {}).get("token", "")
+        if self._token:
+            self._client.cookies.set(_COOKIE, self._token)
+
+    def _dme(self, method: str, path: str, **asked: Any) -> Mapping[str, Any]:
+        for _ in range(_RENEWALS + 1):
+            if not self._token:
+                self.sign_in()
+            answer = self._send(method, path, **asked)
+            if answer.status_code not in (401, 403):
+                return self._read(answer)
+            # the session has ended: nothing was done, so the same is asked again in a new one
+            self._token = ""
+            self._client.cookies.clear()
+        raise Refused(
+            f"The user {self._who[0]} may not do this on the switch {self._address}.",
+            f"{self._address} says {answer.status_code} to {method} {path}; its role must be network-admin.",
+        )
+
+    def _cli(self, method: str, commands: Sequence[str]) -> list[Any]:
+        asked = [
+            {"jsonrpc": "2.0", "method": method, "params": {"cmd": command, "version": 1}, "id": number}
+            for number, command in enumerate(commands, 1)
+        ]
+        answer = self._send(
+            "POST",
+            "/ins",
+            content=json.dumps(asked),
+            headers={"Content-Type": "application/json-rpc"},
+            auth=httpx.BasicAuth(*self._who),
+        )
+        if answer.status_code in (401, 403):
+            raise _not_let_in(self._address, self._who[0])
+        found = _json(answer)
+        replies = found if isinstance(found, list) else [found]
+        for reply, command in zip(replies, commands, strict=False):
+            if error := (reply.get("error") if isinstance(reply, dict) else None):
+                raise refusal(self._address, _words(error), command)
+        if answer.status_code >= 400 or not replies:
+            raise _odd(self._address, answer)
+        return [reply.get("result") if isinstance(reply, dict) else None for reply in replies]
+
+    def _send(self, method: str, path: str, **asked: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, path, **asked)
+        except httpx.TransportError as failed:
+            raise _unreached(self._address, failed) from failed
+
+    def _read(self, answer: httpx.Response) -> Mapping[str, Any]:
+        found = _json(answer)
+        body = found if isinstance(found, dict) else {}
+        for item in body.get("imdata") or ():
+            if words := item.get("error", {}).get("attributes", {}).get("text"):
+                raise refusal(self._address, words)
+        if answer.status_code >= 400:
+            raise _odd(self._address, answer)
+        return body
+
+
+def url(connection: Connection) -> str:
+    """Give the address of a switch's NX-API: HTTPS unless the address itself says ``http://``."""
+    address = connection.address
+    if "//" not in address:
+        address = (
+            f"https://[{address}]" if address.count(":") > 1 and "[" not in address else f"https://{address}"
+        )
+    parts = urlsplit(address)
+    port = connection.port or parts.port
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
+
+
+def _trust(connection: Connection) -> ssl.SSLContext | bool:
+    if not connection.verify or connection.address.startswith("http://"):
+        return False
+    try:
+        return ssl.create_default_context(cafile=connection.ca_file or None)
+    except (OSError, ssl.SSLError) as failed:
+        raise Refused(
+            f"The certificates to check {connection.address} by cannot be read.",
+            f"ca_file {connection.ca_file}: {failed}.",
+        ) from failed
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        return None
+
+
+def _text(result: Any) -> str:
+    if isinstance(result, dict):
+        return str(result.get("msg") or result.get("body") or "")
+    return "" if result is None else str(result)
+
+
+def _words(error: Mapping[str, Any]) -> str:
+    data = error.get("data")
+    said = data.get("msg") if isinstance(data, dict) else data
+    return str(said or error.get("message") or error)
+
+
+def _not_let_in(address: str, name: str) -> Unauthenticated:
+    return Unauthenticated(
+        f"The switch {address} does not let the user {name} in; check username and password_file.",
+        f"{address} refuses the name or the password of {name}.",
+    )
+
+
+def _odd(address: str, answer: httpx.Response) -> SekishoError:
+    sentence = f"The switch {address} answered {answer.status_code}, which is no answer of NX-API."
+    fixer = f"{address}: {answer.request.method} {answer.request.url.path} gave {answer.status_code}."
+    if answer.status_code >= 500:
+        return Unavailable(sentence, fixer, retry_after=5)
+    return Refused(sentence, fixer)
+
+
+def _unreached(address: str, failed: Exception) -> SekishoError:
+    if "CERTIFICATE_VERIFY_FAILED" in str(failed):
+        return Refused(
+            f"The certificate of {address} is not one that we trust, or is another switch's.",
+            f"{address}: {failed}. Name the authority that signed it as ca_file, or give the switch a "
+            "certificate for this address.",
+        )
+    return Unavailable(
+        f"The switch {address} does not answer.",
+        f"{address}: {type(failed).__name__}: {failed}.",
+        retry_after=5,
+    )

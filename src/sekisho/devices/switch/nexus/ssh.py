@@ -1,0 +1,147 @@
+"""The command line over SSH, for switches without NX-API."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from sekisho.devices.switch.nexus import guard
+from sekisho.devices.switch.nexus.door import batches, checked, refusal
+from sekisho.model.errors import Refused, SekishoError, Unauthenticated, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from netmiko import BaseConnection
+
+    from sekisho.devices.switch.document import Connection
+    from sekisho.devices.switch.nexus import cli
+
+PORT: Final = 22
+_COMMANDS: Final = 200  # in one batch
+_ERRORS: Final = r"(?m)^\s*(?:% ?\S|ERROR\b|Error:|.*[Ii]nvalid command)"
+
+
+class Ssh:
+    """Speaks to one switch by SSH; see `door.Door`. Signs in when first asked, and again after a break."""
+
+    def __init__(self, connection: Connection, secret: str, port: int = PORT) -> None:
+        self._connection = connection
+        self._secret = secret
+        self._port = port
+        self._open: BaseConnection | None = None
+
+    def run(self, commands: Sequence[str]) -> list[str]:
+        """Carry out commands that show or act; see `door.Door.run`."""
+        with self._session() as session:
+            found = []
+            for command in commands:
+                text = str(
+                    session.send_command(command, read_timeout=self._connection.timeout, strip_command=True)
+                )
+                found.append(checked(self._connection.address, text, command))
+            return found
+
+    def data(self, command: str) -> Mapping[str, Any]:
+        """Ask for a command's structured output; see `door.Door.data`."""
+        text = self.run([f"{command} | json"])[0]
+        start = text.find("{")
+        if start < 0:
+            return {}
+        try:
+            found = json.loads(text[start : text.rfind("}") + 1])
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def configure(self, blocks: Sequence[cli.Block]) -> None:
+        """Send configuration commands; see `door.Door.configure`."""
+        from netmiko import ConfigInvalidException
+
+        for batch in batches(blocks, _COMMANDS):
+            guard.check(batch)
+            with self._session() as session:
+                try:
+                    session.send_config_set(
+                        batch, error_pattern=_ERRORS, read_timeout=self._connection.timeout, cmd_verify=False
+                    )
+                except ConfigInvalidException as failed:
+                    self.close()  # the session stands in the middle of a configuration
+                    raise refusal(self._connection.address, _said(str(failed))) from failed
+
+    def close(self) -> None:
+        """Let the connection go."""
+        if self._open is not None:
+            with contextlib.suppress(Exception):  # it may be gone already
+                self._open.disconnect()
+            self._open = None
+
+    def sign_in(self) -> None:
+        """Open the connection. Raises Unauthenticated, Unavailable."""
+        with self._session():
+            pass
+
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[BaseConnection]:
+        """Give an open session; one that broke is not used again."""
+        try:
+            if self._open is None:
+                self._open = self._connect()
+            yield self._open
+        except SekishoError:
+            raise
+        except Exception as failed:
+            self._open = None
+            raise _meant(self._connection, failed) from failed
+
+    def _connect(self) -> BaseConnection:
+        from netmiko import ConnectHandler
+
+        given = self._connection
+        return ConnectHandler(
+            device_type="cisco_nxos",
+            host=_host(given.address),
+            port=self._port,
+            username=given.username,
+            password=self._secret,
+            conn_timeout=given.timeout,
+            ssh_strict=given.verify,
+            system_host_keys=given.verify,
+            alt_host_keys=bool(given.ca_file),
+            alt_key_file=given.ca_file,
+            use_keys=False,
+        )
+
+
+def _host(address: str) -> str:
+    return address.partition("//")[2].rpartition(":")[0] if "//" in address else address
+
+
+def _said(text: str) -> str:
+    """Find the switch's own words in what the library says of a refused command."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next(
+        (line for line in lines if line.startswith(("%", "ERROR", "Error"))), lines[-1] if lines else text
+    )
+
+
+def _meant(given: Connection, failed: Exception) -> SekishoError:
+    from netmiko import NetmikoAuthenticationException
+
+    address = given.address
+    if isinstance(failed, NetmikoAuthenticationException):
+        return Unauthenticated(
+            f"The switch {address} does not let {given.username} in; check username and password_file.",
+            f"{address} refuses the name or the password of {given.username} over SSH.",
+        )
+    if "known_hosts" in str(failed) or "host key" in str(failed).lower():
+        return Refused(
+            f"The SSH key of {address} is not one that we know.",
+            f"{address}: {failed}. Put its key into the file that ca_file names, or into known_hosts.",
+        )
+    return Unavailable(
+        f"The switch {address} does not answer over SSH.",
+        f"{address}: {type(failed).__name__}: {failed}.",
+        retry_after=5,
+    )

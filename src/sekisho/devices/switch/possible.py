@@ -1,0 +1,138 @@
+"""What of an intent cannot be on a switch, in whatever order it is done: one sentence each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sekisho.devices.switch import vlans
+from sekisho.devices.switch.clash import things
+from sekisho.devices.switch.intent import Feature, Ntp, Port, Route, Svi, Syslog, Trap, Vlan, Vpc, key
+from sekisho.devices.switch.overlay import FIXED, MIRRORED, is_channel, membership, needs
+from sekisho.devices.switch.words import name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sekisho.devices.switch.driver import Abilities
+    from sekisho.devices.switch.intent import Intent, Key, Part, State
+
+# What a Nexus keeps for itself, unless it was told another range ("system vlan N reserve").
+RESERVED: Final = "3968-4094"
+
+_BINDINGS: Final = (("4", "acl4_in"), ("4", "acl4_out"), ("6", "acl6_in"), ("6", "acl6_out"))
+
+
+def impossible(intent: Intent, state: State, target: State, abilities: Abilities) -> tuple[str, ...]:
+    """List, one sentence each, what cannot be; `target` is the intent laid over the state."""
+    before, after = state.parts, target.parts
+    changed = {k: p for k, p in after.items() if p is not before.get(k)}
+    found = (
+        *_kinds(intent, abilities),
+        *_interfaces(intent, before),
+        *_fixed(intent),
+        *_reserved(intent, before),
+        *_channels(intent, after),
+        *_features(changed, after),
+        *_named(changed, before, after),
+        *_twice(changed, after),
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def _kinds(intent: Intent, abilities: Abilities) -> Iterator[str]:
+    for kind in sorted({k[0] for k in intent.parts} - abilities.kinds):
+        yield f"{kind}: this kind of switch has none that we can set."
+
+
+def _interfaces(intent: Intent, before: Mapping[Key, Part]) -> Iterator[str]:
+    for part in intent.parts.values():
+        if not isinstance(part, Port):
+            continue
+        if not is_channel(part.name) and key(part) not in before:
+            yield f"{name(key(part))}: the switch has no such interface."
+        for member in part.members or ():
+            if ("port", member) not in before:
+                yield f"{name(key(part))}: its member {member} is no interface of the switch."
+
+
+def _fixed(intent: Intent) -> Iterator[str]:
+    for subject in sorted(intent.absent):
+        if subject in FIXED:
+            yield f"{name(subject)}: cannot be removed from any switch."
+        elif subject[0] == "port" and not is_channel(subject[1]):
+            yield f"{name(subject)}: an interface of the hardware cannot be absent; shut it down instead."
+
+
+def _reserved(intent: Intent, before: Mapping[Key, Part]) -> Iterator[str]:
+    for subject, part in intent.parts.items():
+        if isinstance(part, Vlan) and vlans.has(RESERVED, part.id) and subject not in before:
+            yield f"VLAN {part.id}: is one of {RESERVED}, which the switch keeps for itself."
+
+
+def _channels(intent: Intent, after: Mapping[Key, Part]) -> Iterator[str]:
+    claimed: dict[str, str] = {}
+    for channel, member in _claims(intent):
+        other = claimed.setdefault(member, channel)
+        if other != channel:
+            yield f"port {member}: is to be in two port-channels, {other} and {channel}."
+    for member, channel in membership(after).items():
+        said = intent.parts.get(("port", member))
+        whole = after.get(("port", channel))
+        wrong = [f for f in MIRRORED if (v := getattr(said, f, None)) is not None and v != getattr(whole, f)]
+        if wrong:
+            yield (
+                f"port {member}: is in {channel}, whose settings hold; leave out "
+                f"{', '.join(wrong)} or write the same there."
+            )
+
+
+def _claims(intent: Intent) -> Iterator[tuple[str, str]]:
+    for part in intent.parts.values():
+        if isinstance(part, Port):
+            yield from ((part.name, member) for member in part.members or ())
+
+
+def _features(changed: Mapping[Key, Part], after: Mapping[Key, Part]) -> Iterator[str]:
+    for subject, part in changed.items():
+        for need in needs(part):
+            feature = after.get(("feature", need))
+            if isinstance(feature, Feature) and not feature.enabled:
+                yield f"{name(subject)}: needs the feature {need}, which is to be off."
+
+
+def _named(
+    changed: Mapping[Key, Part], before: Mapping[Key, Part], after: Mapping[Key, Part]
+) -> Iterator[str]:
+    """Find what names an access list or a VRF that would not be there."""
+    for subject, part in after.items():
+        if subject[0] == "vlan":
+            continue
+        for other in names(part):
+            if other not in after and other not in FIXED and (subject in changed or other in before):
+                yield f"{name(subject)}: needs {name(other)}, which would not be there."
+
+
+def names(part: Part) -> Iterator[Key]:
+    """List the access lists and VRFs that a part names; a member of a channel names none itself."""
+    if isinstance(part, Svi) or (isinstance(part, Port) and not part.channel):
+        for family, field in _BINDINGS:
+            bound = getattr(part, field)
+            if bound:
+                yield "acl", family, bound
+    if isinstance(part, (Svi, Route, Ntp, Syslog, Trap, Vpc)) and part.vrf:
+        yield "vrf", part.vrf
+
+
+def _twice(changed: Mapping[Key, Part], after: Mapping[Key, Part]) -> Iterator[str]:
+    held = {thing: k for k, part in changed.items() for thing in things(part)}
+    if not held:
+        return
+    kinds = {k[0] for k in held.values()}
+    for subject, part in after.items():
+        if subject[0] not in kinds:
+            continue
+        for thing in things(part):
+            other = held.setdefault(thing, subject) if subject in changed else held.get(thing, subject)
+            if other != subject:
+                shown = " ".join(str(word) for word in thing)
+                yield f"{name(subject)} and {name(other)}: both have {shown}, which there is once only."

@@ -1,0 +1,61 @@
+"""What we send over REST is what Cisco's own model of the switch has: every class, property and value."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import support_yang
+from sekisho.devices.switch.driver import Step
+from sekisho.devices.switch.intent import Part
+from sekisho.devices.switch.nexus import dme, tree
+from support_nexus import CASES
+
+
+def _texts(steps: list[Step]) -> dict[str, str]:
+    found = {}
+    for number, step in enumerate(steps):
+        body = dme.stage([step]).body
+        if body:
+            found[f"step{number}"] = support_yang.xml(json.loads(body))
+    return found
+
+
+def test_every_kind_of_step_holds(tmp_path: Path) -> None:
+    steps = [Step(*case) for case in CASES]
+    steps += [Step(after, before) for before, after in CASES]
+
+    texts = _texts(steps)
+
+    assert len(texts) > len(CASES)
+    assert support_yang.complaints(texts, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("classname", "name", "value"),
+    [
+        ("l1PhysIf", "trunkVlan", "10"),  # no such property
+        ("l1PhysIf", "mode", "trunky"),  # no such value
+        ("l1PhysIf", "mtu", "9217"),  # out of range
+        ("l1PhysIf", "trunkVlans", "+10"),
+    ],
+)
+def test_the_model_would_notice_a_mistake(classname: str, name: str, value: str, tmp_path: Path) -> None:
+    top = tree.root()
+    top.at("interfaceEntity").at(classname, id="eth1/1").set(**{name: value})
+
+    text = support_yang.xml(top.plain())
+
+    assert support_yang.complaints({"wrong": text}, tmp_path) != ""
+
+
+def _kinds() -> set[str]:
+    return {part.kind for case in CASES for part in case if isinstance(part, Part)}
+
+
+def test_no_kind_is_left_out() -> None:
+    from sekisho.devices.switch.intent import KINDS
+
+    assert _kinds() == set(KINDS)
