@@ -1,7 +1,8 @@
 # Two commands do all the set-up on a fresh Debian 12 with root (or sudo), git, make and Python:
 #   make lab     the main job, live: a real Open vSwitch with small VMs, and Sekisho watching them
 #   make check   lint, types, import contracts, all tests
-# and one more: make lab-openstack, a real OpenStack with two hosts to look around in.
+# and two more: make lab-openstack, a real OpenStack with two hosts to look around in, and
+# make lab-switches, a pair of emulated Nexus switches to try changes on.
 # LAB_ARGS and BENCH_ARGS are passed on, for example: make lab LAB_ARGS="--scenario mixed --headless --json"
 
 SHELL := /bin/bash
@@ -17,11 +18,11 @@ APT_OPENSTACK := $(APT_LAB) mariadb-server rabbitmq-server build-essential pytho
 # tests and programs find the sbin tools even in a user's shell
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector clean help \
-  apt-openstack lab-openstack check-openstack
+.PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector bench-switch clean help \
+  apt-openstack lab-openstack lab-switches check-openstack
 
 help:
-	@sed -n '1,6s/^# \{0,1\}//p' Makefile
+	@sed -n '1,7s/^# \{0,1\}//p' Makefile
 
 # --- set-up: each step leaves a stamp and says what it does -----------------------------------
 
@@ -83,6 +84,9 @@ lab: $(VENV)/.run
 lab-openstack: $(VENV)/.run $(OPENSTACK:%=%/.installed) .make/openstack/.guests
 	@$(SUDO) $(BIN)/sekisho lab openstack $(LAB_ARGS)
 
+lab-switches: $(VENV)/.run
+	@$(BIN)/sekisho lab switches $(LAB_ARGS)
+
 check: lint types contracts test
 
 # --- their parts -------------------------------------------------------------------------------
@@ -115,6 +119,9 @@ fmt: $(VENV)/.dev
 
 bench-collector: $(VENV)/.run
 	@$(BIN)/python bench/collector.py $(BENCH_ARGS)
+
+bench-switch: $(VENV)/.run
+	@$(BIN)/python bench/switch.py $(BENCH_ARGS)
 
 # Write the lock files anew; they name no index, no mirror and no path.
 lock:

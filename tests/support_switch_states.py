@@ -186,7 +186,7 @@ class _Draw:
             Ntp("10.9.9.2", self.one(*anywhere), self.flag()),
             Dns(self.one(*anywhere), "10.9.9.3"),
             Syslog("10.9.9.4", self.one(*anywhere), self.one(*range(8)), 514),
-            Community("se cret", self.flag()),
+            Community("s3cret", self.flag()),
             Trap("10.9.9.5", "2c", self.one("one", "two"), self.one(*anywhere)),
             User("admin", "network-admin", "$5$hash"),
             User("eve", self.one("network-operator", "network-admin"), "$5$other"),

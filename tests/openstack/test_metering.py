@@ -8,19 +8,26 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sekisho.devices.vswitch.counters import read_counters
+from sekisho.lab.openstack.shell import wait
+from sekisho.lab.openstack.stack import Stack
+from sekisho.metering.counters import Counters
 from sekisho.metering.door import Basic, Door
 from sekisho.metering.gnocchi import Gnocchi
 from sekisho.metering.readings import Volumes
-from sekisho.metering.settings import GnocchiSettings
+from sekisho.metering.settings import CounterSettings, GnocchiSettings
 from sekisho.model.errors import SekishoError
 from sekisho.model.inventory import Subject
 from sekisho.testing import contract_meter
 from sekisho.testing.contract_meter import DAY, STEP, Rig, near, one, steady, subject
 from support_ceilometer import Ceilometer, OverStack
+from support_stream import pour
 
 pytestmark = [pytest.mark.ovs, pytest.mark.timeout(300)]
 
@@ -152,3 +159,36 @@ def test_a_gnocchi_that_is_away_is_said_and_nobody_is_judged() -> None:
 def test_a_refusal_is_of_our_tree(door: Door) -> None:
     with pytest.raises(SekishoError):
         door.ask("POST", "/v1/aggregates", {}, {"operations": "(nonsense"})
+
+
+@pytest.mark.usefixtures("tidy")
+def test_both_sources_tell_the_same_of_a_port_of_neutrons(
+    stack: Stack, ceilometer: Ceilometer, tmp_path: Path
+) -> None:
+    network, groups = stack.make.network(), [stack.make.open_group()]
+    vm, sink = (stack.plug(stack.make.port(network, h, security_groups=groups)) for h in ("h1", "h2"))
+    assert stack.pings(vm, sink.ipv4)
+    who = Subject(vm.port, vm.host, server=vm.server, interface=vm.interface)
+    counters = Counters(CounterSettings(), tmp_path / "counters.db")
+    rig = OverGnocchi(ceilometer)
+    database = f"{stack.hosts['h1'].switch.folder}/db.sock"
+    (first,) = (last,) = read_counters(database, [who])
+
+    def counted(least: int) -> bool:
+        nonlocal last
+        (last,) = read_counters(database, [who])
+        return last.egress >= least
+
+    for moment in (NOW - 2 * STEP, NOW - STEP, NOW):
+        counters.take("h1", [last], moment)
+        counters.read([who], moment)
+        ceilometer.push(who, {moment: (last.egress, last.ingress)})
+        if moment < NOW:
+            pour(stack, vm, sink, 8.0, 1.0)
+            wait(partial(counted, last.egress + 900_000), "the switch to count", 30.0)
+    rig.read(who)
+    real = last.egress - first.egress
+    assert real > 1_800_000
+    told = counters.volumes(DAY, NOW)
+    assert float(told.estimate[0, told.subjects.index(who.id)]) == pytest.approx(real, rel=0.01)
+    assert one(rig, who, 0) == pytest.approx(real, rel=0.01)

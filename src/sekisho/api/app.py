@@ -10,6 +10,7 @@ import anyio.to_thread
 from fastapi import Depends, FastAPI
 
 from sekisho.api.access import allow
+from sekisho.api.attachments import ATTACHMENTS
 from sekisho.api.deciding import DECIDING
 from sekisho.api.description import DESCRIPTION, of_route
 from sekisho.api.health import HEALTH
@@ -18,13 +19,16 @@ from sekisho.api.problems import install
 from sekisho.api.reading import READING
 from sekisho.api.reporting import REPORTING
 from sekisho.api.settings import ApiSettings
+from sekisho.api.switches import SWITCHES
 from sekisho.api.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from sekisho.api.attachments import Attachments
     from sekisho.api.keeper import Keeper
     from sekisho.api.routes import Route
+    from sekisho.api.switch_keeper import Switches
 
 # Looked through in this order for each request: what thousands of agents ask comes first.
 ROUTES: tuple[Route, ...] = (
@@ -33,10 +37,17 @@ ROUTES: tuple[Route, ...] = (
     *DESCRIPTION.rows,
     *READING.rows,
     *DECIDING.rows,
+    *SWITCHES.rows,
+    *ATTACHMENTS.rows,
 )
 
 
-def create_app(keeper: Keeper, settings: ApiSettings | None = None) -> FastAPI:
+def create_app(
+    keeper: Keeper,
+    settings: ApiSettings | None = None,
+    switches: Switches | None = None,
+    attachments: Attachments | None = None,
+) -> FastAPI:
     """Put the keeper behind HTTP; serve what this gives with `sekisho.api.serve`, or any ASGI server."""
     app = FastAPI(
         title="Sekisho",
@@ -49,6 +60,8 @@ def create_app(keeper: Keeper, settings: ApiSettings | None = None) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.keeper = keeper
+    app.state.switches = switches
+    app.state.attachments = attachments
     app.state.settings = settings = settings or ApiSettings()
     app.state.waiting = Waiting(settings.max_wait)
     app.state.metrics = DoorMetrics(app.state.waiting)
@@ -59,6 +72,8 @@ def create_app(keeper: Keeper, settings: ApiSettings | None = None) -> FastAPI:
     install(app)
     app.add_middleware(Watched, metrics=app.state.metrics)
     keeper.listen(app.state.waiting.nudge)
+    if switches is not None:
+        switches.listen(app.state.waiting.nudge)
     return app
 
 

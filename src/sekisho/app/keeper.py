@@ -80,6 +80,7 @@ class Keeper(Deciding):
         self.totals: dict[str, float] = {}
         self.troubles: Troubles | None = None
         self.notices: list[Callable[[], tuple[str, ...]]] = []
+        self.numbers: list[Callable[[], dict[str, float]]] = []
         self.counters: CounterSink | None = None
 
     # --- time ----------------------------------------------------------------------------------
@@ -328,5 +329,7 @@ class Keeper(Deciding):
             found["sekisho_cloud_listed_seconds"], found["sekisho_cloud_ports"] = self._listed
         if self._identity is not None:
             found |= figures.of_identity(self._identity)
+        for numbers in self.numbers:
+            found |= numbers()
         found |= figures.of_hosts(self._fleet.host_status())
         return found | figures.of_collectors(self._fleet.collectors)

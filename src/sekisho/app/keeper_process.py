@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import threading
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING
 from sekisho.api import create_app, serve
 from sekisho.app import cloud, publish, rules
 from sekisho.app.all_in_one import first_token, open_ledger
+from sekisho.app.attachments_follow import follow
 from sekisho.app.identity import Identity
 from sekisho.app.keeper import Keeper
 from sekisho.app.keystone import Keystone
 from sekisho.app.process import stop_on_signal
+from sekisho.app.switches import Switches
 from sekisho.host.clock import Clock, Mark
 from sekisho.host.tasks import Troubles, spawn
 from sekisho.metering.door import reach
@@ -42,6 +45,9 @@ log = logging.getLogger("sekisho.keeper")
 TICK = 0.25
 # Seconds that whoever still waits for an answer has when the keeper stops.
 PATIENCE = 5.0
+# When the garbage collector looks at the young, the older and all: a request makes hundreds of objects that
+# are gone with its answer, and a look at all goes through every subject.
+LOOKS = (20_000, 20, 20)
 
 
 def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None:
@@ -76,13 +82,25 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     metering = metered(settings, keeper)
     if metering is not None:
         threads.append(spawn(stop, troubles, "metering", lambda: metering.look(clock.now(), stop)))
+    switches = Switches(settings.switches, ledger, clock, state)
+    keeper.notices.append(switches.notices)
+    keeper.numbers.append(switches.metrics)
+    following = follow(switches, keeper, ledger, clock.passed, stop)
+    switches.recover()
+    spawn(stop, troubles, "following the cloud's VLANs", following.look)
+    looking = spawn(stop, troubles, "looking at switches", lambda: switches.run(stop))
+    app = create_app(keeper, settings.api, switches, following.attachments)
+    gc.freeze()  # what is there now stays
+    gc.set_threshold(*LOOKS)
     try:
-        serve(create_app(keeper, settings.api), settings.api, sockets, stop)
+        serve(app, settings.api, sockets, stop)
     finally:
         stop.set()
         until = clock.passed() + PATIENCE
         for thread in threads:
             thread.join(max(0.0, until - clock.passed()))
+        looking.join(max(0.0, until - clock.passed()))
+        switches.close(max(0.0, until - clock.passed()))
         if metering is not None and not threads[-1].is_alive():
             metering.close(clock.now())
         try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 import typer
 
 from sekisho import cli
-from sekisho.app import lab_command, openstack_command
+from sekisho.app import lab_command, openstack_command, switches_lab
 from sekisho.app.process import start_log, stop_on_signal
 from sekisho.cli.exits import EXITS, spoken
 from sekisho.cli.words import clean
@@ -232,6 +232,7 @@ def add_processes(app: typer.Typer) -> None:
     lab = typer.Typer(invoke_without_command=True)
     lab.callback()(said(lab_command.command))
     lab.command("openstack")(said(openstack_command.command))
+    lab.command("switches")(said(switches_lab.command))
     app.add_typer(lab, name="lab")
 
 

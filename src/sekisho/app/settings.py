@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from sekisho.api.settings import ApiSettings
 from sekisho.app.cloud import CloudSettings
 from sekisho.app.identity import KeystoneSettings
+from sekisho.app.switches import SwitchesSettings
 from sekisho.detect.guard import GuardSettings
 from sekisho.metering.settings import MeteringSettings
 from sekisho.model.errors import Malformed
@@ -64,6 +65,7 @@ class KeeperSettings:
     api: ApiSettings = field(default_factory=ApiSettings)
     metering: MeteringSettings = field(default_factory=MeteringSettings)
     keystone: KeystoneSettings = field(default_factory=KeystoneSettings)
+    switches: SwitchesSettings = field(default_factory=SwitchesSettings)
 
 
 def load(path: Path | None = None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sekisho.cli import exemptions, policies, restrictions, subjects, tokens, watch
+from sekisho.cli import exemptions, policies, restrictions, subjects, switch_changes, switches, tokens, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,10 @@ def build(*more: Callable[[typer.Typer], None]) -> typer.Typer:
     )
     for group in (watch, subjects, restrictions, policies, exemptions, tokens):
         group.add_to(app)
+    switch = typer.Typer(no_args_is_help=True, help="Switches: what each should be, and making it so.")
+    app.add_typer(switch, name="switch")
+    switches.add_to(switch)
+    switch_changes.add_to(switch)
     for register in more:
         register(app)
     return app

@@ -10,7 +10,9 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from sekisho.client.connections import Connections, Request
 from sekisho.client.problems import Answer, checked, fitting
+from sekisho.client.switches import Switches
 from sekisho.model.access import Role, Token, WhoAmI
+from sekisho.model.attachment import Attachment, HostVlans
 from sekisho.model.errors import Malformed
 from sekisho.model.inventory import HostReport, Inventory, Subject
 from sekisho.model.plain import to_plain
@@ -78,6 +80,7 @@ class Client:
         self._keystone = keystone
         self._timeout = timeout
         self._connections = Connections(url, context)
+        self.switches = Switches(self._send, _plain_json)
 
     def close(self) -> None:
         """Close every connection; whoever still waits for an answer gets Unavailable."""
@@ -283,6 +286,14 @@ class Client:
     def forget_port(self, port: str) -> None:
         """Tell that the cloud has a port no more; of one that nobody knew, too."""
         self._json("DELETE", f"cloud/ports/{_name(port)}")
+
+    def report_vlans(self, host: str, vlans: HostVlans) -> None:
+        """Tell all VLANs that a host's servers are in; none when the last one has left."""
+        self._json("PUT", f"hosts/{_name(host)}/vlans", body=vlans)
+
+    def attachments(self) -> tuple[Attachment, ...]:
+        """List the hosts that are in VLANs, and which switches carry them."""
+        return tuple(self._pages(Attachment, "attachments", {}, 1000))
 
     def report_counters(self, host: str, counters: Sequence[PortCounter]) -> None:
         """Tell how many bytes each port of a host has sent and got since its counters began."""

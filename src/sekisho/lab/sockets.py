@@ -46,7 +46,7 @@ def _inside(namespace: str, make_socket: Callable[[], socket.socket]) -> socket.
     def make() -> None:
         try:
             if namespace:
-                _enter(namespace)
+                enter(namespace)
             made.append(make_socket())
         except OSError as error:
             wrong.append(error)
@@ -59,7 +59,7 @@ def _inside(namespace: str, make_socket: Callable[[], socket.socket]) -> socket.
     return made[0]
 
 
-def _enter(namespace: str) -> None:
+def enter(namespace: str) -> None:
     """Move the calling thread, and only it, into a namespace (setns(2))."""
     libc = ctypes.CDLL(None, use_errno=True)
     with Path(f"/run/netns/{namespace}").open() as handle:

@@ -165,3 +165,25 @@ project = Table(
     Column("id", Text, primary_key=True),
     _time("seen"),
 )
+
+change = Table(  # of a switch
+    "change",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    _count("rollout"),
+    *map(_text, ("switch", "unit", "verb", "state", "author", "reason")),
+    *map(_time, ("created", "begun", "ended")),
+    # What it was before, on the switch, with the keeper and by digest; and by digest what it became.
+    *map(_text, ("plan", "checkpoint", "backup", "before_digest", "after_digest", "receipt", "error")),
+    Index(
+        "change_one_open",
+        "switch",
+        unique=True,
+        sqlite_where=text("state IN ('waiting', 'running')"),
+        postgresql_where=text("state IN ('waiting', 'running')"),
+    ),
+    Index("change_by_switch", "switch", "number"),
+    Index("change_by_rollout", "rollout", "number"),
+    Index("change_by_state", "state", "number"),
+    sqlite_autoincrement=True,
+)

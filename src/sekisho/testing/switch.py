@@ -11,7 +11,7 @@ from sekisho.devices.switch.intent import KINDS, Facts, Part, State, parts
 from sekisho.devices.switch.words import sentence
 from sekisho.model.errors import NotFound, SekishoError, Unavailable, Unsupported
 from sekisho.model.plain import from_plain, to_plain
-from sekisho.testing.switch_rules import carried_out
+from sekisho.testing.switch_rules import carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ class MemorySwitch:
 
     def by_hand(self, account: Account, *steps: Step) -> None:
         """Change the switch as somebody else would, beside us."""
-        self.state = State(self.state.facts, carried_out(self.state.parts, steps, self.can))
+        self._carry_out(steps)
         self.book.append(account)
 
     def abilities(self) -> Abilities:
@@ -101,10 +101,7 @@ class MemorySwitch:
         """See SwitchDriver."""
         ordered = tuple(reversed(steps)) if self.backwards else tuple(steps)
         fault = self._call("apply", hold=True)
-        for number, step in enumerate(ordered):
-            if fault is not None and not fault.after and number >= fault.done:
-                break
-            self._change(carried_out(self.state.parts, (step,), self.can))
+        self._carry_out(ordered if fault is None or fault.after else ordered[: fault.done])
         self.history.append(self.state)
         if fault is not None:
             raise fault.error
@@ -182,6 +179,13 @@ class MemorySwitch:
     def close(self) -> None:
         """See SwitchDriver."""
         self.calls.append("close")
+
+    def _carry_out(self, steps: Sequence[Step]) -> None:
+        now = dict(self.state.parts)
+        try:
+            carry_out(steps, now, self.can)
+        finally:  # a refused stage is half done
+            self._change(now)
 
     def _change(self, now: Mapping[Key, Part]) -> None:
         self.state = replace(self.state, parts=now)

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.devices.switch.clash import things
-from sekisho.devices.switch.intent import Acl, Feature, Lacp, Port, PortMode, Storm, Svi, Vlan, Vpc, Vrf, key
+from sekisho.devices.switch.intent import Acl, Feature, Lacp, Port, PortMode, Storm, Vlan, Vpc, Vrf, key
 from sekisho.devices.switch.overlay import FIXED, MIRRORED, in_order, is_channel, membership, needs
 from sekisho.devices.switch.possible import names
 from sekisho.devices.switch.words import name
@@ -15,6 +15,7 @@ from sekisho.model.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from sekisho.devices.switch.clash import Thing
     from sekisho.devices.switch.driver import Abilities, Step
     from sekisho.devices.switch.intent import Key, Part
 
@@ -57,15 +58,14 @@ def whole(part: Part) -> Part:
     return replace(part, **missing) if missing else part
 
 
-def carried_out(standing: Mapping[Key, Part], steps: Iterable[Step], can: Abilities) -> Mapping[Key, Part]:
-    """Carry out steps one after the other; raises Refused, as real switches do."""
-    now = dict(standing)
+def carry_out(steps: Iterable[Step], now: dict[Key, Part], can: Abilities) -> None:
+    """Carry out steps one after the other; raises Refused, as real switches do, with some of them done."""
+    held = {thing: k for k, part in now.items() for thing in things(part)}
     for step in steps:
-        _step(step, now, can)
-    return now
+        _step(step, now, held, can)
 
 
-def _step(step: Step, now: dict[Key, Part], can: Abilities) -> None:
+def _step(step: Step, now: dict[Key, Part], held: dict[Thing, Key], can: Abilities) -> None:
     part = step.after if step.after is not None else step.before
     if part is None:
         return
@@ -75,12 +75,16 @@ def _step(step: Step, now: dict[Key, Part], can: Abilities) -> None:
     stands = now.get(subject)
     if step.after is None:
         _remove(subject, stands, now)
+        _hold(subject, stands, None, held)
         return
     after = whole(step.after) if step.before is None else _altered(step.before, step.after, stands)
     _allow(subject, stands, after, now, can)
+    _hold(subject, stands, after, held)
     now[subject] = after
     if isinstance(after, Feature) and not after.enabled:
         _drop(after.name, now)
+        held.clear()
+        held.update({thing: k for k, part in now.items() for thing in things(part)})
     if isinstance(after, Port):
         _mirror(after, now)
 
@@ -109,12 +113,11 @@ def _allow(subject: Key, stands: Part | None, after: Part, now: Mapping[Key, Par
         feature = now.get(("feature", need))
         if not isinstance(feature, Feature) or not feature.enabled:
             raise Refused(f"{name(subject)}: the feature {need} is not enabled.")
-    if not isinstance(after, Svi) and isinstance(after, Port) and after.vpc and ("vpc",) not in now:
+    if isinstance(after, Port) and after.vpc and ("vpc",) not in now:
         raise Refused(f"{name(subject)}: there is no vPC domain.")
     for other in names(after):
         if other not in now and other not in FIXED:
             raise Refused(f"{name(subject)}: there is no {name(other)}.")
-    _allow_once(subject, stands, after, now)
 
 
 def _allow_port(subject: Key, stands: Part | None, after: Port, now: Mapping[Key, Part]) -> None:
@@ -131,13 +134,15 @@ def _allow_port(subject: Key, stands: Part | None, after: Port, now: Mapping[Key
         raise Refused(f"{name(subject)}: a member is no interface of this switch.")
 
 
-def _allow_once(subject: Key, stands: Part | None, after: Part, now: Mapping[Key, Part]) -> None:
-    claimed = set(things(after)) - set(things(stands) if stands is not None else ())
-    if not claimed:
-        return
-    for other, part in now.items():
-        if other[0] == subject[0] and other != subject and not claimed.isdisjoint(things(part)):
-            raise Refused(f"{name(subject)}: {name(other)} has the same already.")
+def _hold(subject: Key, stands: Part | None, after: Part | None, held: dict[Thing, Key]) -> None:
+    """Refuse what another part has; else it is this one's, and what this one had before is free."""
+    claimed = things(after) if after is not None else ()
+    for thing in claimed:
+        if held.get(thing, subject) != subject:
+            raise Refused(f"{name(subject)}: {name(held[thing])} has the same already.")
+    for thing in things(stands) if stands is not None else ():
+        held.pop(thing, None)
+    held.update(dict.fromkeys(claimed, subject))
 
 
 def _remove(subject: Key, stands: Part | None, now: dict[Key, Part]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import ip_interface
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sekisho.devices.switch.intent import Port, Svi, Vlan, key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sekisho.devices.converge import Changes
     from sekisho.devices.switch.intent import Key, Part
@@ -17,24 +17,32 @@ if TYPE_CHECKING:
 Thing: TypeAlias = tuple[object, ...]
 
 
-def things(part: Part) -> Iterator[Thing]:
+def things(part: Part) -> tuple[Thing, ...]:
     """List what a part holds that no other may hold beside it."""
-    match part:
-        case Vlan(name=name, vni=vni):
-            if name:
-                yield "vlan-name", name
-            if vni:
-                yield "vni", vni
-        case Port(vpc=vpc, peer_link=peer_link):
-            if vpc:
-                yield "vpc", vpc
-            if peer_link:
-                yield ("peer-link",)
-        case Svi(vrf=vrf, addresses=addresses):
-            for address in addresses or ():
-                yield "network", vrf or "default", ip_interface(address).network
-        case _:
-            pass
+    holds = _HOLDS.get(part.kind)
+    return holds(part) if holds is not None else ()
+
+
+def _of_vlan(vlan: Any) -> tuple[Thing, ...]:
+    named: tuple[Thing, ...] = (("vlan-name", vlan.name),) if vlan.name else ()
+    return (*named, ("vni", vlan.vni)) if vlan.vni else named
+
+
+def _of_port(port: Any) -> tuple[Thing, ...]:
+    shared: tuple[Thing, ...] = (("vpc", port.vpc),) if port.vpc else ()
+    return (*shared, ("peer-link",)) if port.peer_link else shared
+
+
+def _of_svi(svi: Any) -> tuple[Thing, ...]:
+    vrf = svi.vrf or "default"
+    return tuple(("network", vrf, ip_interface(address).network) for address in svi.addresses or ())
+
+
+_HOLDS: Final[Mapping[str, Callable[[Any], tuple[Thing, ...]]]] = {
+    "vlan": _of_vlan,
+    "port": _of_port,
+    "svi": _of_svi,
+}
 
 
 def taken(changes: Changes[Part, Part]) -> Mapping[Key, dict[str, Any]]:

@@ -146,7 +146,8 @@ class _Road:
         """Let parts give up what is there once and others take."""
         ranks = {"vlan": Rank.ENABLE, "port": Rank.PAIR, "svi": Rank.SETTLE}
         for subject, fields in holders.items():
-            self.at(ranks[subject[0]], subject, fields)
+            # Given up before whatever else happens at that place: a change of VRF takes all addresses.
+            self.edits[ranks[subject[0]], 0].insert(0, (subject, fields))
 
     def move(self) -> None:
         members: dict[str, set[str]] = defaultdict(set)

@@ -16,9 +16,6 @@ from sekisho.devices.switch.intent import (
     PortMode,
     State,
     Storm,
-    Svi,
-    Vlan,
-    Vpc,
 )
 
 if TYPE_CHECKING:
@@ -74,21 +71,23 @@ def wanted(intent: Intent, state: State, abilities: Abilities) -> State:
     return State(state.facts, parts)
 
 
-def needs(part: Part) -> Iterator[str]:
+def needs(part: Part) -> tuple[str, ...]:
     """List the features without which a part cannot be."""
-    match part:
-        case Port(lacp=Lacp.ACTIVE | Lacp.PASSIVE):
-            yield "lacp"
-        case Vlan(vni=vni) if vni:
-            yield "vxlan"
-        case Svi():
-            yield "svi"
-        case Vpc():
-            yield "vpc"
+    match part.kind:
+        case "vlan":
+            return ("vxlan",) if part.vni else ()
+        case "port":
+            speaks = ("lacp",) if part.lacp in (Lacp.ACTIVE, Lacp.PASSIVE) else ()
+            return (*speaks, "vpc") if part.vpc or part.peer_link else speaks
+        case "svi" | "vpc":
+            return (part.kind,)
         case _:
-            pass
-    if isinstance(part, Port) and (part.vpc or part.peer_link):
-        yield "vpc"
+            return ()
+
+
+def values(part: Part) -> tuple[object, ...]:
+    """Give a part's fields, its kind last."""
+    return _VALUES[type(part)](part)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -176,8 +175,8 @@ def _join_and_leave(intent: Intent, state: State, parts: dict[Key, Part]) -> Non
 def membership(parts: Mapping[Key, Part], first: Mapping[str, str] | None = None) -> dict[str, str]:
     """Map members to their port-channels; where two have the same one, `first` says whose it is."""
     found: dict[str, str] = {}
-    for key, part in parts.items():
-        if key[0] == "port" and isinstance(part, Port) and part.members:
+    for part in parts.values():
+        if type(part) is Port and part.members:  # there may be thousands of others
             for member in part.members:
                 found.setdefault(member, part.name)
     for member, channel in (first or {}).items():

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sekisho.devices.switch import order, risk
-from sekisho.devices.switch.intent import Community, Trap, User, key
-from sekisho.devices.switch.overlay import wanted
+from sekisho.devices.switch.intent import Community, Trap, User
+from sekisho.devices.switch.overlay import values, wanted
 from sekisho.devices.switch.possible import impossible
 from sekisho.model.errors import Malformed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from sekisho.devices.switch.driver import Abilities, Step
-    from sekisho.devices.switch.intent import Intent, Part, State
+    from sekisho.devices.switch.intent import Intent, Key, Part, State
     from sekisho.devices.switch.order import Stages
     from sekisho.devices.switch.risk import Risk
 
@@ -73,39 +74,32 @@ def check(intent: Intent, state: State, abilities: Abilities) -> tuple[str, ...]
 
 
 def _fingerprint(intent: Intent, state: State, stages: Stages, risks: tuple[Risk, ...]) -> str:
-    """Hash the switch, the steps with what they begin from, and the intent as far as they touch it.
+    """Hash the switch, the steps with what they begin from and end at, the risks and the intent's own marks.
 
     What is secret is left out: whoever sees a hash could guess at it.
     """
-    said = hashlib.sha256()
-    touched = {
-        key(part) for stage in stages for s in stage for part in (s.before, s.after) if part is not None
-    }
-    for text in (
-        intent.switch,
-        state.facts.serial,
-        *(repr([_open(s.before), _open(s.after)]) for stage in stages for s in stage),
-        *_shown(intent, touched),
-        *(f"{r.kind} {r.sentence}" for r in risks),
-    ):
-        said.update(f"{len(text)}:{text}".encode())
-    return said.hexdigest()[:16]
+    marks = [sorted(intent.exclusive), intent.owned, sorted(intent.uplinks), _shown(intent.management)]
+    said = [
+        [intent.switch, state.facts.serial, marks, _shown(intent.absent)],
+        [[(_open(s.before), _open(s.after)) for s in stage] for stage in stages],
+        [(r.kind, r.sentence) for r in risks],
+    ]
+    return hashlib.sha256(json.dumps(said, default=repr).encode()).hexdigest()[:16]
 
 
-def _shown(intent: Intent, touched: Collection[tuple[str, ...]]) -> Iterator[str]:
-    yield from (repr(_open(intent.parts[k])) for k in sorted(touched) if k in intent.parts)
-    yield repr(sorted(k for k in intent.absent if k[0] != "community"))
-    yield repr((sorted(intent.exclusive), intent.owned, sorted(intent.uplinks)))
-    yield repr(sorted(k for k in intent.management if k[0] != "community"))
+def _shown(keys: Collection[Key]) -> list[Key]:
+    return sorted(k for k in keys if k[0] != "community")
 
 
-def _open(part: Part | None) -> Part | None:
+def _open(part: Part | None) -> tuple[object, ...] | None:
     match part:
+        case None:
+            return None
         case Community():
-            return replace(part, name="")
+            return values(replace(part, name=""))
         case Trap():
-            return replace(part, community="")
+            return values(replace(part, community=""))
         case User():
-            return replace(part, password="")
+            return values(replace(part, password=""))
         case _:
-            return part
+            return values(part)

@@ -59,6 +59,7 @@ def risks(intent: Intent, before: Parts, after: Parts) -> tuple[Risk, ...]:
         *(r for c in changes if c[0] in uplinks for r in _link(RiskKind.UPLINK, "an uplink", c)),
         *(r for c in changes if _is_peer_link(c) for r in _link(RiskKind.PEER_LINK, "the peer link", c)),
         *(r for c in changes for r in _others(c, after)),
+        *_vlans_gone([old for _, old, new in changes if new is None and isinstance(old, Vlan)], after),
     )
     return tuple(sorted(found, key=lambda r: not r.forbidden))
 
@@ -167,8 +168,6 @@ def _is_peer_link(change: Change) -> bool:
 def _others(change: Change, after: Parts) -> Iterator[Risk]:
     subject, old, new = change
     match old, new:
-        case Vlan(), None:
-            yield from _vlan_gone(old, after)
         case Feature(enabled=True), Feature(enabled=False):
             said = f"{name(subject)} is turned off: all that was set up with it goes."
             yield Risk(RiskKind.FEATURE_OFF, subject, said, forbidden=True)
@@ -196,23 +195,28 @@ def _port(subject: Key, old: Part | None, new: Port, after: Parts) -> Iterator[R
         yield Risk(RiskKind.VLAN_MISSING, subject, said)
 
 
-def _vlan_gone(vlan: Vlan, after: Parts) -> Iterator[Risk]:
-    users = [name(k) for k, part in after.items() if k[0] in ("port", "svi") and _uses(part, vlan.id)]
-    if users:
-        more = f" and {len(users) - 3} more" if len(users) > 3 else ""
-        said = f"VLAN {vlan.id} is removed while it is used by {', '.join(users[:3])}{more}."
-        yield Risk(RiskKind.VLAN_WITH_PORTS, ("vlan", str(vlan.id)), said, forbidden=True)
+def _vlans_gone(gone: list[Vlan], after: Parts) -> Iterator[Risk]:
+    used: dict[int, list[str]] = {vlan.id: [] for vlan in gone}
+    for subject, part in after.items() if gone else ():
+        if subject[0] in ("port", "svi"):
+            for vlan in vlans.ids(_used(part)):
+                if vlan in used:
+                    used[vlan].append(name(subject))
+    for vlan, users in used.items():
+        if users:
+            more = f" and {len(users) - 3} more" if len(users) > 3 else ""
+            said = f"VLAN {vlan} is removed while it is used by {', '.join(users[:3])}{more}."
+            yield Risk(RiskKind.VLAN_WITH_PORTS, ("vlan", str(vlan)), said, forbidden=True)
 
 
-def _uses(part: Part, vlan: int) -> bool:
-    """Tell whether a part is in a VLAN; a trunk that allows all of them means none in particular."""
+def _used(part: Part) -> str:
+    """Give the VLANs that a part is in; a trunk that allows all of them means none in particular."""
     match part:
         case Svi():
-            return part.vlan == vlan
-        case Port(mode=PortMode.ACCESS):
-            return part.access == vlan and not part.channel
-        case Port(mode=PortMode.TRUNK):
-            allowed = part.allowed or ""
-            return not part.channel and allowed != vlans.ALL and vlans.has(allowed, vlan)
+            return str(part.vlan)
+        case Port(mode=PortMode.ACCESS) if not part.channel:
+            return str(part.access or "")
+        case Port(mode=PortMode.TRUNK) if not part.channel and part.allowed != vlans.ALL:
+            return part.allowed or ""
         case _:
-            return False
+            return ""

@@ -9,6 +9,7 @@ from sekisho.devices.converge import converge
 from sekisho.devices.vswitch import compile as compiler
 from sekisho.devices.vswitch.book import MeterBook
 from sekisho.devices.vswitch.compile import CompileSettings
+from sekisho.devices.vswitch.compiled import Compiled
 from sekisho.devices.vswitch.ofctl import Ofctl, OfctlSettings
 from sekisho.devices.vswitch.openflow import BridgeDriver, Laid
 from sekisho.devices.vswitch.program import Program
@@ -53,9 +54,11 @@ class Bridge:
     ofctl: Asks | None = None
     lays: Lays | None = None
     _driver: BridgeDriver = field(init=False)
+    _compiled: Compiled = field(init=False)
     _tally: Tally = field(init=False, default_factory=Tally)
 
     def __post_init__(self) -> None:
+        self._compiled = Compiled(self.settings)
         book = MeterBook(self.database, self.name, self.ofctl_settings.first_meter)
         ofctl, lays, ours = self.ofctl, self.lays, self.ofctl_settings
         if ofctl is None:
@@ -78,7 +81,7 @@ class Bridge:
         have looked at the ports before.
         """
         self._driver.heed()
-        program = compiler.compile(subjects, bounds, baselines, exact_ports, self.settings, now, access)
+        program = self._compiled.program(subjects, bounds, baselines, exact_ports, now, access)
         result, items = self._converge(program, now)
         here = {s.id for s in subjects}
         mine = [b for b in bounds if b.subject in here and b.until > now]

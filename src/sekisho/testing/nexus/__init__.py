@@ -1,4 +1,4 @@
-"""A Nexus that is not one: an emulator of NX-OS's doors over one model of the box; built from documentation."""
+"""A Nexus that is not one: NX-OS's doors over one model of the box, built from documentation."""
 
 from sekisho.testing.nexus.box import Box
 from sekisho.testing.nexus.doors import Door, serve

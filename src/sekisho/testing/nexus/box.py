@@ -1,4 +1,4 @@
-"""One emulated switch: what it runs, what it starts with, its checkpoints, its records, and what goes wrong on command."""
+"""One emulated switch: what it runs and starts with, its checkpoints and records, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Final
 from sekisho.host.clock import Clock
 from sekisho.testing.nexus import factory, running, secrets
 from sekisho.testing.nexus.faults import Faults
-from sekisho.testing.nexus.output import Output
 from sekisho.testing.nexus.refusal import Refusal
 from sekisho.testing.nexus.session import Session
-from sekisho.testing.nexus.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sekisho.testing.nexus.candidate import Candidate
+    from sekisho.testing.nexus.output import Output
+    from sekisho.testing.nexus.tree import Tree
 
 CHECKPOINTS: Final = 10
 _CLOCK: Final = Clock()
@@ -64,7 +66,7 @@ class Timer:
 
 @dataclass(eq=False, repr=False)
 class Box:
-    """One switch. What is public is for tests to set and to look at; everything else goes through its doors."""
+    """One switch. Tests set and look at what is public; all else goes through its doors."""
 
     hostname: str = "switch"
     version: str = "9.3(10)"
@@ -89,6 +91,7 @@ class Box:
         self.timer: Timer | None = None
         self.holder: Session | None = None
         self.peer: Box | None = None
+        self.candidates: dict[str, Candidate] = {}
         self.tokens: dict[str, tuple[str, float]] = {}
         self.started = self.clock()
         self.changed_at = 0.0
@@ -136,13 +139,17 @@ class Box:
     def before_line(self, line: str) -> None:
         """Let what was ordered go wrong at this configuration line; raises Refusal."""
         self.faults.line(line)
+        if self.faults.reboot_at_line:
+            self.faults.reboot_at_line -= 1
+            if not self.faults.reboot_at_line:
+                self.reboot()
+                raise ConnectionResetError("the box restarts")
 
-    def changed(self, session: Session, line: str) -> None:
+    def changed(self, session: Session, told: str) -> None:
         """Write down who changed what."""
         self.changed_at = self.clock()
         object.__setattr__(self, "hostname", self.tree.root.get("name"))
-        mode = "configure terminal ; "
-        self.account(session.user, session.origin, f"{mode}{line}")
+        self.account(session.user, session.origin, told)
 
     def count_object(self) -> None:
         """Count an object of a posted tree, and remember if this is the one that was to fail."""
@@ -164,7 +171,7 @@ class Box:
         return running.text(self.tree, self.version)
 
     def load(self, text: str) -> Tree:
-        """Make a tree of a configuration's text, on a box fresh from the factory; raises Refusal at a bad line."""
+        """Make a tree of a configuration's text, on a blank box; raises Refusal at a bad line."""
         fresh = Box.__new__(Box)
         fresh.__dict__.update(self.__dict__)
         fresh.__dict__.update(
@@ -200,7 +207,7 @@ class Box:
         object.__setattr__(self, "hostname", self.tree.root.get("name"))
 
     def replace(self, text: str, timeout: float = 0) -> None:
-        """Make a configuration's text the running one; it goes back after `timeout` seconds unless committed."""
+        """Make a text the running configuration; it goes back after `timeout` seconds unless committed."""
         before = self.tree
         self.back_to(self.load(text))
         if timeout:
@@ -217,6 +224,7 @@ class Box:
         with self.lock:
             self.timer = None
             self.tokens.clear()
+            self.candidates.clear()
             self.boots += 1
             self.started = self.clock()
             if self.startup:

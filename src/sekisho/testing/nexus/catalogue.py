@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from sekisho.testing.nexus import (
     commands_acl,
+    commands_candidate,
     commands_exec,
     commands_l2,
     commands_l3,
+    commands_look,
     commands_services,
     commands_show,
 )
@@ -20,7 +22,16 @@ from sekisho.testing.nexus.refusal import Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-REGISTERED = (commands_acl, commands_exec, commands_l2, commands_l3, commands_services, commands_show)
+REGISTERED = (
+    commands_acl,
+    commands_candidate,
+    commands_exec,
+    commands_l2,
+    commands_l3,
+    commands_look,
+    commands_services,
+    commands_show,
+)
 
 
 def find(mode: str, line: str) -> Callable[[At], str] | None:

@@ -1,4 +1,4 @@
-"""What NX-OS checks before it takes an object: each check gives the attributes back as the box would keep them."""
+"""What NX-OS checks before it takes an object: gives the attributes as it would keep them."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def _in_vrf(tree: Tree, dn: str, node: Node, given: Given) -> Given:
         raise Refusal(f"Invalid interface {node.attrs['id']}: it does not exist")
     if port.get("layer") == "Layer2":
         raise Refusal(f"{names.full(node.attrs['id'])}: not a routed interface")
-    vrf = dn.split("/dom-")[1].split("/")[0]
+    vrf = dn.partition("/dom-")[2].partition("/")[0]
     mine = vrf_of(port)
     if mine != vrf:
         raise Refusal(f"{names.full(node.attrs['id'])} is in VRF {mine}, not in {vrf}")

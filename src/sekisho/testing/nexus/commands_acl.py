@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import TYPE_CHECKING
 
-from sekisho.testing.nexus.grammar import Args
 from sekisho.testing.nexus.modes import ACL, CONFIG, INTERFACE, At
 from sekisho.testing.nexus.refusal import Refusal
 from sekisho.testing.nexus.rules import remove, write
 from sekisho.testing.nexus.running_acl import entry
+
+if TYPE_CHECKING:
+    from sekisho.testing.nexus.grammar import Args
 
 _FAMILY = {"ip": "ipv4", "ipv6": "ipv6"}
 
@@ -120,7 +123,7 @@ def _end(words: list[str], way: str, family: str) -> dict[str, str]:
 
 def _network(words: list[str], family: str) -> tuple[str, str]:
     first = words.pop(0)
-    zero, whole = ("0.0.0.0", "32") if family == "ipv4" else ("::", "128")  # noqa: S104 - any address
+    zero, whole = ("0.0.0.0", "32") if family == "ipv4" else ("::", "128")
     if first == "any":
         return zero, "0"
     if first == "host" and words:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -178,13 +179,11 @@ def rollback_startup(at: At, args: Args) -> str:
     return _ROLLED_BACK
 
 
-@EXEC(
-    "configure replace <file> [best-effort|non-stop|verify-only|show-patch] [commit-timeout <seconds>] [verbose]"
-)
+@EXEC("configure replace <file> [best-effort|verify-only|show-patch] [commit-timeout <seconds>] [verbose]")
 def replace(at: At, args: Args) -> str:
-    """Make a file the running configuration; the timer is of 9.3(1) and later (fundamentals guide)."""
+    """Make a file the running configuration; best-effort is of 9.3(1) and later (system management guide)."""
     seconds = args.get("seconds", "0")
-    if args["file"] == "commit" or (seconds != "0" and at.box.release < (9, 3, 1)):
+    if args["file"] == "commit" or (args.get("best-effort") == "best-effort" and at.box.release < (9, 3, 1)):
         raise Refusal(INVALID)
     if seconds != "0" and not (seconds.isdigit() and 30 <= int(seconds) <= 3600):
         raise Refusal("% Invalid value/range: commit-timeout is 30 to 3600")
@@ -213,7 +212,7 @@ def filtered(said: Output, filters: str) -> Output:
     """Put what a command printed through ``| include X``, ``| json`` and their like."""
     for part in filters.split("|") if filters.strip() else ():
         word, _, rest = part.strip().partition(" ")
-        run = _FILTERS.get(word.lower())
+        run = next((run for name, run in _FILTERS.items() if word and name.startswith(word.lower())), None)
         if run is None:
             raise Refusal(INVALID)
         said = run(said, rest.strip().strip("'\""))
@@ -251,8 +250,6 @@ def _begin(said: Output, pattern: str) -> Output:
 
 
 def _json(said: Output, _rest: str) -> Output:
-    import json  # the only place here that writes it
-
     if said.body is None:
         raise Refusal("% JSON output is not supported for this command")
     return Output(json.dumps(said.body), said.body)
@@ -264,13 +261,10 @@ def _same(said: Output, _rest: str) -> Output:
 
 _FILTERS: dict[str, Callable[[Output, str], Output]] = {
     "include": _include,
-    "inc": _include,
-    "i": _include,
     "grep": _include,
     "egrep": _include,
     "exclude": _exclude,
     "section": _section,
-    "sec": _section,
     "begin": _begin,
     "json": _json,
     "json-pretty": _json,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sekisho.testing.nexus import names
-from sekisho.testing.nexus.grammar import Args
 from sekisho.testing.nexus.modes import CONFIG, INTERFACE, VLAN, VPC, At
 from sekisho.testing.nexus.refusal import Refusal
 from sekisho.testing.nexus.rules import channel_of, members, remove, write
 from sekisho.testing.nexus.schema import FEATURES
+
+if TYPE_CHECKING:
+    from sekisho.testing.nexus.grammar import Args
 
 _SPEED: Final = {
     "10": "10M",
@@ -332,7 +334,7 @@ def no_vpc_domain(at: At, args: Args, *, no: bool) -> str:
 def keepalive(at: At, args: Args, *, no: bool) -> str:
     wanted = {
         "destIp": args["address"],
-        "srcIp": args.get("source", "0.0.0.0"),  # noqa: S104 - as the box writes "none"
+        "srcIp": args.get("source", "0.0.0.0"),
         "vrf": args.get("vrf", "management"),
     }
     write(at.tree, "sys/vpc/inst/dom/keepalive", wanted)
@@ -341,7 +343,7 @@ def keepalive(at: At, args: Args, *, no: bool) -> str:
 
 @VPC("no peer-keepalive [<rest:rest>]")
 def no_keepalive(at: At, args: Args, *, no: bool) -> str:
-    none = {"destIp": "0.0.0.0", "srcIp": "0.0.0.0", "vrf": "management"}  # noqa: S104 - likewise
+    none = {"destIp": "0.0.0.0", "srcIp": "0.0.0.0", "vrf": "management"}
     write(at.tree, "sys/vpc/inst/dom/keepalive", none)
     return ""
 

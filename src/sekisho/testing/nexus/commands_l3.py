@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sekisho.testing.nexus import names
 from sekisho.testing.nexus.checks import vrf_of
-from sekisho.testing.nexus.grammar import Args
 from sekisho.testing.nexus.modes import CONFIG, INTERFACE, VRF, At
 from sekisho.testing.nexus.refusal import Refusal
 from sekisho.testing.nexus.rules import remove, write
+
+if TYPE_CHECKING:
+    from sekisho.testing.nexus.grammar import Args
 
 _FAMILY = {"ip": "ipv4", "ipv6": "ipv6"}
 
@@ -71,7 +75,7 @@ def _replace_primary(at: At, above: str, address: str) -> None:
 @INTERFACE("ip|ipv6 address <address> <mask>")
 def add_masked(at: At, args: Args, *, no: bool) -> str:
     written = names.interface(f"{args['address']}/{args['mask']}", "ipv4")
-    return add_address(at, {**args, "address": written}, no=no)
+    return str(add_address(at, {**args, "address": written}, no=no))
 
 
 @INTERFACE("no ip|ipv6 address [<address> [secondary]]")
@@ -165,4 +169,20 @@ def _no_route(at: At, args: Args, vrf: str) -> str:
         remove(at.tree, f"{above}/{hop}")
     if "via" not in args or not route_node.kids:
         remove(at.tree, above)
+    return ""
+
+
+@INTERFACE("ip|ipv6 redirects", "no ip|ipv6 redirects")
+def redirects(at: At, args: Args, *, no: bool) -> str:
+    family = {"ip": "icmpv4", "ipv6": "icmpv6"}[args["ip"]]
+    for brief in at.about:
+        vrf = vrf_of(at.tree.at(names.dn(brief)))
+        write(at.tree, f"sys/{family}/inst/dom-[{vrf}]/if-[{brief}]", {"ctrl": "" if no else "redirect"})
+    return ""
+
+
+@INTERFACE("cdp enable", "no cdp enable")
+def cdp(at: At, args: Args, *, no: bool) -> str:
+    for brief in at.about:
+        write(at.tree, f"sys/cdp/inst/if-[{brief}]", {"adminSt": "disabled" if no else "enabled"})
     return ""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sekisho.testing.nexus import names
-from sekisho.testing.nexus.grammar import Args
 from sekisho.testing.nexus.modes import CONFIG, VRF, At
 from sekisho.testing.nexus.refusal import Refusal
 from sekisho.testing.nexus.rules import remove, write
 from sekisho.testing.nexus.running_services import SEVERITIES
+
+if TYPE_CHECKING:
+    from sekisho.testing.nexus.grammar import Args
 
 
 @CONFIG("hostname <name>", "no hostname [<name>]", "switchname <name>")
@@ -171,7 +175,8 @@ def trap_vrf(at: At, args: Args, *, no: bool) -> str:
 
 
 @CONFIG(
-    "snmp-server host <host> [traps|informs] version <version> [auth|noauth|priv] <community> [udp-port <port>]",
+    "snmp-server host <host> [traps|informs] version <version> [auth|noauth|priv] <community> "
+    "[udp-port <port>]",
     "snmp-server host <host> <community>",
 )
 def trap(at: At, args: Args, *, no: bool) -> str:

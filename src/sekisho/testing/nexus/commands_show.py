@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sekisho.testing.nexus import names, running
-from sekisho.testing.nexus.grammar import Args
 from sekisho.testing.nexus.modes import EXEC, At
 from sekisho.testing.nexus.output import Output, table
 from sekisho.testing.nexus.refusal import Refusal
 from sekisho.testing.nexus.rules import members
 from sekisho.testing.nexus.schema import FEATURES
-from sekisho.testing.nexus.tree import Node
+
+if TYPE_CHECKING:
+    from sekisho.testing.nexus.grammar import Args
+    from sekisho.testing.nexus.tree import Node
 
 
 def _when(seconds: float) -> str:
@@ -79,6 +81,7 @@ def running_section(at: At, args: Args) -> str:
 
 
 _SECTIONS = {
+    "interface": ("interface",),
     "aclmgr": ("ip access-list", "ipv6 access-list", "interface"),
     "ntp": ("ntp ",),
     "snmp": ("snmp-server ",),
@@ -203,7 +206,8 @@ def _vlan_row(at: At, node: Node) -> dict[str, Any]:
 
 def _vlan_line(row: dict[str, Any]) -> str:
     ports = row.get("vlanshowplist-ifidx", "").replace("Ethernet", "Eth").replace("port-channel", "Po")
-    return f"{row['vlanshowbr-vlanid']:<4} {row['vlanshowbr-vlanname']:<32} {row['vlanshowbr-vlanstate']:<9} {ports}"
+    number, name, state = (row[f"vlanshowbr-vlan{what}"] for what in ("id", "name", "state"))
+    return f"{number:<4} {name:<32} {state:<9} {ports}"
 
 
 def _carrying(at: At, number: int) -> list[str]:
@@ -334,7 +338,7 @@ def lldp(at: At, args: Args) -> Output:
             "port_type": "5",
             "port_id": heard.remote_port,
             "mgmt_addr_type": "IPV4",
-            "mgmt_addr": "0.0.0.0",  # noqa: S104 - none
+            "mgmt_addr": "0.0.0.0",
             "sys_name": heard.system,
             "sys_desc": heard.description,
         }
@@ -352,8 +356,8 @@ def lldp(at: At, args: Args) -> Output:
 @EXEC("show accounting log [<rest:rest>]")
 def accounting(at: At, args: Args) -> str:
     lines = [
-        f"{_when(entry.time)}:type=update:id={entry.origin or 'console'}:user={entry.user}:cmd={entry.command} "
-        f"({'SUCCESS' if entry.ok else 'FAILURE'})"
+        f"{_when(entry.time)}:type=update:id={entry.origin or 'console'}:user={entry.user}"
+        f":cmd={entry.command} ({'SUCCESS' if entry.ok else 'FAILURE'})"
         for entry in at.box.accounting
     ]
     return "\n".join(lines) + "\n"
@@ -401,16 +405,3 @@ def consistency_interface(at: At, args: Args) -> Output:
     from sekisho.testing.nexus import pairing
 
     return pairing.show_interface(at.box, args["name"])
-
-
-@EXEC("show clock")
-def clock(at: At, args: Args) -> Output:
-    when = datetime.fromtimestamp(at.box.clock(), UTC).strftime("%H:%M:%S.000 UTC %a %b %d %Y")
-    return Output(f"{when}\n", {"simple_time": when, "time_source": "NTP"})
-
-
-@EXEC("show users")
-def users(at: At, args: Args) -> Output:
-    return Output(
-        f"NAME     LINE         TIME         IDLE          PID COMMENT\n{at.session.user}    pts/0\n"
-    )

@@ -1,4 +1,4 @@
-"""The emulator's own door, which no switch has: look at a box, order faults, restart it, say who is beside it."""
+"""The emulator's own door, which no switch has: look at a box, order faults, restart it."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def _of_object(box: Box, dn: str, options: Mapping[str, str]) -> list[Found]:
     wanted = {name for name in options.get("target-subtree-class", "").split(",") if name}
     unknown = wanted - CLASSES.keys()
     if unknown:
-        raise Refusal(f"Request failed, unresolved class for {sorted(unknown)[0]}")
+        raise Refusal(f"Request failed, unresolved class for {min(unknown)}")
     match target:
         case "self":
             found: list[Found] = [(dn, node)]
@@ -97,6 +97,9 @@ def _object(
 def post(box: Box, path: str, body: Any, user: str, origin: str) -> None:
     """Take a tree: all of it or nothing, unless a fault was ordered in its middle; raises Refusal."""
     dn = path.partition("/")[2]
+    if dn == "sys/action":
+        _act(box, body, user, origin)
+        return
     if dn in ("", "uni"):
         dn = "" if _only(body)[0] != "topSystem" else "sys"
     box.claim(None, user)
@@ -111,6 +114,20 @@ def post(box: Box, path: str, body: Any, user: str, origin: str) -> None:
         box.account(user, origin, f"DME POST {dn or 'mo'}", ok=False)
         raise
     box.dme_changed(user, origin, f"DME POST {dn}")
+
+
+def _act(box: Box, body: Any, user: str, origin: str) -> None:
+    """Carry out a task; the one that is known is the rollback to a checkpoint."""
+    _cls, inner = _only(body)
+    for child in inner.get("children", ()):
+        task, given = _only(child)
+        if task != "topSystemRollbackLTask":
+            raise Refusal(f"Request failed, unresolved class for {task}")
+        name = str(given.get("attributes", {}).get("name", ""))
+        if name not in box.checkpoints:
+            raise Refusal(f"Checkpoint {name} does not exist")
+        box.back_to(box.checkpoints[name].tree)
+        box.account(user, origin, f"rollback running-config checkpoint {name}")
 
 
 def _only(body: Any) -> tuple[str, Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""Opens a box's doors on the loopback interface: NX-API over HTTP or HTTPS, and SSH; many boxes share one thread.
+"""Opens a box's doors on the loopback interface: NX-API over HTTP or HTTPS, and SSH.
 
 One thread takes connections for all boxes; each connection then has its own until it ends.
 """
@@ -27,7 +27,7 @@ IDLE_SECONDS: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where a box can be reached. `certificate` is the PEM that a client of HTTPS should trust, "" for HTTP."""
+    """Where a box can be reached; `certificate` is the PEM that a client of HTTPS should trust, or ""."""
 
     box: Box
     url: str

@@ -1,4 +1,4 @@
-"""What goes wrong on command, for tests: each is set by its name and stays until it has happened or is taken back."""
+"""What goes wrong on command, for tests: each stays until it has happened or is taken back."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from sekisho.testing.nexus.refusal import Refusal
 class Faults:
     """Orders to fail.
 
-    `config_line`: refuse the Nth configuration line from now (1 is the next); `dme_object`: refuse the Nth object
-    of the next tree that is posted, with those before it done. `slow`: seconds before each answer; `drop_after`:
-    close the connection instead of answering the Nth request from now, after it was carried out, or before if
-    `drop_undone`. `unreachable`: close every connection at once. `locked_by`: who holds the configuration.
-    `rollback_fails` and `save_fails`: what the box says instead. `hold` makes answers wait until it is set.
+    `config_line`: refuse the Nth configuration line from now, 1 is the next; `dme_object`: refuse the Nth
+    object of what is posted, with those before it done. `slow`: seconds before each answer. `drop_after`:
+    close the connection instead of answering the Nth request from now, after it was carried out, or before
+    if `drop_undone`. `unreachable`: close every connection at once. `locked_by`: who holds the configuration.
+    `reboot_at_line`: restart at the Nth configuration line from now. `rollback_fails`, `save_fails`: what the
+    box says instead of doing it. `hold` makes answers wait until it is set.
     """
 
     config_line: int = 0

@@ -59,7 +59,7 @@ def sftp(box: Box) -> type:
     class Files(paramiko.SFTPServerInterface):  # type: ignore[misc]  # paramiko ships no types
         """The files of one box, in memory."""
 
-        def open(self, path: str, flags: int, attr: Any) -> Any:  # noqa: ARG002 - paramiko's signature
+        def open(self, path: str, flags: int, attr: Any) -> Any:
             return _open(box, _name(path), flags)
 
         def stat(self, path: str) -> Any:
@@ -67,7 +67,7 @@ def sftp(box: Box) -> type:
 
         lstat = stat
 
-        def list_folder(self, path: str) -> Any:  # noqa: ARG002 - there is one folder
+        def list_folder(self, path: str) -> Any:
             return [_attributes(box, name) for name in box.files]
 
         def remove(self, path: str) -> int:

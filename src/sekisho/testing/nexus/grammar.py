@@ -1,4 +1,4 @@
-"""A grammar of command lines: patterns with arguments, keywords that may be shortened, and what each line does.
+"""A grammar of command lines: patterns with arguments, keywords that may be shortened.
 
 A pattern is words: a keyword, ``a|b`` one of several, ``<name>`` one word, ``<name:if>`` an interface in one
 word or two, ``<name:rest>`` the rest of the line; what stands in square brackets at its end may be left out.

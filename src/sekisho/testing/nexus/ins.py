@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from sekisho.testing.nexus import catalogue
@@ -30,7 +30,7 @@ def answer(box: Box, kind: str, body: bytes, user: str, origin: str) -> Reply:
         if "xml" in kind or body.lstrip()[:1] == b"<":
             return _xml(session, body)
         asked = json.loads(body)
-    except (json.JSONDecodeError, UnicodeDecodeError, Xml.ParseError):
+    except (json.JSONDecodeError, UnicodeDecodeError, ET.ParseError):
         return 400, _RPC, _rpc_error(None, -32700, "Parse error", "")
     if isinstance(asked, dict) and "ins_api" in asked:
         made = _ins(session, asked["ins_api"])
@@ -144,7 +144,7 @@ def _output(session: Session, kind: str, line: str) -> dict[str, Any]:
             "CLI execution error" if not wrong.text.startswith("% Inv") else "Input CLI command error",
             f"{wrong.text}\n",
         )
-    if kind == "cli_show" and said.body is None and line.split()[0] == "show":
+    if kind == "cli_show" and said.body is None and line.startswith("show"):
         return {"input": line, "msg": "Structured output unsupported", "code": "501", "body": {}}
     body: Any = (
         said.text if kind == "cli_show_ascii" or not shows else (said.body if said.body is not None else {})
@@ -158,7 +158,7 @@ def _failed(line: str, message: str, text: str) -> dict[str, Any]:
 
 def _xml(session: Session, body: bytes) -> Reply:
     """Answer an XML request; failures come with HTTP 200 and code 400 inside."""
-    root = Xml.fromstring(body)  # noqa: S314 - from tests on loopback
+    root = ET.fromstring(body)  # noqa: S314 - from tests on loopback
     asked = {child.tag: child.text or "" for child in root}
     made = _ins(session, asked)
     outputs = made["outputs"]["output"]

@@ -44,8 +44,8 @@ class At:
 
     @property
     def tree(self) -> Tree:
-        """The running configuration."""
-        return self.box.tree
+        """What the session works on."""
+        return self.session.tree
 
     def enter(self, mode: str, *about: str) -> None:
         """Go into a mode below configuration."""

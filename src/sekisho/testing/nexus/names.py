@@ -16,7 +16,7 @@ _NAME = re.compile(r"([a-z-]+?)\s*(\d[\d/.]*)", re.IGNORECASE)
 
 @lru_cache(16384)
 def short(name: str) -> str:
-    """Give an interface's name in the data model, ``eth1/1``, of any the command line takes; raises Refusal."""
+    """Give an interface's name in the data model, ``eth1/1``, of any spelling; raises Refusal."""
     found = _NAME.fullmatch(name.strip())
     if found:
         word = found[1].lower()

@@ -207,9 +207,6 @@ def _port_of(box: Box, number: str) -> Node | None:
 
 
 def _consistency(rows: list[dict[str, Any]]) -> Output:
-    lines = [
-        f"{row['vpc-param-name']:<27} {row['vpc-param-type']:<5} {row['vpc-param-local-val']:<22} {row['vpc-param-peer-val']}"
-        for row in rows
-    ]
+    lines = ["{:<27} {:<5} {:<22} {}".format(*row.values()) for row in rows]
     head = "Name                        Type  Local Value            Peer Value\n"
     return Output(head + "\n".join(lines) + "\n", table("vpc_consistency", rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Refusal(Exception):  # noqa: N818 - a noun, as in the error tree
+class Refusal(Exception):
     """The box refuses; `text` is what it says, without a line's end."""
 
     def __init__(self, text: str) -> None:

@@ -140,7 +140,7 @@ def _layered(tree: Tree, _dn: str, port: Node, changes: Mapping[str, str]) -> No
 
 
 def _forget_addresses(tree: Tree, brief: str, *, but: str = "") -> None:
-    for family in ("ipv4", "ipv6"):
+    for family in ("ipv4", "ipv6", "icmpv4", "icmpv6"):
         inst = tree.at(f"sys/{family}/inst")
         for dom in inst.only(f"{family}Dom"):
             if dom.attrs["name"] != but:

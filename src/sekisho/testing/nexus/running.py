@@ -1,4 +1,4 @@
-"""The tree as `show running-config` writes it: sections in the box's own order, nothing that is the default."""
+"""The tree as `show running-config` writes it: in the box's own order, without defaults."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def features(tree: Tree) -> Iterator[str]:
 
 def vlans(tree: Tree) -> Iterator[str]:
     """Write the VLANs: all ids in one line, then those that have something to say."""
-    found = sorted(tree.at("sys/bd").only("l2BD"), key=lambda vlan: vlan_id(vlan))
+    found = sorted(tree.at("sys/bd").only("l2BD"), key=vlan_id)
     yield f"vlan {names.vlan_text({vlan_id(vlan) for vlan in found})}"
     for vlan in found:
         lines = list(_vlan(vlan))
@@ -183,6 +183,7 @@ def interface(tree: Tree, brief: str) -> Iterator[str]:
         yield from _plain(node)
     if vrf_of(node) != "default":
         yield f"vrf member {vrf_of(node)}"
+    yield from _redirects(tree, node)
     yield from _addresses(tree, node)
     yield from running_acl.bindings(tree, brief, port=node.get("layer") == "Layer2")
     if node.cls in ("l1PhysIf", "pcAggrIf"):
@@ -279,6 +280,16 @@ def _storm(node: Node) -> Iterator[str]:
         level = extended.get(f"stormCtrl{attribute}Level") if extended else "100.000000"
         if float(level) != 100:
             yield f"storm-control {word} level {float(level):.2f}"
+
+
+def _redirects(tree: Tree, node: Node) -> Iterator[str]:
+    cdp = tree.find(f"sys/cdp/inst/if-[{node.attrs['id']}]")
+    if cdp is not None and cdp.get("adminSt") == "disabled":
+        yield "no cdp enable"
+    for family, word in (("icmpv4", "ip"), ("icmpv6", "ipv6")):
+        found = tree.find(f"sys/{family}/inst/dom-[{vrf_of(node)}]/if-[{node.attrs['id']}]")
+        if found is not None and found.get("ctrl") == "":
+            yield f"no {word} redirects"
 
 
 def _addresses(tree: Tree, node: Node) -> Iterator[str]:

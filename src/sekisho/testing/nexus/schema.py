@@ -1,4 +1,4 @@
-"""The classes of the data model that the emulator knows: relative names, parents, attributes and their defaults.
+"""The data model's classes that the emulator knows: names, parents, attributes and their defaults.
 
 Sources: Cisco-NX-OS-device.yang (revision 2019-07-18) for attributes and enumerations, Cisco's NX-API REST
 guides for relative names. An attribute that is not listed is refused, as is a class.
@@ -58,7 +58,8 @@ ENUMS: Final[dict[str, frozenset[str]]] = {
         "commAcess": "ro|rw|unspecified",
         "version": "v1|v2c|v3",
         "notifType": "traps|informs",
-        "syslogRemoteDest.severity": "emergencies|alerts|critical|errors|warnings|notifications|information|debugging",
+        "syslogRemoteDest.severity": "emergencies|alerts|critical|errors|warnings|notifications|information"
+        "|debugging",
         "ipv4Addr.type": "primary|secondary",
         "ipv6Addr.type": "primary|secondary",
         "isMbrForce": "yes|no|true|false",
@@ -89,7 +90,7 @@ def _add(
 
 @lru_cache(65536)
 def child_of(parent: str, rn: str) -> tuple[str, str, tuple[tuple[str, str], ...]]:
-    """Say of a relative name below a class: the child's class, its canonical name, and its keys; raises Refusal."""
+    """Give the class, canonical name and keys of a relative name below a class; raises Refusal."""
     for pattern, name in _CHILDREN.get(parent, ()):
         found = pattern.fullmatch(rn)
         if found:
@@ -334,6 +335,16 @@ for _family, _zero in (("ipv4", "0.0.0.0"), ("ipv6", "::")):
         f"{_family}If",
         "type=primary;tag=0;pref=0;ctrl=;vpcPeer=0.0.0.0;useBia=disabled;aggregatePrefixLength=0",
     )
+
+# redirects of ICMP, and Cisco's discovery protocol: known because configurations of others speak of them
+for _family in ("icmpv4", "icmpv6"):
+    _add(f"{_family}Entity", _family, "topSystem", "adminSt=enabled;name=", fixed=True)
+    _add(f"{_family}Inst", "inst", f"{_family}Entity", "adminSt=enabled;ctrl=;name=", fixed=True)
+    _add(f"{_family}Dom", "dom-[{name}]", f"{_family}Inst")
+    _add(f"{_family}If", "if-[{id}]", f"{_family}Dom", "ctrl=redirect;descr=;name=")
+_add("cdpEntity", "cdp", "topSystem", fixed=True)
+_add("cdpInst", "inst", "cdpEntity", "adminSt=enabled;holdIntvl=180;txFreq=60;ver=v2;name=", fixed=True)
+_add("cdpIf", "if-[{id}]", "cdpInst", "adminSt=enabled;portDesc=;name=;descr=")
 
 # services
 _add(

@@ -1,9 +1,8 @@
-"""The box's SSH door: its command line, `scp` and SFTP to its bootflash. Needs paramiko, which netmiko brings."""
+"""The box's SSH door: its command line, and files to its bootflash. Needs paramiko."""
 
 from __future__ import annotations
 
 import re
-import socket
 import threading
 from contextlib import suppress
 from functools import cache
@@ -16,6 +15,7 @@ from sekisho.testing.nexus.grammar import INVALID
 from sekisho.testing.nexus.refusal import Refusal
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from sekisho.testing.nexus.box import Box
@@ -27,7 +27,8 @@ _QUESTIONS: Final = (
     (re.compile(r"rel\w*$"), "This command will reboot the system. (y/n)?  [n] "),
     (
         re.compile(r"wr\w* er\w*"),
-        "Warning: This command will erase the startup-configuration.\nDo you wish to proceed anyway? (y/n)  [n] ",
+        "Warning: This command will erase the startup-configuration.\n"
+        "Do you wish to proceed anyway? (y/n)  [n] ",
     ),
 )
 
@@ -70,10 +71,8 @@ def _channels(box: Box, transport: Any, visitor: _Visitor, origin: str) -> None:
         if not visitor.asked.wait(_SIGN_IN_SECONDS):
             return
         visitor.asked.clear()
-        run = _Terminal(box, channel, visitor.user, origin)
-        work = run.shell if not visitor.command else lambda: run.once(visitor.command)
         if not visitor.subsystem:
-            work()
+            _Terminal(box, channel, visitor.user, origin).serve(visitor.command)
             channel.close()
 
 
@@ -93,10 +92,10 @@ class _Visitor(paramiko.ServerInterface):  # type: ignore[misc]  # paramiko ship
         self.user = username
         return int(paramiko.AUTH_SUCCESSFUL)
 
-    def get_allowed_auths(self, username: str) -> str:  # noqa: ARG002 - paramiko's signature
+    def get_allowed_auths(self, username: str) -> str:
         return "password"
 
-    def check_channel_request(self, kind: str, chanid: int) -> int:  # noqa: ARG002 - likewise
+    def check_channel_request(self, kind: str, chanid: int) -> int:
         return int(
             paramiko.OPEN_SUCCEEDED if kind == "session" else paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
         )
@@ -107,12 +106,12 @@ class _Visitor(paramiko.ServerInterface):  # type: ignore[misc]  # paramiko ship
     def check_channel_window_change_request(self, *_: Any) -> bool:
         return True
 
-    def check_channel_shell_request(self, channel: Any) -> bool:  # noqa: ARG002 - likewise
+    def check_channel_shell_request(self, channel: Any) -> bool:
         self.command = ""
         self.asked.set()
         return True
 
-    def check_channel_exec_request(self, channel: Any, command: bytes) -> bool:  # noqa: ARG002 - likewise
+    def check_channel_exec_request(self, channel: Any, command: bytes) -> bool:
         self.command = command.decode(errors="replace")
         self.asked.set()
         return True
@@ -132,6 +131,13 @@ class _Terminal:
         self.session: Session = box.session(user, origin)
         self.silent = False  # `terminal dont-ask`
         self._typed = ""
+
+    def serve(self, command: str) -> None:
+        """Serve a command, or somebody who types if there is none."""
+        if command:
+            self.once(command)
+        else:
+            self.shell()
 
     def once(self, command: str) -> None:
         """Serve a command that came with the connection."""

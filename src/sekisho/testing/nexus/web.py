@@ -1,4 +1,4 @@
-"""NX-API's doors over HTTP: JSON-RPC and ins_api at ``/ins``, the data model at ``/api``, the test's own at ``/emulator``."""
+"""NX-API's doors over HTTP: ``/ins``, ``/api`` for the data model, ``/emulator`` for tests."""
 
 from __future__ import annotations
 

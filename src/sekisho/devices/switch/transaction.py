@@ -1,0 +1,331 @@
+"""One switch or a pair of them changed as one thing: done and proven on all, or undone and proven on all.
+
+A checkpoint comes before the reading that the change is planned by, a line in the journal before the first
+thing sent, the proof by reading before the saving. Whatever fails in between, the switches are rolled back
+until they answer and say that they are as before.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sekisho.devices.switch.change import Before, Outcome, Pace, Stopped, Work, digest
+from sekisho.model.errors import (
+    Conflict,
+    NotFound,
+    Refused,
+    SekishoError,
+    Unauthenticated,
+    Unavailable,
+)
+from sekisho.model.switch import ChangeState, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sekisho.devices.switch.change import Member, Record, Time
+    from sekisho.devices.switch.driver import Pair, SwitchDriver
+    from sekisho.devices.switch.intent import Key, Part
+
+log = logging.getLogger("sekisho.switches")
+
+# Whoever raises one of these may answer otherwise in a moment.
+PASSING: Final = (Unavailable, Unauthenticated, Conflict)
+# How often a switch that answers, but is not as before, is rolled back before it is left to a person.
+ATTEMPTS: Final = 3
+
+
+@dataclass(slots=True)
+class End:
+    """One switch while it is being changed, or brought back."""
+
+    member: Member
+    before: Before
+    text: str = ""  # its running-config before
+    parts: Mapping[Key, Part] | None = None  # what it was, None where only the digest is known
+    work: Work = field(default_factory=lambda: Work((), lambda _driver, _state: ()))
+    pair: Pair | None = None
+    after: str = ""
+    armed: bool = False
+    saved: bool = False  # the startup may hold what must be undone
+    tries: int = 0
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """The switch's name."""
+        return self.member.switch
+
+    @property
+    def driver(self) -> SwitchDriver:
+        """A connection to it."""
+        return self.member.reach()
+
+    @property
+    def of(self) -> int:
+        """How many stages there are."""
+        return len(self.work.stages)
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Changes its members as one; used once, from one thread."""
+
+    members: Sequence[Member]
+    record: Record
+    time: Time
+    pace: Pace = field(default_factory=Pace)
+
+    def run(self) -> Mapping[str, Outcome]:
+        """Carry it out and write down how it ended; raises only Stopped."""
+        ends: list[End] = []
+        try:
+            ends.extend(map(self._open, self.members))
+            if any(e.of for e in ends):
+                self._safeguard(ends)
+        except Exception as error:  # noqa: BLE001 - nothing was sent: whatever it was, nothing is undone
+            return self._refused(ends, error)
+        if not any(e.of for e in ends):
+            self._forget(ends)
+            return self._ended({e.name: Outcome(ChangeState.UNCHANGED, "Nothing differs.") for e in ends})
+        try:
+            self._carry(ends)
+            self._verify(ends)
+            self._keep(ends)
+        except Exception as error:  # a fault of ours must not leave a switch half way either
+            log.warning("%s: rolled back: %s", self._names(), _fixer(error), exc_info=_unknown(error))
+            return self.undo(ends, _asker(error))
+        self._phases(ends, Phase.ENDED)
+        return self._ended({e.name: _done(e) for e in ends})
+
+    # --- before anything is sent ------------------------------------------------------------------
+
+    def _open(self, member: Member) -> End:
+        self.record.phase(member.switch, Phase.READING)
+        driver = member.reach()
+        # First: what is read afterwards is what the checkpoint holds.
+        driver.checkpoint(member.checkpoint)
+        state = driver.read()
+        end = End(member, Before(member.checkpoint, "", digest(state.parts)), parts=state.parts)
+        try:
+            end.work = member.prepare(driver, state, driver.abilities())
+        except Exception:
+            self._forget([end])
+            raise
+        return end
+
+    def _safeguard(self, ends: Sequence[End]) -> None:
+        for end in ends:
+            self.record.phase(end.name, Phase.BACKUP)
+            end.pair = end.driver.pair()
+            end.text = end.driver.running()
+            kept = self.record.backup(end.name, end.text)
+            end.before = Before(end.before.checkpoint, kept, end.before.digest)
+        self.record.begun({e.name: e.before for e in ends})
+
+    def _refused(self, ends: Sequence[End], error: Exception) -> Mapping[str, Outcome]:
+        log.info("%s: nothing was sent: %s", self._names(), _fixer(error), exc_info=_unknown(error))
+        self._forget(ends)
+        for member in self.members:
+            member.drop()
+        outcome = Outcome(ChangeState.REFUSED, "Nothing was sent.", _asker(error))
+        return self._ended({m.switch: outcome for m in self.members})
+
+    # --- there ------------------------------------------------------------------------------------
+
+    def _carry(self, ends: Sequence[End]) -> None:
+        for end in ends:
+            if end.of and end.driver.abilities().timer:
+                end.armed = True
+                end.driver.arm(self.pace.timer)
+        for turn in range(max(e.of for e in ends)):
+            for end in [e for e in ends if turn < e.of]:
+                self.record.phase(end.name, Phase.CHANGING, turn, end.of)
+                end.work.stages[turn](end.driver)
+
+    def _verify(self, ends: Sequence[End]) -> None:
+        """Read until all is as it should be; what a switch does by itself may take a moment."""
+        self._phases(ends, Phase.VERIFYING)
+        until = self.time.passed() + self.pace.settle
+        while True:
+            found = {e.name: self._faults(e) for e in ends}
+            wrong = [f"{name}: {fault}" for name, faults in found.items() for fault in faults]
+            if not wrong:
+                return
+            if self.time.passed() >= until or self.time.pause(self.pace.look):
+                raise Refused(f"The switch took the change, but is not as it should be: {'; '.join(wrong)}.")
+
+    def _faults(self, end: End) -> tuple[str, ...]:
+        state = end.driver.read()
+        end.after = digest(state.parts)
+        found = end.work.faults(end.driver, state)
+        return found or (() if end.work.loosens else _worse(end.pair, end.driver.pair()))
+
+    def _keep(self, ends: Sequence[End]) -> None:
+        self.record.verified({e.name: e.after for e in ends})
+        for end in ends:
+            if end.armed:
+                end.driver.disarm()
+                end.armed = False
+        for end in ends:
+            if end.of and end.member.save:
+                self.record.phase(end.name, Phase.SAVING, end.of, end.of)
+                end.saved = True
+                end.driver.save()
+
+    # --- and back again ---------------------------------------------------------------------------
+
+    def resume(self, ends: Sequence[End], after: Mapping[str, str]) -> Mapping[str, Outcome]:
+        """Go on where another process ended: prove it done if all are as it had verified, else undo it.
+
+        `after` gives the digests that were verified, "" for none; raises Stopped as `undo` does.
+        """
+        while all(after.values()):
+            try:
+                if any(digest(e.driver.read().parts) != after[e.name] for e in ends):
+                    break
+                for end in [e for e in ends if e.member.save]:
+                    end.driver.save()
+                receipt = "The keeper ended meanwhile. Read again: it is as it should be. Saved."
+                return self._ended({e.name: Outcome(ChangeState.APPLIED, receipt) for e in ends})
+            except PASSING as error:
+                for end in ends:
+                    end.member.drop()
+                    self.record.phase(end.name, Phase.VERIFYING, problem=error.asker)
+                if self.time.pause(self.pace.retry):
+                    raise Stopped from error
+            except Exception as error:  # what cannot be proven is undone
+                log.warning("%s: %s", self._names(), _fixer(error), exc_info=_unknown(error))
+                break
+        return self.undo(ends, "The keeper ended in the middle of the change.")
+
+    def undo(self, ends: Sequence[End], why: str) -> Mapping[str, Outcome]:
+        """Bring every switch back to what it was, and prove it; goes on until each has answered.
+
+        Raises Stopped when the keeper is to stop before.
+        """
+        outcomes: dict[str, Outcome] = {}
+        for end in ends:
+            end.member.drop()  # what failed may be the connection
+        while True:
+            for end in [e for e in ends if e.name not in outcomes]:
+                self.record.phase(end.name, Phase.ROLLING_BACK, problem=end.error or why)
+                outcome = self._back(end, why)
+                if outcome is not None:
+                    outcomes[end.name] = outcome
+            if len(outcomes) == len(ends):
+                self._phases(ends, Phase.ENDED)
+                return self._ended(outcomes)
+            if self.time.pause(self.pace.retry):
+                raise Stopped
+
+    def _back(self, end: End, why: str) -> Outcome | None:
+        """Try once; None when it is to be tried again."""
+        try:
+            left = _restored(end)
+            if not left and end.saved:
+                end.driver.save()
+        except PASSING as error:
+            end.member.drop()
+            end.error = _fixer(error)
+            return None
+        except Exception as error:  # it answers, and says no
+            end.member.drop()
+            left = _asker(error)
+            log.warning("%s: rolling back: %s", end.name, _fixer(error), exc_info=_unknown(error))
+        if not left:
+            if end.armed:
+                with suppress(SekishoError):  # else it goes back by itself, to the same
+                    end.driver.disarm()
+            return Outcome(ChangeState.ROLLED_BACK, "Read again: it is as it was before.", why)
+        end.tries += 1
+        end.error = left
+        if end.tries < ATTEMPTS:
+            return None
+        return Outcome(ChangeState.IN_DOUBT, f"Rolled back, but not as it was before: {left}", why)
+
+    # --- what is common ---------------------------------------------------------------------------
+
+    def _forget(self, ends: Sequence[End]) -> None:
+        for end in ends:
+            with suppress(SekishoError):
+                end.driver.forget(end.before.checkpoint)
+            self.record.phase(end.name, Phase.ENDED)
+
+    def _phases(self, ends: Sequence[End], phase: Phase) -> None:
+        for end in ends:
+            self.record.phase(end.name, phase, end.of, end.of)
+
+    def _ended(self, outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
+        self.record.ended(outcomes)
+        return outcomes
+
+    def _names(self) -> str:
+        return "+".join(m.switch for m in self.members)
+
+
+def _restored(end: End) -> str:
+    """Roll back where it is needed; say what is not as it was, "" when all is."""
+    driver = end.driver
+    # A switch that went back by itself, or never took anything, needs no rollback.
+    if digest(driver.read().parts) == end.before.digest:
+        return ""
+    _roll_back(driver, end)
+    parts = driver.read().parts
+    return "" if digest(parts) == end.before.digest else _differences(end.parts, parts)
+
+
+def _roll_back(driver: SwitchDriver, end: End) -> None:
+    """Take the checkpoint; where it is gone (a switch that started anew) or did not help, the backup."""
+    if not end.tries or not end.text:
+        try:
+            driver.rollback(end.before.checkpoint)
+        except NotFound:
+            if not end.text:
+                raise
+        else:
+            return
+    driver.restore(end.text)
+
+
+def _differences(before: Mapping[Key, Part] | None, now: Mapping[Key, Part]) -> str:
+    if before is None:
+        return "it does not read as it did before."
+    other = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+    return f"{len(other)} parts differ, among them {', '.join(' '.join(k[:2]) for k in other[:5])}."
+
+
+def _worse(before: Pair | None, after: Pair | None) -> tuple[str, ...]:
+    """Say what is wrong with a pair that was not wrong before."""
+    if after is None:
+        return ()
+    known = before.inconsistent if before else ()
+    found = [f"the pair differs in {name}" for name in after.inconsistent if name not in known]
+    if before and before.peer_up and not after.peer_up:
+        found.append("its peer is gone")
+    if before and before.keepalive_up and not after.keepalive_up:
+        found.append("its peer's keepalive is gone")
+    return tuple(found)
+
+
+def _done(end: End) -> Outcome:
+    if not end.of:
+        return Outcome(ChangeState.UNCHANGED, "Nothing differs.")
+    pair = "" if end.pair is None else " Its pair is no worse than before."
+    saved = " Saved." if end.saved else " Not saved: its file says so."
+    return Outcome(ChangeState.APPLIED, f"Read again: it is as it should be.{pair}{saved}")
+
+
+def _asker(error: Exception) -> str:
+    return error.asker if isinstance(error, SekishoError) else "Something went wrong on our side."
+
+
+def _fixer(error: Exception) -> str:
+    return error.fixer if isinstance(error, SekishoError) else repr(error)
+
+
+def _unknown(error: Exception) -> bool:
+    return not isinstance(error, SekishoError)

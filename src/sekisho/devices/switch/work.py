@@ -1,0 +1,134 @@
+"""What a change does to one switch: make it what its intent says, what it was, or what a backup says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sekisho.devices.switch.change import Work, digest
+from sekisho.devices.switch.plan import plan
+from sekisho.devices.switch.risk import RiskKind
+from sekisho.devices.switch.words import sentence
+from sekisho.model.errors import Conflict, Forbidden, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from sekisho.devices.switch.driver import Abilities, Step, SwitchDriver
+    from sekisho.devices.switch.intent import Intent, State
+    from sekisho.devices.switch.plan import Plan
+
+# So many differences are named in a sentence.
+NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """Makes a switch what its intent says.
+
+    `seen` is the fingerprint of the plan that somebody looked at, "" for whatever the plan is now; `allowed`
+    names forbidden risks that are taken. `planned` is told the plan before anything is sent.
+    """
+
+    intent: Intent
+    seen: str = ""
+    allowed: Collection[str] = ()
+    planned: Callable[[SwitchDriver, Plan], None] = lambda _driver, _plan: None
+
+    def prepare(self, driver: SwitchDriver, state: State, abilities: Abilities) -> Work:
+        """Plan; raises Conflict for a stale plan, Forbidden for a risk, Malformed for what cannot be."""
+        found = plan(self.intent, state, abilities)
+        if self.seen and self.seen != found.fingerprint:
+            raise Conflict(
+                f"The plan for {self.intent.switch} has gone stale: the switch or its file changed since. "
+                "Plan again and look at it."
+            )
+        forbidden = found.forbidden(self.allowed)
+        if forbidden:
+            told = "; ".join(f"{r.sentence} [{r.kind}]" for r in forbidden)
+            names = " ".join(f"--allow {kind}" for kind in dict.fromkeys(r.kind for r in forbidden))
+            raise Forbidden(f"{self.intent.switch}: {told}. If that is meant: {names}.")
+        self.planned(driver, found)
+        stages = tuple(partial(_apply, stage) for stage in found.stages)
+        faults = partial(_unlike, self.intent, abilities)
+        return Work(stages, faults, loosens=RiskKind.PEER_LINK in self.allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """Makes a switch what it was before a change: by the change's checkpoint, else by its backup."""
+
+    checkpoint: str
+    digest: str
+    text: Callable[[], str]
+
+    def prepare(self, driver: SwitchDriver, state: State, abilities: Abilities) -> Work:
+        """See what there is to do."""
+        del driver, abilities
+        if digest(state.parts) == self.digest:
+            return Work((), _nothing)
+        return Work((self._back,), self._unlike)
+
+    def _back(self, driver: SwitchDriver) -> None:
+        try:
+            driver.rollback(self.checkpoint)
+        except NotFound:  # it started anew since, or needed the room
+            driver.restore(self.text())
+
+    def _unlike(self, driver: SwitchDriver, state: State) -> tuple[str, ...]:
+        del driver
+        return (
+            () if digest(state.parts) == self.digest else ("it does not read as it did before that change",)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Makes a switch what a kept running-config says."""
+
+    text: str
+
+    def prepare(self, driver: SwitchDriver, state: State, abilities: Abilities) -> Work:
+        """See what there is to do."""
+        del state, abilities
+        if same_text(driver.running(), self.text):
+            return Work((), _nothing)
+        return Work((lambda to: to.restore(self.text),), self._unlike, loosens=True)
+
+    def _unlike(self, driver: SwitchDriver, state: State) -> tuple[str, ...]:
+        del state
+        same = same_text(driver.running(), self.text)
+        return () if same else ("its running configuration is not the backup's",)
+
+
+def lines(text: str) -> list[str]:
+    """Give a running-config's lines without what differs from one minute to the next."""
+    found = (line.rstrip() for line in text.splitlines())
+    return [line for line in found if line and not line.startswith("!")]
+
+
+def same_text(one: str, other: str) -> bool:
+    """Tell whether two running-configs say the same."""
+    return lines(one) == lines(other)
+
+
+def _apply(stage: tuple[Step, ...], driver: SwitchDriver) -> None:
+    driver.apply(stage)
+
+
+def _unlike(intent: Intent, abilities: Abilities, driver: SwitchDriver, state: State) -> tuple[str, ...]:
+    del driver
+    return tuple(few(map(sentence, plan(intent, state, abilities).steps)))
+
+
+def few(sentences: Iterable[str]) -> list[str]:
+    """Give some sentences, and how many more there are."""
+    found = list(sentences)
+    more = [f"and {len(found) - NAMED} more"] if len(found) > NAMED else []
+    return found[:NAMED] + more
+
+
+def _nothing(driver: SwitchDriver, state: State) -> tuple[str, ...]:
+    del driver, state
+    return ()

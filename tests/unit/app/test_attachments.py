@@ -1,0 +1,166 @@
+"""What hosts want of switches is kept, told and found again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from sekisho.app.attachments import Attachments
+from sekisho.devices.switch.document import Attach, Connection, Switch
+from sekisho.devices.switch.driver import Neighbour
+from sekisho.devices.switch.intent import Intent, Port
+from sekisho.model.access import Principal, Role
+from sekisho.model.attachment import Attachment, HostVlan, HostVlans, Place
+from sekisho.model.errors import Malformed
+
+NEUTRON = Principal("neutron", Role.AGENT)
+OURS = "1000-1999"
+
+
+class Memory(dict[str, str]):
+    def remember(self, name: str, value: str) -> None:
+        self[name] = value
+
+    def recall(self, name: str) -> str:
+        return self.get(name, "")
+
+
+def switch(name: str, attach: Attach, peer: str = "") -> Switch:
+    return Switch(name, Connection("memory", name), Intent(name), peer, attach)
+
+
+LEAVES = {
+    "leaf-1": switch("leaf-1", Attach(OURS, {"c1": ("port-channel11",)}), "leaf-2"),
+    "leaf-2": switch("leaf-2", Attach(OURS), "leaf-1"),
+    "leaf-3": switch("leaf-3", Attach(OURS, lldp=True)),
+    "other": switch("other", Attach("", {"c1": ("Ethernet1/1",)})),
+}
+
+
+class Told:
+    def __init__(self, memory: Memory | None = None) -> None:
+        self.memory = memory if memory is not None else Memory()
+        self.words: list[list[str]] = []
+        self.room = Attachments(self.memory, lambda: LEAVES)
+        self.room.changed = self._hear
+
+    def _hear(self, switches: Iterable[str]) -> None:
+        self.words.append(list(switches))
+
+    def put(self, host: str, *ids: int) -> None:
+        self.room.put(NEUTRON, host, HostVlans(tuple(HostVlan(i) for i in ids)))
+
+
+def test_the_switches_that_may_have_a_host_hear_of_it_once() -> None:
+    told = Told()
+    told.put("c1", 1002, 1001)
+    told.put("c1", 1001, 1002)
+    assert told.words == [["leaf-1", "leaf-2", "leaf-3"]]
+    told.put("c9", 1001)
+    assert told.words[1:] == [["leaf-3"]]
+
+
+def test_a_restarted_keeper_knows_what_was_told() -> None:
+    told = Told()
+    told.put("c1", 1001)
+    told.put("c2", 1002)
+    told.put("c2")
+    again = Told(told.memory)
+    assert [a.host for a in again.room.attachments()] == ["c1"]
+    assert again.room.demand(LEAVES["leaf-1"]) == told.room.demand(LEAVES["leaf-1"])
+    again.put("c1", 1001)
+    assert not again.words
+
+
+def test_one_host_costs_one_small_row() -> None:
+    told = Told()
+    for number in range(20):
+        told.put(f"c{number}", 1001)
+    before = dict(told.memory)
+    told.put("c7", 1001, 1002)
+    assert [n for n in told.memory if told.memory[n] != before[n]] == ["vlans:c7"]
+
+
+@pytest.mark.parametrize("ids", [(0,), (4095,), (10, 10)])
+def test_what_no_vlan_can_be_is_refused(ids: tuple[int, ...]) -> None:
+    with pytest.raises(Malformed) as caught:
+        Told().put("c1", *ids)
+    assert len(caught.value.problems) == 1
+
+
+def test_the_other_of_a_pair_makes_the_vlan_too() -> None:
+    told = Told()
+    told.put("c1", 1001)
+    assert told.room.demand(LEAVES["leaf-2"]).beside == {"c1"}
+    assert told.room.demand(LEAVES["other"]).places == {}
+
+
+def test_a_host_is_told_with_its_places_and_what_is_wrong_there() -> None:
+    told = Told()
+    told.room.fares = lambda name: (name == "leaf-1", "" if name == "leaf-1" else "It does not answer.")
+    told.put("c1", 1001)
+    assert told.room.attachment("c1") == Attachment(
+        "c1",
+        (HostVlan(1001),),
+        (
+            Place("leaf-1", ("port-channel11",), carried=True),
+            Place("leaf-2", (), carried=False, problem="It does not answer."),
+        ),
+    )
+    told.put("c1", 10)
+    here = told.room.attachment("c1").places[0]
+    assert not here.carried
+    assert "VLANs 10" in here.problem
+    assert told.room.attachment("nobody") == Attachment("nobody")
+
+
+# --- LLDP ---------------------------------------------------------------------------------------------
+
+
+def hear(told: Told, **hosts: str) -> None:
+    neighbours = [Neighbour(port, host, "eth0") for host, port in hosts.items()]
+    told.room.learn(LEAVES["leaf-3"], neighbours, [Port("Ethernet1/9", channel="port-channel9")])
+
+
+def test_a_host_is_where_it_was_heard_even_when_it_is_silent() -> None:
+    told = Told()
+    told.put("c5", 1001)
+    assert told.room.lost() == ("c5",)
+    hear(told, c5="Ethernet1/9", stranger="Ethernet1/2")
+    assert told.room.demand(LEAVES["leaf-3"]).places == {"c5": ("port-channel9",)}
+    hear(told)
+    again = Told(told.memory)
+    assert again.room.demand(LEAVES["leaf-3"]).places == {"c5": ("port-channel9",)}
+    assert again.room.lost() == ()
+
+
+def test_a_port_that_a_host_has_left_is_cleared_and_then_forgotten() -> None:
+    told = Told()
+    told.put("c5", 1001)
+    hear(told, c5="Ethernet1/1")
+    hear(told, c5="Ethernet1/2")
+    demand = told.room.demand(LEAVES["leaf-3"])
+    assert demand.places == {"c5": ("Ethernet1/2",)}
+    assert demand.former == {"Ethernet1/1"}
+    told.room.cleared(LEAVES["leaf-3"], demand)
+    assert told.room.demand(LEAVES["leaf-3"]).former == frozenset()
+
+
+def test_who_takes_a_hosts_port_has_moved_it_away() -> None:
+    told = Told()
+    told.put("c5", 1001)
+    told.put("c6", 1002)
+    hear(told, c5="Ethernet1/1")
+    hear(told, c6="Ethernet1/1")
+    assert told.room.demand(LEAVES["leaf-3"]).places == {"c6": ("Ethernet1/1",)}
+
+
+def test_a_hosts_last_vlan_leaves_its_port_to_be_cleared() -> None:
+    told = Told()
+    told.put("c5", 1001)
+    hear(told, c5="Ethernet1/1")
+    told.put("c5")
+    demand = told.room.demand(LEAVES["leaf-3"])
+    assert demand.places == {}
+    assert demand.former == {"Ethernet1/1"}

@@ -1,0 +1,305 @@
+"""The keeper's switches: planned, changed and brought back, over real files and a real ledger."""
+
+from __future__ import annotations
+
+import json
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sekisho.model.errors import Conflict, Malformed, NotFound, Refused, Unavailable
+from sekisho.model.switch import Accord, ChangeState, Phase, Verb, Wanted
+from sekisho.testing.switch import Fault
+from support_keeping import ADA, WIDER, Rig
+
+AWAY = Unavailable("It does not answer.")
+NO = Refused("It says no.")
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def test_a_plan_says_what_would_change_and_changes_nothing(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    before = switch.state
+    with rig.keeper() as keeper:
+        (found,) = keeper.plan(())
+    assert any("VLAN 20" in step and "mail" in step for step in found.steps)
+    assert found.fingerprint
+    assert found.sent
+    assert switch.state == before
+
+
+def test_a_plan_of_one_of_a_pair_is_a_plan_of_both(rig: Rig) -> None:
+    rig.add("leaf-1", peer="leaf-2")
+    rig.add("leaf-2", "", peer="leaf-1")
+    with rig.keeper() as keeper:
+        found = keeper.plan(("leaf-1",))
+    assert [(p.switch, bool(p.steps)) for p in found] == [("leaf-1", True), ("leaf-2", False)]
+
+
+def test_a_switch_that_does_not_answer_hinders_no_other_plan(rig: Rig) -> None:
+    rig.add("leaf-1").gone = True
+    rig.add("leaf-2")
+    with rig.keeper() as keeper:
+        one, two = keeper.plan(())
+    assert "does not answer" in one.problem
+    assert two.steps
+
+
+def test_an_intent_that_cannot_be_is_told_with_every_mistake(rig: Rig) -> None:
+    rig.add("leaf-1", '[port."Ethernet9/9"]\nmtu = 9000\n')
+    with rig.keeper() as keeper:
+        (found,) = keeper.plan(())
+    assert "Ethernet9/9" in found.problem
+
+
+def test_switches_become_what_their_files_say_and_the_journal_says_who_and_why(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.APPLIED}
+        assert not keeper.plan(())[0].steps
+        (change,) = keeper.changes("", 10, "").items
+    assert switch.saved == switch.state
+    assert (change.author, change.reason, change.verb) == ("ada", "as planned", Verb.APPLY)
+    assert change.plan.steps
+    assert change.checkpoint in switch.kept
+    assert change.begun
+    assert change.ended
+    told = [json.loads(e.detail) for e in rig.ledger.journal().items if e.verb == "switch-apply"]
+    assert [t["what"] for t in told] == ["applied", "begin", "want"]
+    assert {t["switch"] for t in told} == {"leaf-1"}
+
+
+def test_a_plan_somebody_looked_at_is_refused_once_it_is_stale(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        seen = keeper.plan(())[0].fingerprint
+        rig.write("leaf-1", WIDER.replace("mail", "post"))
+        states = rig.apply(keeper, "leaf-1", plans={"leaf-1": seen})
+        assert states == {"leaf-1": ChangeState.REFUSED}
+        assert "stale" in keeper.changes("leaf-1", 1, "").items[0].error
+        assert "apply" not in switch.calls
+        seen = keeper.plan(())[0].fingerprint
+        assert rig.apply(keeper, "leaf-1", plans={"leaf-1": seen}) == {"leaf-1": ChangeState.APPLIED}
+
+
+def test_who_looked_at_one_of_a_pair_has_not_looked_at_the_other(rig: Rig) -> None:
+    rig.add("leaf-1", peer="leaf-2")
+    rig.add("leaf-2", peer="leaf-1")
+    with rig.keeper() as keeper:
+        seen = keeper.plan(("leaf-1",))[0].fingerprint
+        with pytest.raises(Malformed, match="leaf-2"):
+            keeper.want(ADA, Wanted(("leaf-1",), "x", {"leaf-1": seen}))
+
+
+def test_a_forbidden_risk_needs_its_name(rig: Rig) -> None:
+    rig.add("leaf-1", "[vlan.10]\nabsent = true\n")
+    with rig.keeper() as keeper:
+        (found,) = keeper.plan(())
+        kinds = tuple(r.kind for r in found.risks if r.forbidden)
+        assert kinds
+        assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.REFUSED}
+        assert f"--allow {kinds[0]}" in keeper.changes("", 1, "").items[0].error
+        assert rig.apply(keeper, "leaf-1", allow=kinds) == {"leaf-1": ChangeState.APPLIED}
+
+
+def test_a_pair_is_changed_on_both_or_on_neither(rig: Rig) -> None:
+    one, two = rig.add("leaf-1", peer="leaf-2"), rig.add("leaf-2", peer="leaf-1")
+    began = one.state, two.state
+    two.faults = (Fault("apply", NO, 2),)
+    with rig.keeper() as keeper:
+        assert set(rig.apply(keeper, "leaf-1").values()) == {ChangeState.ROLLED_BACK}
+        assert (one.state, two.state) == began
+        assert set(rig.apply(keeper, "leaf-2").values()) == {ChangeState.APPLIED}
+
+
+def test_a_canary_that_fails_leaves_the_others_alone(rig: Rig) -> None:
+    for n in range(1, 6):
+        rig.add(f"leaf-{n}")
+    rig.switches["leaf-1"].faults = (Fault("apply", NO, 1),)
+    names = tuple(rig.switches)
+    with rig.keeper() as keeper:
+        states = rig.apply(keeper, *names)
+        assert states.pop("leaf-1") is ChangeState.ROLLED_BACK
+        assert set(states.values()) == {ChangeState.LEFT}
+        assert all("apply" not in rig.switches[n].calls for n in states)
+        states = rig.apply(keeper, *names)
+        assert set(states.values()) == {ChangeState.APPLIED}
+
+
+def test_a_switch_is_changed_by_one_at_a_time(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    reading, go = threading.Event(), threading.Event()
+    plain = rig.connect
+
+    def slowly(*args: object) -> object:
+        reading.set()
+        assert go.wait(10)
+        return plain(*args)  # type: ignore[arg-type]
+
+    rig.connect = slowly  # type: ignore[method-assign,assignment]
+    with rig.keeper() as keeper:
+        begun = keeper.want(ADA, Wanted(("leaf-1",), "first"))
+        assert reading.wait(10)
+        with pytest.raises(Conflict, match="changed already by ada"):
+            keeper.want(ADA, Wanted(("leaf-1",), "second"))
+        assert keeper.switch("leaf-1").changing == begun.changes[0].id
+        go.set()
+        assert rig.ended(keeper, begun) == {"leaf-1": ChangeState.APPLIED}
+        assert keeper.switch("leaf-1").changing == ""
+    assert switch.calls.count("save") == 1
+
+
+def test_a_keeper_that_ends_while_a_switch_is_away_brings_it_back_when_it_starts(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    began = switch.state
+    switch.faults = (Fault("apply", AWAY, 2, gone=True),)
+    with rig.keeper() as keeper:
+        begun = keeper.want(ADA, Wanted(("leaf-1",), "x"))
+        rig.until(lambda: keeper.rollout(begun.id).changes[0].phase is Phase.ROLLING_BACK)
+        assert keeper.rollout(begun.id).changes[0].error
+    assert switch.state != began
+    with rig.keeper() as keeper:
+        keeper.recover()
+        rig.until(lambda: keeper.rollout(begun.id).changes[0].phase is Phase.ROLLING_BACK)
+        with pytest.raises(Conflict):
+            keeper.want(ADA, Wanted(("leaf-1",), "meanwhile"))
+        switch.come_back()
+        assert rig.ended(keeper, begun) == {"leaf-1": ChangeState.ROLLED_BACK}
+    assert switch.state == began
+
+
+def test_what_had_not_begun_when_the_keeper_ended_is_left_alone(rig: Rig) -> None:
+    one = rig.add("leaf-1")
+    rig.add("leaf-2")
+    one.faults = (Fault("apply", AWAY, 1, gone=True, after=True),)
+    with rig.keeper() as keeper:
+        begun = keeper.want(ADA, Wanted(("leaf-1", "leaf-2"), "x"))
+        rig.until(lambda: keeper.rollout(begun.id).changes[0].phase is Phase.ROLLING_BACK)
+    one.come_back()
+    with rig.keeper() as keeper:
+        keeper.recover()
+        states = rig.ended(keeper, begun)
+    assert states == {"leaf-1": ChangeState.ROLLED_BACK, "leaf-2": ChangeState.LEFT}
+
+
+def test_a_change_can_be_rolled_back_and_is_not_made_again_by_itself(rig: Rig) -> None:
+    rig.settings["repair"] = ("leaf-1",)
+    switch = rig.add("leaf-1")
+    began = switch.state
+    with rig.keeper() as keeper:
+        rig.apply(keeper, "leaf-1")
+        states = rig.ended(keeper, keeper.rollback(ADA, "leaf-1", "", "it was wrong"))
+        assert states == {"leaf-1": ChangeState.APPLIED}
+        assert switch.state == began
+        assert switch.saved == began
+        (told,) = keeper.drift(("leaf-1",), fresh=True)
+        assert told.accord is Accord.PENDING
+
+
+def test_a_rollback_works_without_the_checkpoint(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    began = switch.state
+    with rig.keeper() as keeper:
+        rig.apply(keeper, "leaf-1")
+        switch.kept.clear()
+        rig.ended(keeper, keeper.rollback(ADA, "leaf-1", "", "it was wrong"))
+    assert switch.state == began
+
+
+def test_there_is_nothing_to_roll_back_where_nothing_was_changed(rig: Rig) -> None:
+    rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        with pytest.raises(NotFound):
+            keeper.rollback(ADA, "leaf-1", "", "x")
+        with pytest.raises(NotFound):
+            keeper.rollback(ADA, "leaf-9", "", "x")
+
+
+def test_a_backup_is_kept_for_root_alone_and_only_when_something_changed(rig: Rig) -> None:
+    rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        first = keeper.backup("leaf-1")
+        rig.time += 60
+        assert keeper.backup("leaf-1") == first
+        rig.apply(keeper, "leaf-1")
+        rig.time += 60
+        second = keeper.backup("leaf-1")
+        assert [b.name for b in keeper.backups("leaf-1")] == [second.name, first.name]
+        assert '"mail"' in keeper.backup_diff("leaf-1", first.name, second.name)
+        assert '"mail"' in keeper.backup_diff("leaf-1", first.name, "")
+        assert keeper.backup_diff("leaf-1", second.name, "") == ""
+    folder = rig.root / "state" / "backups"
+    assert [stat.S_IMODE(p.stat().st_mode) for p in (folder, folder / "leaf-1")] == [0o700, 0o700]
+    assert {stat.S_IMODE(p.stat().st_mode) for p in (folder / "leaf-1").iterdir()} == {0o600}
+
+
+def test_a_backup_can_be_restored(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    began = switch.state
+    with rig.keeper() as keeper:
+        first = keeper.backup("leaf-1")
+        rig.apply(keeper, "leaf-1")
+        states = rig.ended(keeper, keeper.restore(ADA, "leaf-1", first.name, "back to yesterday"))
+        assert states == {"leaf-1": ChangeState.APPLIED}
+        assert switch.state.parts == began.parts
+        for name in ("../../ledger", "nothing", f"../leaf-1/{first.name}"):
+            with pytest.raises(NotFound):
+                keeper.restore(ADA, "leaf-1", name, "x")
+
+
+def test_files_that_are_wrong_stop_plans_and_are_named(rig: Rig) -> None:
+    rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        assert keeper.plan(())
+        (rig.root / "files" / "leaf-2.toml").write_text("= nonsense")
+        with pytest.raises(Malformed) as caught:
+            keeper.plan(())
+        assert any("leaf-2" in p for p in caught.value.problems)
+        assert any("leaf-2" in notice for notice in keeper.notices())
+        assert keeper.metrics()["sekisho_switch_files_bad"] == 1
+        (rig.root / "files" / "leaf-2.toml").unlink()
+        assert keeper.plan(())
+        assert keeper.notices() == ()
+
+
+def test_a_folder_that_is_not_there_is_no_switches(rig: Rig) -> None:
+    (rig.root / "files").rmdir()
+    with rig.keeper() as keeper:
+        assert keeper.switches() == ()
+        assert keeper.plan(()) == ()
+        with pytest.raises(NotFound):
+            keeper.switch("leaf-1")
+
+
+def test_a_switch_in_doubt_is_named_until_somebody_settles_it(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    never = tuple(Fault(c, NO, n) for c in ("rollback", "restore") for n in range(1, 9))
+    switch.faults = (Fault("apply", NO, 2), *never)
+    with rig.keeper() as keeper:
+        assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.IN_DOUBT}
+        doubt = keeper.changes("", 1, "").items[0].id
+        assert keeper.switch("leaf-1").doubt == doubt
+        assert any(doubt in n for n in keeper.notices())
+        switch.faults = ()
+        assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.APPLIED}
+        assert keeper.switch("leaf-1").doubt == ""
+
+
+def test_no_secret_is_in_plans_or_in_the_ledger(rig: Rig) -> None:
+    rig.add("leaf-1", '[snmp.communities.hush-hush]\nwrite = false\n')
+    with rig.keeper() as keeper:
+        (found,) = keeper.plan(())
+        assert found.steps
+        assert "hush-hush" not in repr(found)
+        assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.APPLIED}
+    rig.ledger.close()
+    assert not any(b"hush-hush" in p.read_bytes() for p in rig.root.glob("ledger.db*"))

@@ -1,0 +1,180 @@
+"""What somebody changes by hand is seen, told with who did it, and proposed or repaired as the operator says."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sekisho.app.switches import Switches
+from sekisho.devices.switch.driver import Account, Step
+from sekisho.devices.switch.intent import Vlan
+from sekisho.model.errors import Conflict
+from sekisho.model.switch import Accord, ChangeState, DriftView, Verb
+from sekisho.testing.switch import MemorySwitch
+from support_keeping import ADA, NOW, WIDER, Rig
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def by_hand(rig: Rig, switch: MemorySwitch, name: str = "broken") -> None:
+    """Somebody renames VLAN 20."""
+    command = f"configure terminal ; vlan 20 ; name {name} (SUCCESS)"
+    before = switch.state.parts["vlan", "20"]
+    switch.by_hand(Account(NOW + rig.time, "olga", "10.0.0.7", command), Step(before, Vlan(20, name, 0)))
+
+
+def look(rig: Rig, keeper: Switches) -> DriftView:
+    """Let the keeper look at its one switch as it does every few minutes."""
+    rig.time += 3600
+    (switch,) = keeper._watch.due()
+    keeper._watch._look_again(switch)
+    (found,) = keeper.drift((switch.name,), fresh=False)
+    return found
+
+
+def test_a_switch_never_seen_in_accord_is_pending_and_not_drifted(rig: Rig) -> None:
+    rig.settings["repair"] = ("leaf-1",)
+    switch = rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        assert look(rig, keeper).accord is Accord.PENDING
+        assert keeper.switch("leaf-1").differences == 2
+    assert "apply" not in switch.calls
+
+
+def test_drift_is_told_with_who_and_when_and_left_alone(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        rig.apply(keeper, "leaf-1")
+        assert look(rig, keeper).accord is Accord.ACCORD
+        seen = NOW + rig.time
+        by_hand(rig, switch)
+        found = look(rig, keeper)
+        assert found.accord is Accord.DRIFT
+        assert found.since == seen
+        assert [(t.user, t.origin) for d in found.differences for t in d.by] == [("olga", "10.0.0.7")]
+        assert any("leaf-1" in n for n in keeper.notices())
+        assert keeper.metrics()['sekisho_switch_differences{switch="leaf-1"}'] == 1
+        assert keeper.changes("", 10, "").items[0].verb is Verb.APPLY
+        assert len(keeper.backups("leaf-1")) >= 2
+
+
+def test_a_file_that_was_changed_is_pending_and_nothing_is_repaired(rig: Rig) -> None:
+    rig.settings["repair"] = ("leaf-1",)
+    switch = rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        rig.apply(keeper, "leaf-1")
+        now = switch.state
+        rig.write("leaf-1", WIDER.replace("mail", "post"))
+        assert look(rig, keeper).accord is Accord.PENDING
+    assert switch.state == now
+
+
+def test_drift_is_repaired_where_the_operator_says_so_but_not_for_ever(rig: Rig) -> None:
+    rig.settings["drift"] = "repair"
+    switch = rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        rig.apply(keeper, "leaf-1")
+        look(rig, keeper)
+        good = switch.state
+        by_hand(rig, switch)
+        look(rig, keeper)
+        rig.until(lambda: switch.state == good)
+        change = keeper.changes("", 1, "").items[0]
+        rig.until(lambda: keeper.rollout(change.rollout).ended)
+        change = keeper.changes("", 1, "").items[0]
+        assert (change.verb, change.state, change.author) == (Verb.REPAIR, ChangeState.APPLIED, "drift")
+        assert "olga" in change.reason
+        look(rig, keeper)
+        rig.time -= 3600  # at once again: somebody works against us
+        by_hand(rig, switch)
+        look(rig, keeper)
+        assert keeper.changes("", 1, "").items[0].state is ChangeState.PROPOSED
+
+
+def test_drift_whose_repair_is_dangerous_is_proposed(rig: Rig) -> None:
+    rig.settings["drift"] = "repair"
+    switch = rig.add("leaf-1", "[vlan.30]\nabsent = true\n" + '[vlan.10]\nname = "web"\n')
+    rig.write("leaf-1", "[vlan.10]\nabsent = true\n")
+    with rig.keeper() as keeper:
+        kinds = tuple(r.kind for r in keeper.plan(())[0].risks if r.forbidden)
+        before = switch.state.parts["vlan", "10"]
+        rig.apply(keeper, "leaf-1", allow=kinds)
+        look(rig, keeper)
+        switch.by_hand(Account(NOW, "olga", "", "vlan 10"), Step(None, before))
+        look(rig, keeper)
+        (proposed,) = [c for c in keeper.changes("", 5, "").items if c.state is ChangeState.PROPOSED]
+        assert ("vlan", "10") in switch.state.parts
+        with pytest.raises(Conflict):
+            keeper.approve(ADA, keeper.changes("", 5, "").items[1].id, "no proposal")
+        begun = keeper.approve(ADA, proposed.id, "yes", kinds)
+        assert rig.ended(keeper, begun) == {"leaf-1": ChangeState.APPLIED}
+    assert ("vlan", "10") not in switch.state.parts
+
+
+def test_a_proposal_is_made_once_and_can_be_put_aside(rig: Rig) -> None:
+    rig.settings["propose"] = ("leaf-1",)
+    switch = rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        rig.apply(keeper, "leaf-1")
+        look(rig, keeper)
+        by_hand(rig, switch)
+        look(rig, keeper)
+        look(rig, keeper)
+        (proposed,) = [c for c in keeper.changes("", 9, "").items if c.state is ChangeState.PROPOSED]
+        assert proposed.plan.steps
+        assert any(proposed.id in n for n in keeper.notices())
+        assert keeper.reject(ADA, proposed.id, "it is meant").state is ChangeState.REJECTED
+        with pytest.raises(Conflict):
+            keeper.approve(ADA, proposed.id, "after all")
+
+
+def test_a_switch_that_does_not_answer_is_named_and_asked_again(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        switch.gone = True
+        assert "does not answer" in look(rig, keeper).problem
+        assert keeper.switch("leaf-1").problem
+        assert keeper.metrics()['sekisho_switch_failures_total{switch="leaf-1"}'] == 1
+        switch.come_back()
+        assert look(rig, keeper).problem == ""
+        assert keeper.switch("leaf-1").problem == ""
+
+
+def test_pauses_differ_so_that_switches_are_not_asked_all_at_once(rig: Rig) -> None:
+    for n in range(50):
+        rig.add(f"leaf-{n}")
+    with rig.keeper() as keeper:
+        assert len(keeper._watch.due()) < 25
+        rig.time += 3600
+        for switch in keeper._watch.due():
+            keeper._watch._look_again(switch)
+        rig.time += 900 - 45
+        some = len(keeper._watch.due())
+        assert 0 < some < 50
+
+
+def test_the_keeper_looks_by_itself_until_it_stops(rig: Rig) -> None:
+    rig.settings["every"] = 0.01
+    rig.add("leaf-1")
+    stop = threading.Event()
+    with rig.keeper() as keeper:
+        looking = threading.Thread(target=keeper.run, args=(stop,))
+        looking.start()
+        rig.time += 1
+        waiting = threading.Event()
+        for _ in range(200):
+            if keeper.switch("leaf-1").read:
+                break
+            waiting.wait(0.05)
+        stop.set()
+        looking.join(10)
+        assert not looking.is_alive()
+        assert keeper.switch("leaf-1").read

@@ -1,0 +1,336 @@
+"""A change is done and proven, or undone and proven, whatever fails at whichever call."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from sekisho.devices.switch.change import Before, Member, Pace, Stopped, Work, digest
+from sekisho.devices.switch.driver import Abilities, Pair, SwitchDriver
+from sekisho.devices.switch.intent import Intent, State, Vlan
+from sekisho.devices.switch.plan import plan
+from sekisho.devices.switch.transaction import End, Transaction
+from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable
+from sekisho.model.switch import ChangeState, Phase
+from sekisho.testing.switch import ALL_KINDS, Fault, MemorySwitch
+from support_switches import WIDER, Book, Clockwork, intent, member, state
+
+AWAY = Unavailable("The switch does not answer.")
+NO = Refused("The switch says no.")
+PAIRED = Pair(peer_up=True, keepalive_up=True)
+
+
+def change(
+    *switches: MemorySwitch,
+    book: Book | None = None,
+    time: Clockwork | None = None,
+    wanted: Intent | None = None,
+) -> Book:
+    book = book or Book()
+    members = [member(s, wanted or intent(*WIDER, name=s.state.facts.hostname)) for s in switches]
+    Transaction(members, book, time or Clockwork(), Pace()).run()
+    return book
+
+
+def test_a_change_is_done_proven_and_saved() -> None:
+    switch = MemorySwitch(state())
+    book = change(switch)
+    assert book.outcomes["leaf-1"].state is ChangeState.APPLIED
+    assert not plan(intent(*WIDER), switch.state, ALL_KINDS)
+    assert switch.saved == switch.state
+
+
+def test_the_checkpoint_comes_first_and_the_journal_before_anything_is_sent() -> None:
+    switch = MemorySwitch(state())
+    seen: dict[str, list[str]] = {}
+    book = Book(on=lambda line: seen.setdefault(line, list(switch.calls)))
+    change(switch, book=book)
+    assert switch.calls.index("checkpoint") < switch.calls.index("read")
+    assert "checkpoint" in seen["begun"]
+    assert "running" in seen["begun"]
+    assert "apply" not in seen["begun"]
+    assert "apply" in seen["verified"]
+    assert "save" not in seen["verified"]
+    assert book.lines == ["begun", "verified", "ended"]
+    assert book.before["leaf-1"].backup == "backup-leaf-1"
+
+
+def test_nothing_is_sent_where_nothing_differs() -> None:
+    switch = MemorySwitch(state())
+    book = change(switch, wanted=intent(Vlan(10, "web")))
+    assert book.outcomes["leaf-1"].state is ChangeState.UNCHANGED
+    assert book.lines == ["ended"]
+    assert not {"apply", "save"} & set(switch.calls)
+    assert switch.kept == {}
+
+
+def test_a_plan_that_has_gone_stale_is_refused() -> None:
+    switch = MemorySwitch(state())
+    wanted = intent(*WIDER)
+    seen = plan(wanted, switch.state, ALL_KINDS).fingerprint
+    switch.state = state(Vlan(20, "post"))
+    book = Book()
+    Transaction([member(switch, wanted, seen)], book, Clockwork()).run()
+    assert book.outcomes["leaf-1"].state is ChangeState.REFUSED
+    assert "stale" in book.outcomes["leaf-1"].error
+    assert "apply" not in switch.calls
+    assert switch.kept == {}
+
+
+def test_a_forbidden_risk_is_taken_only_by_its_name() -> None:
+    wanted = replace(intent(), absent=frozenset({("vlan", "10")}))
+    risks = {r.kind for r in plan(wanted, state(), ALL_KINDS).forbidden()}
+    assert risks
+    for allowed, expected in (((), ChangeState.REFUSED), (tuple(risks), ChangeState.APPLIED)):
+        switch, book = MemorySwitch(state()), Book()
+        Transaction([member(switch, wanted, "", allowed)], book, Clockwork()).run()
+        assert book.outcomes["leaf-1"].state is expected
+        assert (("vlan", "10") in switch.state.parts) == (expected is ChangeState.REFUSED)
+
+
+def clean_calls(*, paired: bool) -> list[tuple[int, str, int]]:
+    """Every call of an undisturbed change: which switch, which method, the how manieth."""
+    switches = pair() if paired else (MemorySwitch(state()),)
+    change(*switches)
+    counts: Counter[tuple[int, str]] = Counter()
+    found = []
+    for i, switch in enumerate(switches):
+        for call in switch.calls:
+            counts[i, call] += 1
+            found.append((i, call, counts[i, call]))
+    return [c for c in found if c[1] != "close"]
+
+
+def pair() -> tuple[MemorySwitch, MemorySwitch]:
+    one, two = (MemorySwitch(state(name=n), paired=PAIRED) for n in ("leaf-1", "leaf-2"))
+    return one, two
+
+
+@pytest.mark.parametrize("paired", [False, True], ids=["one", "pair"])
+@pytest.mark.parametrize("after", [False, True], ids=["instead", "after"])
+@pytest.mark.parametrize("gone", [False, True], ids=["once", "gone"])
+@pytest.mark.parametrize("error", [AWAY, NO], ids=["unavailable", "refused"])
+def test_a_fault_at_any_call_leaves_all_or_nothing(
+    *, paired: bool, after: bool, gone: bool, error: SekishoError
+) -> None:
+    for which, call, number in clean_calls(paired=paired):
+        switches = pair() if paired else (MemorySwitch(state()),)
+        began = [s.state for s in switches]
+        done = 1 if call == "apply" else 0
+        switches[which].faults = (Fault(call, error, number, done=done, gone=gone, after=after),)
+        waits = Counter[str]()
+
+        def meanwhile(switches: tuple[MemorySwitch, ...] = switches, waits: Counter[str] = waits) -> None:
+            waits["all"] += 1
+            if waits["all"] == 3:
+                for switch in switches:
+                    switch.come_back()
+
+        book = change(*switches, time=Clockwork(meanwhile=meanwhile))
+        told = {o.state for o in book.outcomes.values()}
+        where = f"{call} {number} of switch {which}"
+        assert len(book.outcomes) == len(switches), where
+        if told == {ChangeState.APPLIED}:
+            wanted = [intent(*WIDER, name=s.state.facts.hostname) for s in switches]
+            assert not any(plan(w, s.state, ALL_KINDS) for w, s in zip(wanted, switches, strict=True)), where
+        else:
+            assert told <= {ChangeState.REFUSED, ChangeState.ROLLED_BACK}, where
+            assert [s.state for s in switches] == began, where
+        assert all(s.saved == s.state for s in switches), where
+
+
+def test_a_pair_is_undone_on_both_when_one_cannot_be_saved() -> None:
+    one, two = pair()
+    began = one.state, two.state
+    two.faults = (Fault("save", NO),)
+    book = change(one, two)
+    assert {o.state for o in book.outcomes.values()} == {ChangeState.ROLLED_BACK}
+    assert (one.state, two.state) == began
+    assert one.saved == began[0]
+
+
+def test_a_pair_that_is_worse_off_afterwards_is_undone() -> None:
+    for worse in (
+        Pair(peer_up=False, keepalive_up=True),
+        Pair(peer_up=True, keepalive_up=False),
+        Pair(peer_up=True, keepalive_up=True, inconsistent=("STP mode",)),
+    ):
+        one, two = pair()
+        began = one.state, two.state
+        book = Book(on=lambda _line, two=two, worse=worse: setattr(two, "paired", worse))  # type: ignore[misc]
+        change(one, two, book=book)
+        assert {o.state for o in book.outcomes.values()} == {ChangeState.ROLLED_BACK}
+        assert (one.state, two.state) == began
+
+
+def test_what_was_wrong_with_a_pair_before_does_not_hinder_a_change() -> None:
+    one, two = pair()
+    one.paired = two.paired = Pair(peer_up=False, keepalive_up=True, inconsistent=("STP mode",))
+    book = change(one, two)
+    assert {o.state for o in book.outcomes.values()} == {ChangeState.APPLIED}
+
+
+def test_a_switch_that_started_anew_and_forgot_its_checkpoint_is_brought_back() -> None:
+    switch = MemorySwitch(state(), faults=(Fault("apply", AWAY, 2, gone=True),))
+    began = switch.state
+    book = change(switch, time=Clockwork(meanwhile=switch.reboot))
+    assert book.outcomes["leaf-1"].state is ChangeState.ROLLED_BACK
+    assert switch.state == began
+
+
+def test_without_its_checkpoint_a_switch_is_brought_back_by_the_backup() -> None:
+    switch = MemorySwitch(state(), faults=(Fault("apply", AWAY, 2, gone=True),))
+    began = switch.state
+
+    def meanwhile() -> None:
+        switch.come_back()
+        switch.kept.clear()
+
+    book = change(switch, time=Clockwork(meanwhile=meanwhile))
+    assert book.outcomes["leaf-1"].state is ChangeState.ROLLED_BACK
+    assert switch.state == began
+    assert "restore" in switch.calls
+
+
+def test_a_switch_that_cannot_be_brought_back_is_in_doubt() -> None:
+    never = [Fault(call, NO, n) for call in ("rollback", "restore") for n in range(1, 9)]
+    switch = MemorySwitch(state(), faults=(Fault("apply", NO, 2), *never))
+    book = change(switch)
+    assert book.outcomes["leaf-1"].state is ChangeState.IN_DOUBT
+    assert book.outcomes["leaf-1"].error == NO.asker
+
+
+def test_a_checkpoint_that_is_refused_is_followed_by_the_backup() -> None:
+    refused = tuple(Fault("rollback", NO, n) for n in range(1, 9))
+    switch = MemorySwitch(state(), faults=(Fault("apply", NO, 2), *refused))
+    began = switch.state
+    assert change(switch).outcomes["leaf-1"].state is ChangeState.ROLLED_BACK
+    assert switch.state == began
+
+
+def test_somebody_who_holds_the_configuration_is_waited_for() -> None:
+    held = tuple(Fault("rollback", Conflict("Held by olga."), n) for n in (1, 2, 3, 4, 5))
+    switch = MemorySwitch(state(), faults=(Fault("apply", NO, 2), *held))
+    began = switch.state
+    book = change(switch)
+    assert book.outcomes["leaf-1"].state is ChangeState.ROLLED_BACK
+    assert switch.state == began
+
+
+def test_the_switch_goes_back_by_itself_where_it_can() -> None:
+    can = replace(ALL_KINDS, timer=True)
+    switch = MemorySwitch(state(), can=can)
+    change(switch)
+    assert switch.calls.index("arm") < switch.calls.index("apply")
+    assert switch.calls.index("disarm") < switch.calls.index("save")
+    assert switch.armed is None
+
+    lost = MemorySwitch(state(), can=can, faults=(Fault("apply", AWAY, 2, gone=True),))
+    began = lost.state
+
+    def meanwhile() -> None:
+        lost.come_back()
+        lost.expire()
+
+    book = change(lost, time=Clockwork(meanwhile=meanwhile))
+    assert book.outcomes["leaf-1"].state is ChangeState.ROLLED_BACK
+    assert lost.state == began
+    assert "rollback" not in lost.calls
+
+
+def settling(switch: MemorySwitch, looks: int) -> Member:
+    """A switch that is as it should be only when it was looked at so many times."""
+    plain, seen = member(switch, intent(*WIDER)), Counter[str]()
+
+    def faults(driver: SwitchDriver, now: State) -> tuple[str, ...]:
+        del driver, now
+        seen["looks"] += 1
+        return () if seen["looks"] >= looks else ("its channel is not up yet",)
+
+    def prepare(driver: SwitchDriver, now: State, abilities: Abilities) -> Work:
+        return replace(plain.prepare(driver, now, abilities), faults=faults)
+
+    return replace(plain, prepare=prepare)
+
+
+@pytest.mark.parametrize(("looks", "end"), [(5, ChangeState.APPLIED), (500, ChangeState.ROLLED_BACK)])
+def test_a_change_that_takes_a_moment_to_settle_is_waited_for_but_not_for_ever(
+    looks: int, end: ChangeState
+) -> None:
+    switch, book, time = MemorySwitch(state()), Book(), Clockwork()
+    Transaction([settling(switch, looks)], book, time, Pace(settle=20.0, look=1.0)).run()
+    assert book.outcomes["leaf-1"].state is end
+    assert time.now < 30
+
+
+def stopped_in_the_middle() -> tuple[MemorySwitch, Book, State]:
+    switch = MemorySwitch(state(), faults=(Fault("apply", AWAY, 2, gone=True),))
+    began, book = switch.state, Book()
+    with pytest.raises(Stopped):
+        change(switch, book=book, time=Clockwork(stop_at=30.0))
+    assert switch.state != began, "something was done"
+    assert book.outcomes == {}
+    return switch, book, began
+
+
+def found(switch: MemorySwitch, book: Book, *, saved: bool = False) -> End:
+    name = switch.state.facts.hostname
+    return End(member(switch, intent(name=name)), book.before[name], book.kept[name], saved=saved)
+
+
+def test_a_keeper_that_ended_in_the_middle_brings_the_switch_back_when_it_starts() -> None:
+    switch, book, began = stopped_in_the_middle()
+    again = Transaction([member(switch, intent())], book, Clockwork(meanwhile=switch.come_back))
+    again.resume([found(switch, book)], {"leaf-1": ""})
+    assert book.outcomes["leaf-1"].state is ChangeState.ROLLED_BACK
+    assert switch.state == began
+
+
+def test_a_keeper_that_ended_before_saving_proves_the_change_and_saves_it() -> None:
+    switch = MemorySwitch(state(), faults=(Fault("save", AWAY, gone=True),))
+    book = Book()
+    with pytest.raises(Stopped):
+        change(switch, book=book, time=Clockwork(stop_at=1.0))
+    again = Transaction([member(switch, intent())], book, Clockwork(meanwhile=switch.come_back))
+    again.resume([found(switch, book, saved=True)], dict(book.after))
+    assert book.outcomes["leaf-1"].state is ChangeState.APPLIED
+    assert switch.saved == switch.state
+    assert not plan(intent(*WIDER), switch.state, ALL_KINDS)
+
+
+def test_a_verified_change_that_is_there_no_more_is_undone_on_both() -> None:
+    one, two = pair()
+    began = one.state, two.state
+    book = Book()
+    two.faults = (Fault("save", AWAY, gone=True),)
+    with pytest.raises(Stopped):
+        change(one, two, book=book, time=Clockwork(stop_at=1.0))
+    two.reboot()
+    members = [member(s, intent(name=s.state.facts.hostname)) for s in (one, two)]
+    ends = [found(s, book, saved=True) for s in (one, two)]
+    Transaction(members, book, Clockwork()).resume(ends, dict(book.after))
+    assert {o.state for o in book.outcomes.values()} == {ChangeState.ROLLED_BACK}
+    assert (one.state, two.state) == began
+    assert one.saved == began[0]
+
+
+def test_phases_are_told_in_their_order() -> None:
+    switch = MemorySwitch(state())
+    told = [phase for _, phase in change(switch).phases]
+    assert list(dict.fromkeys(told)) == [
+        Phase.READING,
+        Phase.BACKUP,
+        Phase.CHANGING,
+        Phase.VERIFYING,
+        Phase.SAVING,
+        Phase.ENDED,
+    ]
+
+
+def test_the_digest_is_the_same_in_every_order() -> None:
+    one = state()
+    assert digest(one.parts) == digest(dict(sorted(one.parts.items(), reverse=True)))
+    assert digest(one.parts) != digest(state(Vlan(10, "other")).parts)
+    assert Before("", "", digest(one.parts)).digest
