@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PORT: Final = 22
 _PROMPT: Final = r"[\w.-]+(?:\(config[^)]*\))?# ?$"
 
+_RENAMES: Final = ("rollback ", "configure replace ")
+
 
 class Ssh:
     """Speaks to one switch by SSH; see `door.Door`. Signs in when first asked, and again after a break."""
@@ -36,8 +38,12 @@ class Ssh:
         with self._session() as session:
             found = []
             for command in commands:
+                # What changes the configuration may change the hostname, and with it the prompt.
+                prompt = _PROMPT if command.startswith(_RENAMES) else None
                 text = str(
-                    session.send_command(command, read_timeout=self._connection.timeout, strip_command=True)
+                    session.send_command(
+                        command, prompt, read_timeout=self._connection.timeout, strip_command=True
+                    )
                 )
                 found.append(checked(self._connection.address, text, command))
             return found
