@@ -82,11 +82,8 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     metering = metered(settings, keeper)
     if metering is not None:
         threads.append(spawn(stop, troubles, "metering", lambda: metering.look(clock.now(), stop)))
-    switches = Switches(settings.switches, ledger, clock, state)
-    keeper.notices.append(switches.notices)
-    keeper.numbers.append(switches.metrics)
+    switches = kept_switches(settings, keeper, ledger, clock)
     following = follow(switches, keeper, ledger, clock.passed, stop)
-    switches.recover()
     spawn(stop, troubles, "following the cloud's VLANs", following.look)
     looking = spawn(stop, troubles, "looking at switches", lambda: switches.run(stop))
     app = create_app(keeper, settings.api, switches, following.attachments)
@@ -108,6 +105,15 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
         except SekishoError as error:
             log.warning("what hosts counted last is not written: %s", error.fixer)
         ledger.close()
+
+
+def kept_switches(settings: KeeperSettings, keeper: Keeper, ledger: Ledger, clock: Clock) -> Switches:
+    """Make what keeps the switches, going on with what an earlier keeper left open."""
+    switches = Switches(settings.switches, ledger, clock, Path(settings.state))
+    keeper.notices.append(switches.notices)
+    keeper.numbers.append(switches.metrics)
+    switches.recover()
+    return switches
 
 
 def _load_openstack(settings: KeeperSettings) -> None:
