@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from hypothesis import strategies as st
 
@@ -66,6 +66,11 @@ def states() -> st.SearchStrategy[State]:
 def state(seed: int, size: int = 10) -> State:
     """Give one configuration; `size` from 0 to 10 is how much there is of everything."""
     return _Draw(Random(seed), size / 10).state()
+
+
+def vlan_sets() -> st.SearchStrategy[str]:
+    """Draw sets of VLAN ids."""
+    return st.sets(st.integers(1, 40)).map(vlans.of) | st.sampled_from((vlans.ALL, vlans.NONE))
 
 
 @dataclass(slots=True)
@@ -133,7 +138,9 @@ class _Draw:
             found[name] = replace(port, members=members, lacp=lacp, vpc=vpc, peer_link=name == peer)
         for name in PHYSICAL:
             port = self.port(name)
-            mirrored = {f: getattr(found[homes[name]], f) for f in MIRRORED} if homes[name] else {}
+            mirrored: dict[str, Any] = (
+                {f: getattr(found[homes[name]], f) for f in MIRRORED} if homes[name] else {}
+            )
             found[name] = replace(port, channel=homes[name], **mirrored)
         return list(found.values())
 
@@ -154,7 +161,7 @@ class _Draw:
             **self.bound(),
         )
 
-    def bound(self) -> dict[str, str]:
+    def bound(self) -> dict[str, Any]:
         names = {f: ("", *(a.name for a in self.acls if a.family == f)) for f in (4, 6)}
         return {f: self.one(*names[int(f[3])]) for f in ("acl4_in", "acl4_out", "acl6_in", "acl6_out")}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sekisho.devices.switch.clash import things
 from sekisho.devices.switch.intent import Acl, Feature, Lacp, Port, PortMode, Storm, Vlan, Vpc, Vrf, key
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sekisho.devices.switch.clash import Thing
     from sekisho.devices.switch.driver import Abilities, Step
     from sekisho.devices.switch.intent import Key, Part
+
+P = TypeVar("P", bound="Part")
 
 # What a switch fills in where it was not told; a channel is a trunk of all VLANs until told otherwise.
 DEFAULTS: Final[Mapping[str, Mapping[str, object]]] = {
@@ -47,7 +49,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, object]]] = {
 _CHANNEL: Final = {"members": (), "lacp": Lacp.ON, "vpc": 0, "peer_link": False}
 
 
-def whole(part: Part) -> Part:
+def whole(part: P) -> P:
     """Fill in what a switch fills in where it was not told."""
     usual: dict[str, object] = dict(DEFAULTS.get(part.kind, {}))
     if isinstance(part, Vlan):

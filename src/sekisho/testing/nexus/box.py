@@ -241,6 +241,14 @@ class Box:
         return tuple(int(number) for number in re.findall(r"\d+", self.version))
 
 
+def pair(one: Box, other: Box) -> None:
+    """Wire two boxes as a vPC pair: ports 47 and 48, or the last two, go to each other."""
+    one.peer, other.peer = other, one
+    for mine, peer in ((one, other), (other, one)):
+        for number in (mine.ports - 1, mine.ports):
+            mine.neighbours[f"eth1/{number}"] = Heard(peer.hostname, f"Ethernet1/{number}")
+
+
 class _Writer(Session):
     """A session that reads a configuration in: nobody is asked whether they may."""
 

@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 
 _SIGN_IN_SECONDS: Final = 30.0
 _MARKED: Final = "                    ^\n% Invalid command at '^' marker."
+_ERASE: Final = (
+    "Warning: This command will erase the startup-configuration.\nDo you wish to proceed anyway? (y/n)  [n] "
+)
 _QUESTIONS: Final = (
     (re.compile(r"rel\w*$"), "This command will reboot the system. (y/n)?  [n] "),
-    (
-        re.compile(r"wr\w* er\w*"),
-        "Warning: This command will erase the startup-configuration.\n"
-        "Do you wish to proceed anyway? (y/n)  [n] ",
-    ),
+    (re.compile(r"wr\w* er\w*"), _ERASE),
 )
 
 
