@@ -292,9 +292,10 @@ class Changing:
 
     def _found(self, lines: ExitStack, kept: Kept) -> End:
         change = kept.change
-        switch = self.folder.good().get(change.switch)
-        if switch is None:
-            raise NotFound(f"There is no file of {change.switch} any more.")
+        while self.folder.problems():  # whose file is wrong for a while is not gone
+            if self.stop.wait(self.pace.retry):
+                raise Stopped
+        switch = self.folder.switch(change.switch)
         line = self._hold(lines, switch)
         member = Member(
             switch.name, change.checkpoint, line.driver, line.drop, _never, switch.connection.save

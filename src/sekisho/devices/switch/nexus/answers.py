@@ -44,7 +44,7 @@ def accounts(text: str, since: float) -> Iterator[Account]:
     for when, kind, origin, user, command in _ACCOUNT.findall(text):
         stamp = calendar.timegm(time.strptime(re.sub(r"\.\d+", "", when), "%a %b %d %H:%M:%S %Y"))
         if kind == "update" and stamp >= since:
-            yield Account(float(stamp), user, origin, cli.masked(command.strip()))
+            yield Account(float(stamp), user, origin, cli.masked(command.strip().removesuffix(" (SUCCESS)")))
 
 
 def pair(brief: Mapping[str, Any], differing: Mapping[str, Any]) -> Pair | None:
