@@ -82,8 +82,9 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     metering = metered(settings, keeper)
     if metering is not None:
         threads.append(spawn(stop, troubles, "metering", lambda: metering.look(clock.now(), stop)))
-    switches = kept_switches(settings, keeper, ledger, clock)
+    switches = switched(settings, keeper, ledger, clock)
     following = follow(switches, keeper, ledger, clock.passed, stop)
+    switches.recover()
     spawn(stop, troubles, "following the cloud's VLANs", following.look)
     looking = spawn(stop, troubles, "looking at switches", lambda: switches.run(stop))
     app = create_app(keeper, settings.api, switches, following.attachments)
@@ -107,12 +108,11 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
         ledger.close()
 
 
-def kept_switches(settings: KeeperSettings, keeper: Keeper, ledger: Ledger, clock: Clock) -> Switches:
-    """Make what keeps the switches, going on with what an earlier keeper left open."""
+def switched(settings: KeeperSettings, keeper: Keeper, ledger: Ledger, clock: Clock) -> Switches:
+    """Make what keeps the switches; nothing is asked yet."""
     switches = Switches(settings.switches, ledger, clock, Path(settings.state))
     keeper.notices.append(switches.notices)
     keeper.numbers.append(switches.metrics)
-    switches.recover()
     return switches
 
 

@@ -151,7 +151,8 @@ class SwitchLab:
 
         def ready() -> bool:
             try:
-                return len(self.client.switches.list()) == len(self.told)
+                with self.client as client:
+                    return len(client.switches.list()) == len(self.told)
             except SekishoError:
                 return False
 

@@ -52,8 +52,10 @@ def go(switch: MemorySwitch, intent: Intent) -> Plan:
 
 
 def plain(state: State) -> Mapping[Key, Part]:
-    """Leave out what cannot be told: what a routed port would be if it were switched."""
-    return {k: taken(State(FACTS, {k: p}), "").parts.get(k, p) for k, p in state.parts.items()}
+    """Leave out what cannot be told: what a routed port is when switched, an empty channel's LACP."""
+    found = {k: taken(State(FACTS, {k: p}), "").parts.get(k, p) for k, p in state.parts.items()}
+    empty = {k: replace(p, lacp=None) for k, p in found.items() if isinstance(p, Port) and p.members == ()}
+    return {**found, **empty}
 
 
 def carried(parts: Mapping[Key, Part], port: str) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sekisho.devices.switch import order
 from sekisho.devices.switch.nexus import cli, config_text
+from sekisho.devices.switch.order import stages
 from sekisho.model.errors import Refused
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def restore(switch: Switch, door: Door, text: str, address: str) -> None:
     """Make a text the running configuration, or raise Refused with the lines that are still otherwise."""
     wanted = config_text.parts(text)
     for _ in range(_ROUNDS):
-        for stage in order.stages(config_text.parts(switch.running()), wanted):
+        for stage in stages(config_text.parts(switch.running()), wanted):
             switch.apply(stage)
         if plain(switch.running()) == plain(text):
             return

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 PORT: Final = 22
 _PROMPT: Final = r"[\w.-]+(?:\(config[^)]*\))?# ?$"
 
-_RENAMES: Final = ("rollback ", "configure replace ")
-
 
 class Ssh:
     """Speaks to one switch by SSH; see `door.Door`. Signs in when first asked, and again after a break."""
@@ -36,17 +34,15 @@ class Ssh:
     def run(self, commands: Sequence[str]) -> list[str]:
         """Carry out commands that show or act; see `door.Door.run`."""
         with self._session() as session:
-            found = []
-            for command in commands:
-                # What changes the configuration may change the hostname, and with it the prompt.
-                prompt = _PROMPT if command.startswith(_RENAMES) else None
-                text = str(
-                    session.send_command(
-                        command, prompt, read_timeout=self._connection.timeout, strip_command=True
-                    )
-                )
-                found.append(checked(self._connection.address, text, command))
-            return found
+            return [self._run(session, command) for command in commands]
+
+    def _run(self, session: BaseConnection, command: str) -> str:
+        if not command.startswith("show "):
+            return self._say(session, command)
+        text = str(
+            session.send_command(command, read_timeout=self._connection.timeout, auto_find_prompt=False)
+        )
+        return checked(self._connection.address, text, command)
 
     def data(self, command: str) -> Mapping[str, Any]:
         """Ask for a command's structured output; see `door.Door.data`."""
@@ -70,13 +66,27 @@ class Ssh:
                 for line in lines:
                     self._say(session, line)
             finally:
-                session.send_command("end", expect_string=_PROMPT, read_timeout=self._connection.timeout)
+                self._heard(session, "end")
 
     def _say(self, session: BaseConnection, line: str) -> str:
-        text = session.send_command(
-            line, expect_string=_PROMPT, read_timeout=self._connection.timeout, cmd_verify=False
+        text = self._heard(session, line)
+        return checked(self._connection.address, text.replace(line, "", 1), line)
+
+    def _heard(self, session: BaseConnection, line: str) -> str:
+        """Send a line that may give the switch another name, and with it another prompt."""
+        text = str(
+            session.send_command(
+                line,
+                expect_string=_PROMPT,
+                read_timeout=self._connection.timeout,
+                cmd_verify=False,
+                strip_prompt=False,
+            )
         )
-        return checked(self._connection.address, str(text).replace(line, "", 1), line)
+        said, _, prompt = text.rstrip().rpartition("\n")
+        if "(" not in prompt:
+            session.base_prompt = prompt.strip().rstrip("# ")
+        return said
 
     def close(self) -> None:
         """Let the connection go."""
