@@ -135,10 +135,9 @@ class _Draw:
             vpc = vpcs.pop() if self.paired and name != peer else 0
             lacp = self.one(Lacp.ON, Lacp.ACTIVE, Lacp.PASSIVE)
             port = self.port(name)
-            edge = port.edge and name != peer
-            found[name] = replace(
-                port, members=members, lacp=lacp, vpc=vpc, peer_link=name == peer, edge=edge
-            )
+            if name == peer:  # a switch stands behind it
+                port = replace(port, mode=PortMode.TRUNK, edge=False)
+            found[name] = replace(port, members=members, lacp=lacp, vpc=vpc, peer_link=name == peer)
         for name in PHYSICAL:
             port = self.port(name)
             mirrored: dict[str, Any] = (

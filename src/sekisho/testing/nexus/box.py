@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sekisho.testing.nexus.tree import Tree
 
 CHECKPOINTS: Final = 10
+_SECRETS: Final = re.compile(r"((?:password(?: [05])?|community) )\S+")
 _CLOCK: Final = Clock()
 
 
@@ -164,7 +165,8 @@ class Box:
 
     def account(self, user: str, origin: str, command: str, *, ok: bool = True) -> None:
         """Add a line to the accounting log."""
-        self.accounting.append(Entry(self.clock(), user, origin, command, ok))
+        masked = _SECRETS.sub(r"\1********", command)
+        self.accounting.append(Entry(self.clock(), user, origin, masked, ok))
 
     def running_config(self) -> str:
         """Write the running configuration, without the lines about time."""
@@ -239,6 +241,14 @@ class Box:
     def release(self) -> tuple[int, ...]:
         """The version's numbers, to compare: 7.0(3)I7(10) is (7, 0, 3, 7, 10)."""
         return tuple(int(number) for number in re.findall(r"\d+", self.version))
+
+
+def pair(one: Box, other: Box) -> None:
+    """Wire two boxes as a vPC pair: ports 47 and 48, or the last two, go to each other."""
+    one.peer, other.peer = other, one
+    for mine, peer in ((one, other), (other, one)):
+        for number in (mine.ports - 1, mine.ports):
+            mine.neighbours[f"eth1/{number}"] = Heard(peer.hostname, f"Ethernet1/{number}")
 
 
 class _Writer(Session):

@@ -26,9 +26,11 @@ from sekisho.devices.switch.intent import (
     key,
     parts,
 )
+from sekisho.devices.switch.loss import severed
 from sekisho.devices.switch.members import flipped
 from sekisho.devices.switch.overlay import MIRRORED
 from sekisho.devices.switch.plan import Plan, plan
+from sekisho.devices.switch.risk import RiskKind
 from sekisho.model.errors import Malformed, Unavailable
 from sekisho.testing.switch import ALL_KINDS, Fault, MemorySwitch
 from support_switch_states import FACTS, states, vlan_sets
@@ -154,6 +156,22 @@ def _keeps_common(one: Part, other: Part, now: Part) -> None:
             assert set(a or ()) & set(b or ()) <= set(c or ())
         case _:
             pass
+
+
+@many
+@given(states(), states(), st.data(), ORDERS)
+def test_the_way_to_the_switch_stays_unless_its_loss_was_named(
+    a: State, b: State, data: st.DataObject, order: str
+) -> None:
+    keys = sorted(k for k in a.parts if k[0] in ("port", "svi", "route", "user", "vlan", "vrf"))
+    needed = frozenset(data.draw(st.sets(st.sampled_from(keys), min_size=1, max_size=3)))
+    switch = MemorySwitch(a, backwards=order == "backwards")
+    found = go(switch, replace(whole(b), management=needed))
+    if {r.kind for r in found.forbidden()} & {RiskKind.CUT_OFF, RiskKind.MANAGEMENT}:
+        return
+    for subject in needed:
+        for state in switch.history:
+            assert severed(a.parts[subject], state.parts.get(subject)) == ()
 
 
 @many
