@@ -63,12 +63,12 @@ def apply(  # noqa: PLR0913 - an option each
     chosen = [p for p in found if plan is None or not switches or p.switch in switches]
     chosen = _without_bad(door, chosen) if partial else chosen
     _need_plans(chosen)
-    if not any(p.steps for p in chosen):
+    differ = _to_be_changed(door, chosen)
+    if not differ:
         door.tell(RolloutView("", ()), "Nothing differs.")
         return
     if plan is None and not door.as_json:
         write(door.console, shown_plans(chosen, brief=yes))
-    differ = tuple(p.switch for p in chosen if p.steps)
     door.confirm(f"This changes {words.count(len(differ), 'switch', 'switches')}.", yes=yes)
     # The other one of a pair comes along, and its plan is told though it is empty.
     plans = {p.switch: p.fingerprint for p in chosen}
@@ -92,6 +92,12 @@ def _without_bad(door: Door, found: Sequence[PlanView]) -> list[PlanView]:
         with_pair = f" and {peers[name]}" if name in peers else ""
         note(f"Without {name}{with_pair}: {problem}")
     return [p for p in found if p.switch not in {*bad, *peers.values()}]
+
+
+def _to_be_changed(door: Door, found: Sequence[PlanView]) -> tuple[str, ...]:
+    """Name those that differ, and those in doubt: that nothing differs is what ends a doubt."""
+    doubtful = {s.name for s in door.client.switches.list() if s.doubt}
+    return tuple(p.switch for p in found if p.steps or p.switch in doubtful)
 
 
 def _need_plans(found: Sequence[PlanView]) -> None:
