@@ -32,6 +32,7 @@ from sekisho.devices.switch.shapes import (
     REFERENCE,
     VLAN,
     VLAN_SET,
+    VRF,
     Choice,
     Flag,
     Number,
@@ -117,7 +118,7 @@ def _feature(text: str) -> str:
 
 
 _DESCRIPTION: Final = Text(254)
-_MTU: Final = Number(576, 9216)
+_MTU: Final = Number(64, 65535)
 _BINDINGS: Final[Mapping[str, Shape]] = dict.fromkeys(
     ("acl4_in", "acl4_out", "acl6_in", "acl6_out"), REFERENCE
 )
@@ -158,19 +159,19 @@ ENTRIES: Final = (
         ("svi",),
         (_vlan,),
         {
-            "description": _DESCRIPTION, "enabled": Flag(), "mtu": _MTU, "vrf": NAME, "addresses": _ADDRESSES,
+            "description": _DESCRIPTION, "enabled": Flag(), "mtu": _MTU, "vrf": VRF, "addresses": _ADDRESSES,
             **_BINDINGS,
         },
         Svi,
     ),
-    Entry(("ntp",), (host,), {"vrf": NAME, "prefer": Flag()}, Ntp),
+    Entry(("ntp",), (host,), {"vrf": VRF, "prefer": Flag()}, Ntp),
     Entry(("dns",), (_name, address), {}, Dns),
-    Entry(("syslog",), (host,), {"vrf": NAME, "severity": Number(0, 7), "port": Number(1, 65535)}, Syslog),
+    Entry(("syslog",), (host,), {"vrf": VRF, "severity": Number(0, 7), "port": Number(1, 65535)}, Syslog),
     Entry(("snmp", "community"), (_name,), {"write": Flag()}, Community),
     Entry(
         ("snmp", "trap"),
         (host,),
-        {"version": Choice(("1", "2c", "3")), "community": Text(63), "vrf": NAME},
+        {"version": Choice(("1", "2c", "3")), "community": Text(63), "vrf": VRF},
         Trap,
     ),
     Entry(("user",), (_name,), {"role": NAME, "password": Text(255)}, User),
@@ -198,7 +199,7 @@ CONNECT: Final[Mapping[str, Shape]] = {
 PAIR: Final[Mapping[str, Shape]] = {
     "peer": NAME,
     "domain": Number(1, 1000),
-    "keepalive": Table({"destination": ADDRESS, "source": ADDRESS, "vrf": NAME}),
+    "keepalive": Table({"destination": ADDRESS, "source": ADDRESS, "vrf": VRF}),
     "priority": Number(1, 65535),
     "peer_gateway": Flag(),
 }

@@ -194,11 +194,11 @@ def test_a_pair_names_each_other_and_has_one_domain() -> None:
         ),
         (
             '[port."Ethernet1/1"]\nmtu = "x"',
-            '5: port."Ethernet1/1".mtu: must be a whole number from 576 to 9216.',
+            '5: port."Ethernet1/1".mtu: must be a whole number from 64 to 65535.',
         ),
         (
             '[port."Ethernet1/1"]\nmtu = true',
-            '5: port."Ethernet1/1".mtu: must be a whole number from 576 to 9216.',
+            '5: port."Ethernet1/1".mtu: must be a whole number from 64 to 65535.',
         ),
         (
             '[port."Ethernet1/1"]\nmode = "trunc"',
