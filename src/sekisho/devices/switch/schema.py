@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
 
     from sekisho.devices.switch.intent import Part
 
-FEATURES: Final = ("lacp", "lldp", "svi", "vpc", "vxlan")
 # How people name kinds in `exclusive`.
 EXCLUSIVE: Final[Mapping[str, str]] = {
     "vlans": "vlan",
@@ -112,9 +112,9 @@ def _name(text: str) -> str:
 
 
 def _feature(text: str) -> str:
-    if text in FEATURES:
+    if re.fullmatch(r"[a-z][a-z0-9-]{0,30}", text):
         return text
-    raise Malformed(f'"{text}" is no feature that we know; they are {", ".join(FEATURES)}.')
+    raise Malformed(f'"{text}" is no name of a feature; write for example "lacp".')
 
 
 _DESCRIPTION: Final = Text(254)

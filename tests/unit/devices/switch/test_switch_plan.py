@@ -194,6 +194,7 @@ def test_lacp_begins_only_while_the_channel_is_empty() -> None:
     [
         (Port("Ethernet1/99"), {}, "port Ethernet1/99: the switch has no such interface."),
         (Port("port-channel1", members=("Ethernet1/99",)), {}, "port port-channel1: its member Ethernet1/99"),
+        (Feature("lapc", enabled=True), {}, "feature lapc: the switch has none of that name; did you mean"),
         (Vlan(4000), {}, "VLAN 4000: is one of 3968-4094"),
         (Port("Ethernet1/1", acl4_in="no"), {}, "port Ethernet1/1: needs access list no (IPv4)"),
         (Svi(10, vrf="no"), {}, "interface of VLAN 10: needs VRF no"),
