@@ -187,7 +187,7 @@ def test_a_pair_of_switches_a_route_and_services_by_the_model(caller: Caller, bo
         "peer-keepalive destination 10.0.0.2 source 10.0.0.1",
     ]
     assert section(box, "interface port-channel20") == ["vpc 20"]
-    assert section(box, "interface port-channel10") == ["vpc peer-link"]
+    assert section(box, "interface port-channel10") == ["spanning-tree port type network", "vpc peer-link"]
     assert "ip route 0.0.0.0/0 10.0.0.254 5\n" in text
     assert "ntp server 10.9.9.9 prefer use-vrf management\n" in text
     assert "logging server 10.9.9.8 3 use-vrf default\n" in text
