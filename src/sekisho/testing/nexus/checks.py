@@ -285,7 +285,7 @@ def _user(_tree: Tree, _dn: str, node: Node, given: Given) -> Given:
     password = given.pop("pwd", "")
     kind = given.pop("pwdEncryptType", "clear")
     if password:
-        given["pwdHash"] = password if kind == "Encrypt" else secrets.hashed(password, node.attrs["name"])
+        given["_hash"] = password if kind == "Encrypt" else secrets.hashed(password, node.attrs["name"])
     return given
 
 
