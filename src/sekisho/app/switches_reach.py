@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sekisho import plugins
-from sekisho.model.errors import Conflict, Malformed, NotFound, SekishoError
+from sekisho.model.errors import Conflict, Malformed, NotFound, SekishoError, Unavailable
 
 if TYPE_CHECKING:
     from sekisho.devices.switch.document import Connection, Switch
@@ -33,7 +33,7 @@ def _secret(path: str) -> str:
     try:
         return Path(path).read_text().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise Malformed("A switch's password file cannot be read.", f"{path}: {error}.") from error
+        raise Unavailable("A switch's password file cannot be read.", f"{path}: {error}.", 10.0) from error
 
 
 class Line:

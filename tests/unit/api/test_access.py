@@ -58,6 +58,23 @@ WANTED = {
     "PUT /v1/hosts/{host}/counters": AGENT,
     "POST /v1/evidence": AGENT,
     "PUT /v1/collectors/{name}": AGENT,
+    "GET /v1/switches": VIEW,
+    "POST /v1/switches/plans": VIEW,
+    "GET /v1/switches/drift": VIEW,
+    "POST /v1/switches/drift": OPERATE,
+    "POST /v1/switches/changes": ADMIN,
+    "GET /v1/switches/changes": VIEW,
+    "GET /v1/switches/changes/{rollout}": VIEW,
+    "POST /v1/switches/changes/{change}/approve": ADMIN,
+    "POST /v1/switches/changes/{change}/reject": ADMIN,
+    "GET /v1/switches/{switch}": VIEW,
+    "GET /v1/switches/{switch}/export": ADMIN,
+    "POST /v1/switches/{switch}/rollback": ADMIN,
+    "POST /v1/switches/{switch}/restore": ADMIN,
+    "GET /v1/switches/{switch}/backups": VIEW,
+    "POST /v1/switches/{switch}/backups": OPERATE,
+    "GET /v1/switches/{switch}/backups/{backup}": ADMIN,
+    "GET /v1/switches/{switch}/backups/{backup}/diff": ADMIN,
 }
 GUARDED = [r for r in ROUTES if r.roles]
 

@@ -126,6 +126,13 @@ class NxApi:
     def _send(self, method: str, path: str, **asked: Any) -> httpx.Response:
         try:
             return self._client.request(method, path, **asked)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as broken:
+            if method != "GET":  # it may have been done
+                raise _unreached(self._address, broken) from broken
+        except httpx.TransportError as failed:
+            raise _unreached(self._address, failed) from failed
+        try:  # a connection that was kept too long breaks when it is used: what only reads is asked again
+            return self._client.request(method, path, **asked)
         except httpx.TransportError as failed:
             raise _unreached(self._address, failed) from failed
 
