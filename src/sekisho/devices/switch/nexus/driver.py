@@ -62,13 +62,13 @@ class Nexus:
         if isinstance(door, Ssh):
             door.configure(cli.blocks(steps))
             return
-        stage = dme.stage(steps)
-        if stage.first:
-            door.configure(stage.first)
-        if stage.body:
-            door.post(stage.body)
-        if stage.last:
-            door.configure(stage.last)
+        for stage in dme.stages(steps):
+            if stage.first:
+                door.configure(stage.first)
+            if stage.body:
+                door.post(stage.body)
+            if stage.last:
+                door.configure(stage.last)
 
     def running(self) -> str:
         """Give the running configuration as text."""
