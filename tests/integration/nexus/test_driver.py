@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from sekisho.devices.switch.document import Connection
 from sekisho.devices.switch.driver import Step
-from sekisho.devices.switch.intent import Feature, Key, Part, Port, Svi, User, Vlan
+from sekisho.devices.switch.intent import Ace, Acl, Feature, Key, Part, Port, Svi, User, Vlan
 from sekisho.devices.switch.nexus import cli, config_text
 from sekisho.devices.switch.nexus.driver import Nexus, connect
 from sekisho.devices.switch.nexus.nxapi import NxApi
@@ -125,6 +125,18 @@ def test_what_is_rendered_goes_by_the_door_that_is_open(driver: Nexus) -> None:
 
     assert sent.how == ("dme" if driver._connection.transport == "nxapi" else "cli")
     assert "web" in sent.text
+
+
+def test_a_line_that_takes_anothers_place_keeps_nothing_of_it(driver: Nexus) -> None:
+    full = Ace(10, permit=True, protocol="tcp", source_port="1-9", destination_port="80", log=True)
+    before = Acl(4, "web", (replace(full, established=True), Ace(20, permit=True, protocol="ip")))
+    after = Acl(4, "web", (Ace(10, permit=False, protocol="tcp", source="10.0.0.0/8"),))
+
+    driver.apply([Step(None, before)])
+    assert driver.read().parts["acl", "4", "web"] == before
+    driver.apply([Step(before, after)])
+
+    assert driver.read().parts["acl", "4", "web"] == after
 
 
 def test_a_checkpoint_is_gone_back_to(driver: Nexus) -> None:
