@@ -54,7 +54,7 @@ NAMES: Final = ("", "rack 1", 'a "quoted" one', "x ! y", "größe")
 LINES: Final = (
     Ace(10, permit=True, protocol="tcp", destination_port="80-443"),
     Ace(20, permit=False, protocol="tcp", source_port="22", established=True),
-    Ace(30, permit=True, protocol="6", log=True),
+    Ace(30, permit=True, protocol="47", log=True),
 )
 
 
@@ -135,6 +135,8 @@ class _Draw:
             vpc = vpcs.pop() if self.paired and name != peer else 0
             lacp = self.one(Lacp.ON, Lacp.ACTIVE, Lacp.PASSIVE)
             port = self.port(name)
+            if name == peer:  # a switch stands behind it
+                port = replace(port, mode=PortMode.TRUNK, edge=False)
             found[name] = replace(port, members=members, lacp=lacp, vpc=vpc, peer_link=name == peer)
         for name in PHYSICAL:
             port = self.port(name)

@@ -1,160 +1,90 @@
-"""Rigs of `contract_switch`: a switch in memory, and an emulated Nexus by each of its doors."""
+"""Small switches in memory and what their changes are written to, for tests of changing them."""
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from sekisho.devices.switch.document import Connection
-from sekisho.devices.switch.driver import Step, SwitchDriver
-from sekisho.devices.switch.intent import Facts, Feature, Port, State, System, User, Vlan, parts
-from sekisho.devices.switch.nexus.driver import Nexus, connect
-from sekisho.host.clock import Clock
-from sekisho.testing.contract_switch import Case, ports
-from sekisho.testing.nexus import Box, Door, serve
-from sekisho.testing.switch import ALL_KINDS, MemorySwitch
-from sekisho.testing.switch_cases import whole_cases
+from sekisho.devices.switch.change import Before, Member, Outcome
+from sekisho.devices.switch.intent import Facts, Intent, Key, Part, Port, PortMode, State, Vlan, parts
+from sekisho.devices.switch.work import Intended
+from sekisho.model.switch import Phase
+from sekisho.testing.switch import MemorySwitch
 from sekisho.testing.switch_rules import whole
 
-FEATURES = ("lacp", "vpc", "svi", "vxlan", "lldp")
+
+def state(*more: Part, name: str = "leaf-1") -> State:
+    """A switch with one VLAN on two trunks, and whatever is given instead or beside."""
+    ports = (Port(f"Ethernet1/{n}", mode=PortMode.TRUNK, allowed="10", channel="") for n in (1, 2))
+    found = {**parts(Vlan(10, "web"), *ports), **parts(*more)}
+    return State(Facts(name, "memory", f"serial-{name}", "1"), {k: whole(p) for k, p in found.items()})
 
 
-class MemoryRig:
-    def __init__(self, *, timer: bool = False) -> None:
-        standing = (
-            *(Feature(name, enabled=False) for name in FEATURES),
-            *(whole(Port(f"Ethernet1/{number}")) for number in range(1, 6)),
-            Vlan(1, "default", 0),
-            User("admin", "network-admin", "$5$hash"),
-            System("leaf-1", "", "", ""),
-        )
-        state = State(Facts("leaf-1", "memory", "0", "1"), parts(*standing))
-        self.switch = MemorySwitch(state, replace(ALL_KINDS, timer=timer))
-
-    def driver(self) -> SwitchDriver:
-        return self.switch
-
-    def cases(self, state: State) -> tuple[Case, ...]:
-        return whole_cases(state)
-
-    def refused(self, state: State) -> Step | None:
-        return Step(ports(state)[0], None)
-
-    def cut(self) -> None:
-        self.switch.gone = True
-
-    def mend(self) -> None:
-        self.switch.gone = False
-
-    def restart(self) -> bool:
-        self.switch.reboot()
-        return True
-
-    def advance(self, seconds: float) -> bool:
-        del seconds
-        self.switch.expire()
-        return True
-
-    def stranger(self) -> SwitchDriver | None:
-        return None
-
-    def hold(self) -> bool:
-        return False
+def intent(*mentioned: Part, name: str = "leaf-1") -> Intent:
+    return Intent(name, parts(*mentioned))
 
 
-def certificate(folder: Path) -> tuple[str, str]:
-    """Make a certificate for loopback, and its key."""
-    made, key = folder / "door.pem", folder / "door.key"
-    subprocess.run(
-        [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-            ),
-            *("-days", "30", "-subj", "/CN=leaf-1", "-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", str(key), "-out", str(made)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return str(made), str(key)
+WIDER = (Vlan(20, "mail"), Port("Ethernet1/1", allowed="10,20"))
 
 
-class NexusRig:
-    """An emulated Nexus; the emulator's clock is moved on by the checks."""
+@dataclass
+class Book:
+    """Remembers what a transaction wrote, in order, beside what its switches were called for."""
 
-    def __init__(self, door: Door, transport: Literal["nxapi", "ssh"]) -> None:
-        self.door = door
-        self.transport = transport
-        self.ahead = 0.0
+    lines: list[str] = field(default_factory=list)
+    phases: list[tuple[str, Phase]] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)
+    before: dict[str, Before] = field(default_factory=dict)
+    after: dict[str, str] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    on: Callable[[str], object] = lambda _line: None
 
-    def _connect(self, password: str) -> Nexus:
-        by_ssh = self.transport == "ssh"
-        port = self.door.ssh_port if by_ssh else self.door.port
-        made = Connection(
-            "nexus",
-            self.door.address,
-            port,
-            self.door.box.username,
-            ca_file=self.door.certificate,
-            # The emulator's SSH key is another one each time.
-            verify=not by_ssh,
-            transport=self.transport,
-            timeout=5.0,
-        )
-        return connect(made, password)
+    def phase(self, switch: str, phase: Phase, done: int = 0, of: int = 0, problem: str = "") -> None:
+        del done, of, problem
+        self.phases.append((switch, phase))
 
-    def driver(self) -> SwitchDriver:
-        return self._connect(self.door.box.password)
+    def backup(self, switch: str, text: str) -> str:
+        self.kept[switch] = text
+        return f"backup-{switch}"
 
-    def stranger(self) -> SwitchDriver | None:
-        return self._connect("not the password")
+    def begun(self, before: Mapping[str, Before]) -> None:
+        self.on("begun")
+        self.lines.append("begun")
+        self.before.update(before)
 
-    def cases(self, state: State) -> tuple[Case, ...]:
-        return whole_cases(state)
+    def verified(self, after: Mapping[str, str]) -> None:
+        self.on("verified")
+        self.lines.append("verified")
+        self.after.update(after)
 
-    def refused(self, state: State) -> Step | None:
-        self.door.box.faults.dme_object = self.door.box.faults.config_line = 1
-        port = ports(state)[0]
-        return Step(port, replace(port, description="refused"))
-
-    def cut(self) -> None:
-        self.door.box.faults.unreachable = True
-
-    def hold(self) -> bool:
-        self.door.box.faults.locked_by = "bob"
-        return True
-
-    def mend(self) -> None:
-        self.door.box.faults.unreachable = False
-        self.door.box.faults.locked_by = ""
-
-    def restart(self) -> bool:
-        self.door.box.reboot()
-        return True
-
-    def advance(self, seconds: float) -> bool:
-        self.ahead += seconds
-        return True
+    def ended(self, outcomes: Mapping[str, Outcome]) -> None:
+        self.lines.append("ended")
+        self.outcomes.update(outcomes)
 
 
-@contextmanager
-def nexus(transport: Literal["nxapi", "ssh"], folder: Path, version: str = "9.3(10)") -> Iterator[NexusRig]:
-    clock = Clock()
-    ahead: list[NexusRig] = []
-    box = Box(
-        hostname="leaf-1", version=version, ports=6, clock=lambda: clock.now() + sum(r.ahead for r in ahead)
-    )
-    with serve(box, tls=certificate(folder), ssh_port=None if transport == "ssh" else 0) as door:
-        ahead.append(NexusRig(door, transport))
-        yield ahead[0]
+@dataclass
+class Clockwork:
+    """Time that passes while somebody waits; `meanwhile` is done at each pause, `stop_at` ends the keeper."""
+
+    now: float = 0.0
+    meanwhile: Callable[[], None] = lambda: None
+    stop_at: float = float("inf")
+
+    def passed(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> bool:
+        self.now += seconds
+        self.meanwhile()
+        return self.now >= self.stop_at
+
+
+def member(switch: MemorySwitch, wanted: Intent, seen: str = "", allowed: tuple[str, ...] = ()) -> Member:
+    """One switch that is to become what is wanted."""
+    name = switch.state.facts.hostname
+    purpose = Intended(wanted, seen, allowed)
+    return Member(name, f"sekisho-{name}", lambda: switch, lambda: None, purpose.prepare)
+
+
+def same(one: Mapping[Key, Part], other: Mapping[Key, Part]) -> bool:
+    return dict(one) == dict(other)

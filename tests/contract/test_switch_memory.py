@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sekisho.testing.contract_switch import CHECKS, Rig
-from support_switches import MemoryRig
+from support_switch_rigs import MemoryRig
 
 
 @pytest.mark.parametrize("timer", [False, True], ids=["watched", "timed"])

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from sekisho.testing.contract_switch import CHECKS, Rig
-from support_switches import nexus
+from support_switch_rigs import nexus
 
 
 @pytest.mark.parametrize("transport", ["nxapi", "ssh"])

@@ -191,10 +191,12 @@ class Switches:
         wave = Wave(wanted.canary, wanted.parallel, wanted.budget)
         return self._start(who.name, Verb.APPLY, wanted.reason, switches, purposes, wave)
 
-    def converge(self, author: str, reason: str, intents: Mapping[str, Intent]) -> RolloutView:
-        """Make switches what is given, and nothing else of them; forbidden risks are refused."""
+    def converge(
+        self, author: str, reason: str, intents: Mapping[str, Intent], allow: Sequence[str] = ()
+    ) -> RolloutView:
+        """Make switches what is given, and nothing else; forbidden risks are refused unless in `allow`."""
         switches = [self.folder.switch(name) for name in intents]
-        purposes = {s.name: partial(self._given, intents[s.name]) for s in switches}
+        purposes = {s.name: partial(self._given, intents[s.name], allow) for s in switches}
         everyone = Wave(0, self._settings.parallel, len(switches))
         return self._start(author, Verb.ATTACH, reason, switches, purposes, everyone)
 
@@ -279,8 +281,8 @@ class Switches:
     def _intended(self, switch: Switch, seen: str, allow: Sequence[str], change: ChangeView) -> Purpose:
         return Late(lambda driver: self._purpose(self.intent(switch, driver), seen, allow, change))
 
-    def _given(self, intent: Intent, change: ChangeView) -> Purpose:
-        return self._purpose(intent, "", (), change)
+    def _given(self, intent: Intent, allow: Sequence[str], change: ChangeView) -> Purpose:
+        return self._purpose(intent, "", allow, change)
 
     def _former(self, undone: Kept, _change: ChangeView) -> Purpose:
         then = undone.change

@@ -34,8 +34,6 @@ log = logging.getLogger("sekisho.switches")
 
 # Seconds that a change waits for somebody who reads its switch at the moment.
 WAIT: Final = 120.0
-# How the names of our checkpoints begin.
-CHECKPOINT: Final = "sekisho-"
 
 
 class Purpose(Protocol):
@@ -216,10 +214,10 @@ class Changing:
         return _verdict(outcomes)
 
     def _member(self, task: Task, line: Line) -> Member:
-        name = f"{CHECKPOINT}{task.change.id}"
         save = task.switch.connection.save
         prepare = task.purpose(task.change).prepare
-        return Member(task.switch.name, name, line.driver, line.drop, prepare, save)
+        # The driver marks it as ours; the change's id is new on every switch.
+        return Member(task.switch.name, task.change.id, line.driver, line.drop, prepare, save)
 
     def _hold(self, lines: ExitStack, switch: Switch) -> Line:
         return lines.enter_context(self.reach.hold(switch, WAIT))
@@ -305,7 +303,7 @@ class Changing:
         except NotFound:
             text = ""
         before = Before(change.checkpoint, change.backup, kept.before)
-        return End(member, before, text, saved=bool(kept.after))
+        return End(member, before, text, armed=True, saved=bool(kept.after))
 
 
 @dataclass(frozen=True, slots=True)

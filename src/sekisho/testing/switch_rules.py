@@ -132,8 +132,12 @@ def _allow_port(subject: Key, stands: Part | None, after: Port, now: Mapping[Key
             raise Refused(f"{name(subject)}: is in {stands.channel} already.")
     if after.channel and ("port", after.channel) not in now:
         raise Refused(f"{name(subject)}: there is no {after.channel}.")
-    if any(("port", m) not in now for m in after.members or ()):
-        raise Refused(f"{name(subject)}: a member is no interface of this switch.")
+    for member in after.members or ():
+        port = now.get(("port", member))
+        if not isinstance(port, Port):
+            raise Refused(f"{name(subject)}: its member {member} is no interface of this switch.")
+        if port.channel not in ("", None, after.name):
+            raise Refused(f"{name(subject)}: {member} is in {port.channel} already.")
 
 
 def _hold(subject: Key, stands: Part | None, after: Part | None, held: dict[Thing, Key]) -> None:

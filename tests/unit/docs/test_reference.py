@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sekisho.app import figures
+from sekisho.app import figures, switches_figures
 from sekisho.app.keeper import Keeper
 from sekisho.detect.detectors.catalogue import CATALOGUE
 from sekisho.flows.wire import limits
@@ -49,7 +49,7 @@ def test_every_detector_is_in_the_reference_of_policies() -> None:
 
 
 def test_every_metric_of_the_keeper_is_documented() -> None:
-    source = inspect.getsource(Keeper.metrics) + inspect.getsource(figures)
+    source = "".join(map(inspect.getsource, (Keeper.metrics, figures, switches_figures)))
     there = {f"sekisho_{name}" for name in re.findall(r'metric\(f?"(\w+)"', source)}
     there |= set(re.findall(r'"(sekisho_\w+)"', source))
     told = set(documented("metrics.md"))

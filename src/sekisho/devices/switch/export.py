@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sekisho.devices.switch.intent import Key, Part, State
 
 # What a port has besides when it is switched; a routed one's are what it would have.
-SWITCHED: Final = ("access", "native", "allowed", "edge", "bpdu_guard")
+SWITCHED: Final = ("access", "native", "allowed", "edge", "bpdu_guard", "storm")
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _UNLIMITED: Final = 10000

@@ -177,10 +177,18 @@ def _join_and_leave(intent: Intent, state: State, parts: dict[Key, Part]) -> Non
         if is_channel(port.name):
             members = tuple(m for m in port.members or () if after[m] == port.name)
             if members != (port.members or ()):
-                parts[key] = replace(port, members=members)
+                port = replace(port, members=members)
+            parts[key] = port if members else _empty(port, state.parts.get(key))
         else:
             old, new = before.get(port.name, ""), after.get(port.name, "")
             parts[key] = _member(port, state.parts.get(key), parts.get(("port", new)), moved=old != new)
+
+
+def _empty(channel: Port, standing: Part | None) -> Port:
+    """Leave an empty channel the LACP mode that it has: many switches know one of members only."""
+    if not isinstance(standing, Port) or standing.lacp is None or channel.lacp in (standing.lacp, Lacp.ON):
+        return channel
+    return replace(channel, lacp=standing.lacp)
 
 
 def membership(parts: Mapping[Key, Part], first: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -82,6 +82,10 @@ def _channels(intent: Intent, after: Mapping[Key, Part]) -> Iterator[str]:
         other = claimed.setdefault(member, channel)
         if other != channel:
             yield f"port {member}: is to be in two port-channels, {other} and {channel}."
+    for subject in (k for k in intent.parts if k[0] == "port"):
+        part = after.get(subject)
+        if isinstance(part, Port) and part.peer_link and part.edge:
+            yield f"{name(subject)}: is the peer link, behind which there is a switch: it is no edge port."
     for member, channel in membership(after).items():
         said = intent.parts.get(("port", member))
         whole = after.get(("port", channel))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sekisho.testing.nexus.tree import Tree
 
 CHECKPOINTS: Final = 10
+_SECRETS: Final = re.compile(r"((?:password(?: [05])?|community) )\S+")
 _CLOCK: Final = Clock()
 
 
@@ -164,7 +165,8 @@ class Box:
 
     def account(self, user: str, origin: str, command: str, *, ok: bool = True) -> None:
         """Add a line to the accounting log."""
-        self.accounting.append(Entry(self.clock(), user, origin, command, ok))
+        masked = _SECRETS.sub(r"\1********", command)
+        self.accounting.append(Entry(self.clock(), user, origin, masked, ok))
 
     def running_config(self) -> str:
         """Write the running configuration, without the lines about time."""

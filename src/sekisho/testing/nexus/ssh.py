@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from contextlib import suppress
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from sekisho.testing.nexus.box import Box
     from sekisho.testing.nexus.session import Session
+
+# who hangs up without a word is no news
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _SIGN_IN_SECONDS: Final = 30.0
 _MARKED: Final = "                    ^\n% Invalid command at '^' marker."

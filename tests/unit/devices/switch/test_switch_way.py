@@ -26,9 +26,11 @@ from sekisho.devices.switch.intent import (
     key,
     parts,
 )
+from sekisho.devices.switch.loss import severed
 from sekisho.devices.switch.members import flipped
 from sekisho.devices.switch.overlay import MIRRORED
 from sekisho.devices.switch.plan import Plan, plan
+from sekisho.devices.switch.risk import RiskKind
 from sekisho.model.errors import Malformed, Unavailable
 from sekisho.testing.switch import ALL_KINDS, Fault, MemorySwitch
 from support_switch_states import FACTS, states, vlan_sets
@@ -52,8 +54,10 @@ def go(switch: MemorySwitch, intent: Intent) -> Plan:
 
 
 def plain(state: State) -> Mapping[Key, Part]:
-    """Leave out what cannot be told: what a routed port would be if it were switched."""
-    return {k: taken(State(FACTS, {k: p}), "").parts.get(k, p) for k, p in state.parts.items()}
+    """Leave out what cannot be told: what a routed port is when switched, an empty channel's LACP."""
+    found = {k: taken(State(FACTS, {k: p}), "").parts.get(k, p) for k, p in state.parts.items()}
+    empty = {k: replace(p, lacp=None) for k, p in found.items() if isinstance(p, Port) and p.members == ()}
+    return {**found, **empty}
 
 
 def carried(parts: Mapping[Key, Part], port: str) -> str:
@@ -152,6 +156,22 @@ def _keeps_common(one: Part, other: Part, now: Part) -> None:
             assert set(a or ()) & set(b or ()) <= set(c or ())
         case _:
             pass
+
+
+@many
+@given(states(), states(), st.data(), ORDERS)
+def test_the_way_to_the_switch_stays_unless_its_loss_was_named(
+    a: State, b: State, data: st.DataObject, order: str
+) -> None:
+    keys = sorted(k for k in a.parts if k[0] in ("port", "svi", "route", "user", "vlan", "vrf"))
+    needed = frozenset(data.draw(st.sets(st.sampled_from(keys), min_size=1, max_size=3)))
+    switch = MemorySwitch(a, backwards=order == "backwards")
+    found = go(switch, replace(whole(b), management=needed))
+    if {r.kind for r in found.forbidden()} & {RiskKind.CUT_OFF, RiskKind.MANAGEMENT}:
+        return
+    for subject in needed:
+        for state in switch.history:
+            assert severed(a.parts[subject], state.parts.get(subject)) == ()
 
 
 @many

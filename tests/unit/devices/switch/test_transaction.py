@@ -300,6 +300,25 @@ def test_a_keeper_that_ended_before_saving_proves_the_change_and_saves_it() -> N
     assert not plan(intent(*WIDER), switch.state, ALL_KINDS)
 
 
+def waits(switch: MemorySwitch) -> bool:
+    return switch.armed is not None
+
+
+def test_a_switch_waits_no_more_to_go_back_once_a_new_keeper_has_settled_it() -> None:
+    can = replace(ALL_KINDS, timer=True)
+    for fault, stop in ((Fault("apply", AWAY, 2, gone=True), 30.0), (Fault("disarm", AWAY, gone=True), 1.0)):
+        switch = MemorySwitch(state(), can=can, faults=(fault,))
+        book = Book()
+        with pytest.raises(Stopped):
+            change(switch, book=book, time=Clockwork(stop_at=stop))
+        switch.come_back()
+        assert waits(switch)
+        again = Transaction([member(switch, intent())], book, Clockwork())
+        again.resume([replace(found(switch, book), armed=True)], {"leaf-1": book.after.get("leaf-1", "")})
+        assert not waits(switch)
+        assert switch.saved == switch.state
+
+
 def test_a_verified_change_that_is_there_no_more_is_undone_on_both() -> None:
     one, two = pair()
     began = one.state, two.state
