@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from sekisho.devices.switch.driver import Abilities, Account, Neighbour, Pair, Sent, Step
-from sekisho.devices.switch.intent import KINDS, Facts, State
+from sekisho.devices.switch.intent import KINDS, Facts, State, key
 from sekisho.devices.switch.nexus import answers, cli, config_text, dme, names, read, restore
 from sekisho.devices.switch.nexus.nxapi import NxApi
 from sekisho.devices.switch.nexus.ssh import PORT, Ssh
@@ -102,9 +102,8 @@ class Nexus:
             )
         text = self._opened().run([f"rollback running-config checkpoint {_on_switch(name)}"])[0]
         if text.strip() and "success" not in text.lower() and "empty" not in text.lower():
-            raise Refused(
-                f"The switch {address} did not go back to {name}.", f"{address} said: {text.strip()!r}."
-            )
+            said = cli.masked(text.strip())
+            raise Refused(f"The switch {address} did not go back to {name}.", f"{address} said: {said!r}.")
 
     def forget(self, name: str) -> None:
         """Remove a checkpoint; one that is not there is no error."""
@@ -207,20 +206,10 @@ class Nexus:
     def _not_ourselves(self, steps: Sequence[Step]) -> None:
         """Refuse to remove the user as whom we came."""
         me = ("user", self._connection.username)
-        for step in steps:
-            if (
-                step.after is None
-                and step.before is not None
-                and (step.before.kind, *_name(step.before)) == me
-            ):
-                raise Refused(
-                    f"The user {me[1]} is the one with which Sekisho signs in to {self._connection.address}."
-                )
-
-
-def _name(part: Part) -> tuple[str, ...]:
-    name = getattr(part, "name", None)
-    return (name,) if isinstance(name, str) else ()
+        if any(step.before and not step.after and key(step.before) == me for step in steps):
+            raise Refused(
+                f"The user {me[1]} is the one with which Sekisho signs in to {self._connection.address}."
+            )
 
 
 def _on_switch(name: str) -> str:
