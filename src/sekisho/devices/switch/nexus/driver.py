@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.devices.switch.driver import Abilities, Account, Neighbour, Pair, Sent, Step
 from sekisho.devices.switch.intent import KINDS, Facts, State, key
@@ -13,13 +14,14 @@ from sekisho.devices.switch.nexus.ssh import PORT, Ssh
 from sekisho.model.errors import NotFound, Refused, Unavailable, Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sekisho.devices.switch.document import Connection
     from sekisho.devices.switch.intent import Key, Part
 
 _MOST_CHECKPOINTS: Final = 10
 _TIMED: Final = (9, 3, 1)  # from here on `configure replace` is known to take commit-timeout
+_UNRESOLVED: Final = re.compile(r"unresolved class for (\w+)")
 _ARMED: Final = f"bootflash:{names.OURS}armed.cfg"
 
 
@@ -36,6 +38,7 @@ class Nexus:
         self._secret = secret
         self._door: NxApi | Ssh | None = None
         self._facts: Facts | None = None
+        self._classes = read.CONFIGURED
 
     def abilities(self) -> Abilities:
         """Tell what this switch can; asks it for its version."""
@@ -176,17 +179,28 @@ class Nexus:
         return self._facts
 
     def _read_tree(self, door: NxApi) -> dict[Key, Part]:
-        wanted = door.objects(
-            "sys",
-            query_target="subtree",
-            target_subtree_class=",".join(read.CONFIGURED),
-            rsp_prop_include="config-only",
-        )
+        wanted = self._known_classes(door)
         lists = door.objects("sys/acl", rsp_subtree="full", rsp_prop_include="config-only")
         found = read.objects((*wanted, *lists))
         # the tree never gives password hashes away, the configuration does
         users = door.run(["show running-config security"])[0] if found.get("aaaUser") else ""
         return read.parts(found, config_text.hashes(users))
+
+    def _known_classes(self, door: NxApi) -> list[Mapping[str, Any]]:
+        """Get all objects of our classes; one that this version does not have is left out from then on."""
+        while True:
+            try:
+                return door.objects(
+                    "sys",
+                    query_target="subtree",
+                    target_subtree_class=",".join(self._classes),
+                    rsp_prop_include="config-only",
+                )
+            except Refused as refused:
+                unknown = _UNRESOLVED.search(refused.asker)
+                if unknown is None or unknown[1] not in self._classes:
+                    raise
+                self._classes = tuple(name for name in self._classes if name != unknown[1])
 
     def _read_text(self, door: Ssh) -> dict[Key, Part]:
         return config_text.parts(door.run(["show running-config"])[0])
