@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sekisho.cli import exemptions, policies, restrictions, subjects, switch_changes, switches, tokens, watch
+from sekisho.cli import (
+    exemptions,
+    policies,
+    restrictions,
+    subjects,
+    switch_changes,
+    switch_hosts,
+    switches,
+    tokens,
+    watch,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +39,7 @@ def build(*more: Callable[[typer.Typer], None]) -> typer.Typer:
     app.add_typer(switch, name="switch")
     switches.add_to(switch)
     switch_changes.add_to(switch)
+    switch_hosts.add_to(switch)
     for register in more:
         register(app)
     return app

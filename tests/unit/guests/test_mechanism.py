@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sekisho.model.attachment import HostVlan, HostVlans
+from sekisho.model.errors import Unavailable
 from support_modules import imported, stand_ins
 from support_neutron import Conf, option
 
@@ -146,3 +148,18 @@ def test_its_settings_stand_with_the_servers(guest: SimpleNamespace) -> None:
     ((group, options),) = guest.config.server_opts()
     assert group == "sekisho"
     assert {"switch_physical_networks", "switch_resync", "keeper_url"} <= {o.name for o in options}
+
+
+def test_each_process_has_one_client_of_its_own(
+    guest: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = SimpleNamespace(keeper_url="http://127.0.0.1:1", token_file=str(tmp_path / "token"), ca_file="")
+    options.timeout = 1.0
+    make = guest.config.OwnClient(options)
+    with pytest.raises(Unavailable, match="cannot be asked"):
+        make()
+    (tmp_path / "token").write_text("secret\n")
+    first = make()
+    assert make() is first
+    monkeypatch.setattr(guest.config.os, "getpid", lambda: -1)
+    assert make() is not first
