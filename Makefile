@@ -19,7 +19,7 @@ APT_OPENSTACK := $(APT_LAB) mariadb-server rabbitmq-server build-essential pytho
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector bench-switch clean help \
-  apt-openstack lab-openstack lab-switches check-openstack
+  apt-openstack lab-openstack lab-switches check-openstack check-nexus
 
 help:
 	@sed -n '1,7s/^# \{0,1\}//p' Makefile
@@ -123,6 +123,14 @@ check-peers: $(VENV)/.dev .make/peers/.installed
 # One OpenStack for all of them, so one after another; the longest part of `check`.
 check-openstack: $(VENV)/.dev $(OPENSTACK:%=%/.installed) .make/openstack/.guests
 	$(SUDO) $(BIN)/pytest tests/openstack --durations=10 $(TEST_ARGS)
+
+# A real Nexus on which nothing matters: see docs/explanation/nexus-proven-on.md.
+check-nexus: $(VENV)/.dev
+	@[ -n "$(HOST)" ] && [ -n "$(PASSWORD_FILE)" ] || \
+	  { echo "make check-nexus HOST=address PASSWORD_FILE=path [NEXUS_USER=admin] [CA_FILE=path] [VERIFY=no] [TRANSPORT=nxapi|ssh]"; exit 2; }
+	@NEXUS_HOST="$(HOST)" NEXUS_PASSWORD_FILE="$(PASSWORD_FILE)" NEXUS_USER="$(or $(NEXUS_USER),admin)" \
+	  NEXUS_CA_FILE="$(CA_FILE)" NEXUS_VERIFY="$(or $(VERIFY),yes)" $(if $(TRANSPORT),NEXUS_TRANSPORT="$(TRANSPORT)") \
+	  $(BIN)/pytest tests/integration/nexus/test_real.py $(TEST_ARGS)
 
 fmt: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias
 
 from sekisho.app import switches_plans as plans
 from sekisho.app.switches_backups import Backups, diff
@@ -19,6 +18,7 @@ from sekisho.app.switches_folder import Folder
 from sekisho.app.switches_reach import Reach, connect
 from sekisho.app.switches_repair import Repair
 from sekisho.app.switches_settings import SwitchesSettings
+from sekisho.app.switches_threads import side_by_side
 from sekisho.app.switches_wanted import Late, named, need, units, whole
 from sekisho.app.switches_watch import Pauses, Watch
 from sekisho.devices.switch.change import Outcome, Pace
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from sekisho.ledger.switches import Kept
     from sekisho.model.report import Page
 
-T = TypeVar("T")
 Make: TypeAlias = Callable[[ChangeView], Purpose]
 
 log = logging.getLogger("sekisho.switches")
@@ -153,7 +152,7 @@ class Switches:
 
     def plan(self, names: Sequence[str]) -> tuple[PlanView, ...]:
         """Read switches (none named is all) and say what would change; whom nobody can read has a problem."""
-        return self._side_by_side(self._plan, whole(self.folder.switches(), names))
+        return side_by_side(self._plan, whole(self.folder.switches(), names), self._settings.parallel)
 
     def _plan(self, switch: Switch) -> PlanView:
         try:
@@ -171,7 +170,8 @@ class Switches:
         switches = named(self.folder.switches(), names)
         if not fresh:
             return tuple(map(self._watch.drift, switches))
-        return self._side_by_side(lambda s: self._watch.look(s, self._settings.wait), switches)
+        look = partial(self._watch.look, wait=self._settings.wait)
+        return side_by_side(look, switches, self._settings.parallel)
 
     def export(self, switch: str) -> str:
         """Write a switch as it is as the text of its file; it holds the switch's secrets."""
@@ -327,9 +327,3 @@ class Switches:
     def _repair(self, switch: Switch, seen: str, asked: ChangeView, allow: Sequence[str] = ()) -> RolloutView:
         purposes = {switch.name: partial(self._intended, switch, seen, tuple(allow))}
         return self._start(asked.author, Verb.REPAIR, asked.reason, [switch], purposes, Wave())
-
-    def _side_by_side(self, ask: Callable[[Switch], T], switches: Sequence[Switch]) -> tuple[T, ...]:
-        if len(switches) == 1:
-            return (ask(switches[0]),)
-        with ThreadPoolExecutor(self._settings.parallel, "sekisho-reading") as pool:
-            return tuple(pool.map(ask, switches))

@@ -206,7 +206,7 @@ class Changing:
                 outcomes = Transaction(members, record, self._time(), self.pace).run()
         except Stopped:
             return Verdict.FAILED  # it stays open in the ledger, and is gone on with at the next start
-        except SekishoError as error:  # a line that was not free, a ledger that could not be written
+        except SekishoError as error:  # a line that was not free
             log.warning("%s: %s", _names(unit), error.fixer)
             outcome = Outcome(ChangeState.REFUSED, "Nothing was sent.", error.asker)
             outcomes = self._end(unit, dict.fromkeys((t.switch.name for t in unit), outcome))
@@ -232,8 +232,11 @@ class Changing:
     def _tell(self, unit: Sequence[Task], outcomes: Mapping[str, Outcome]) -> None:
         for task in unit:
             outcome = outcomes[task.switch.name]
-            self.ended(task, outcome)
             log.info("%s: %s: %s %s", task.change.id, task.switch.name, outcome.state, outcome.error)
+            try:
+                self.ended(task, outcome)
+            except SekishoError as error:
+                log.warning("%s: its accord is not written: %s", task.switch.name, error.fixer)
 
     def _record(self, unit: Sequence[Task], alarm: Callable[[], None] = lambda: None) -> Record:
         changes = {t.switch.name: t.change for t in unit}

@@ -97,14 +97,12 @@ def _facts(s: SwitchView) -> list[tuple[str, str | Text]]:
 
 def changed(changes: Sequence[ChangeView]) -> RenderableType:
     """Lay out changes, newest first."""
-    columns = ("change", "rollout", "switch", "what", "state", "who", "when", "reason", "how it ended")
+    columns = ("change", "switch", "what", "who", "when", "why", "how it ended")
     rows = (
         (
             c.id,
-            c.rollout,
             c.switch,
-            c.verb,
-            c.state,
+            f"{c.verb}: {c.state}",
             c.author,
             words.moment(c.created),
             c.reason,

@@ -11,14 +11,28 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from sekisho.devices.switch.document import Connection
-from sekisho.devices.switch.driver import Step
-from sekisho.devices.switch.intent import Feature, Key, Part, Port, Svi, User, Vlan
-from sekisho.devices.switch.nexus import cli, config_text
+from sekisho.devices.switch.driver import Neighbour, Pair, Step
+from sekisho.devices.switch.intent import (
+    Ace,
+    Acl,
+    Feature,
+    Key,
+    Lacp,
+    Part,
+    Port,
+    PortMode,
+    Svi,
+    User,
+    Vlan,
+    Vpc,
+)
+from sekisho.devices.switch.nexus import cli, config_text, defaults
 from sekisho.devices.switch.nexus.driver import Nexus, connect
 from sekisho.devices.switch.nexus.nxapi import NxApi
 from sekisho.devices.switch.order import stages
 from sekisho.model.errors import Conflict, NotFound, Refused, Unauthenticated, Unavailable, Unsupported
 from sekisho.testing.nexus import Box, Door, serve
+from sekisho.testing.nexus.box import Heard
 from support_certificates import certificate
 from support_nexus_states import comparable, nexus_states
 
@@ -125,6 +139,18 @@ def test_what_is_rendered_goes_by_the_door_that_is_open(driver: Nexus) -> None:
 
     assert sent.how == ("dme" if driver._connection.transport == "nxapi" else "cli")
     assert "web" in sent.text
+
+
+def test_a_line_that_takes_anothers_place_keeps_nothing_of_it(driver: Nexus) -> None:
+    full = Ace(10, permit=True, protocol="tcp", source_port="1-9", destination_port="80", log=True)
+    before = Acl(4, "web", (replace(full, established=True), Ace(20, permit=True, protocol="ip")))
+    after = Acl(4, "web", (Ace(10, permit=False, protocol="tcp", source="10.0.0.0/8"),))
+
+    driver.apply([Step(None, before)])
+    assert driver.read().parts["acl", "4", "web"] == before
+    driver.apply([Step(before, after)])
+
+    assert driver.read().parts["acl", "4", "web"] == after
 
 
 def test_a_checkpoint_is_gone_back_to(driver: Nexus) -> None:
@@ -239,6 +265,59 @@ def test_who_changed_what_is_told(driver: Nexus, door: Door) -> None:
     assert found
     assert found[0].user == "admin"
     assert driver.accounts(start + 3600) == ()
+
+
+def test_a_session_ends_with_the_connection(door: Door) -> None:
+    with closing(by(door, "nxapi")) as driver:
+        driver.read()
+        assert door.box.tokens
+
+    assert not door.box.tokens
+
+
+def test_who_is_at_the_other_end_is_told(driver: Nexus, door: Door) -> None:
+    driver.read()
+    assert driver.neighbours() == ()  # LLDP is off
+
+    driver.apply([Step(None, Feature("lldp", enabled=True))])
+    door.box.neighbours = {"eth1/1": Heard("compute-1", "ens1f0")}
+    assert driver.neighbours() == (Neighbour("Ethernet1/1", "compute-1", "ens1f0"),)
+
+    door.box.neighbours["eth1/2"] = Heard("compute-2", "ens1f1")  # two rows are a list
+    assert {n.system for n in driver.neighbours()} == {"compute-1", "compute-2"}
+
+
+@pytest.mark.parametrize("transport", ["nxapi", "ssh"])
+def test_how_the_pair_is_is_told(door: Door, transport: str) -> None:
+    with (
+        serve(Box(hostname="leaf-2", ports=FEW)) as beside,
+        closing(by(door, transport)) as one,
+        closing(by(beside, transport)) as other,
+    ):
+        door.box.peer, beside.box.peer = beside.box, door.box
+        assert one.pair() is None
+        for driver, mine, theirs in ((one, "10.9.0.1", "10.9.0.2"), (other, "10.9.0.2", "10.9.0.1")):
+            _paired(driver, mine, theirs)
+
+        assert one.pair() == Pair(peer_up=True, keepalive_up=True)
+
+        link = other.read().parts["port", "port-channel100"]
+        assert isinstance(link, Port)
+        other.apply([Step(link, replace(link, enabled=False))])
+        down = one.pair()
+        assert down is not None
+        assert (down.peer_up, down.keepalive_up) == (False, True)
+
+
+def _paired(driver: Nexus, mine: str, theirs: str) -> None:
+    features = [Step(None, Feature(name, enabled=True)) for name in ("vpc", "lacp")]
+    driver.apply(features)
+    driver.apply([Step(None, Vpc(10, theirs, mine, "management", 100, peer_gateway=True))])
+    channel = replace(
+        defaults.port("port-channel100"), mode=PortMode.TRUNK, lacp=Lacp.ACTIVE, members=("Ethernet1/8",)
+    )
+    driver.apply([Step(None, channel)])
+    driver.apply([Step(channel, replace(channel, peer_link=True))])
 
 
 @pytest.mark.parametrize("transport", ["nxapi", "ssh"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 
 from sekisho.app.switches import Switches, SwitchesSettings
@@ -16,7 +18,7 @@ from sekisho.devices.switch.nexus.driver import connect
 from sekisho.host.clock import Clock
 from sekisho.ledger.ledger import Ledger
 from sekisho.model.access import Principal, Role
-from sekisho.model.switch import ChangeState, ChangeView, RolloutView, Wanted
+from sekisho.model.switch import Accord, ChangeState, ChangeView, RolloutView, Wanted
 from sekisho.testing.nexus import Box, Door, serve
 
 ADA = Principal("ada", Role.ADMIN)
@@ -231,6 +233,35 @@ def test_a_wrong_password_changes_nothing_and_says_so(pair: Pair) -> None:
         assert states(changes) == {ChangeState.REFUSED}
         assert all("password" in c.error for c in changes)
         assert all("password" in p.problem for p in keeper.plan(()))
+
+
+def typed(door: Door, who: tuple[str, str], *lines: str) -> None:
+    """Let somebody configure a switch by hand, through its own door."""
+    told = [
+        {"jsonrpc": "2.0", "method": "cli", "params": {"cmd": line, "version": 1}, "id": i}
+        for i, line in enumerate(lines, 1)
+    ]
+    headers = {"content-type": "application/json-rpc"}
+    answer = httpx.post(
+        f"{door.url}/ins", auth=who, headers=headers, content=json.dumps(told), trust_env=False
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def test_who_changed_a_switch_by_hand_is_told_by_its_own_record(pair: Pair) -> None:
+    pair.write()
+    door = pair.doors["leaf-1"]
+    typed(door, ("admin", "admin"), "username olga password 0nly-Olga role network-admin")
+    with pair.keeper() as keeper:
+        pair.apply(keeper)
+        assert {d.accord for d in keeper.drift((), fresh=True)} == {Accord.ACCORD}
+        typed(door, ("olga", "0nly-Olga"), "vlan 10", "name hacked")
+        one, two = keeper.drift((), fresh=True)
+        assert (one.accord, two.accord) == (Accord.DRIFT, Accord.ACCORD)
+        (difference,) = one.differences
+        assert "VLAN 10" in difference.sentence
+        assert {t.user for t in difference.by} == {"olga"}
+        assert all("vlan 10" in t.command for t in difference.by)
 
 
 @pytest.mark.slow

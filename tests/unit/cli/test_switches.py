@@ -124,6 +124,32 @@ def test_a_pair_is_changed_as_one_though_one_of_it_differs(rig: Rig, ask: Asks) 
     }
 
 
+def test_a_switch_that_is_away_ends_it_unless_told_to_go_on_without(rig: Rig, ask: Asks) -> None:
+    rig.add("leaf-1").gone = True
+    rig.add("leaf-2", peer="leaf-3")
+    rig.add("leaf-3", peer="leaf-2").gone = True
+    rig.add("leaf-4")
+    assert ask("apply", "--reason", "x", "--yes").code == 6
+    found = ask("apply", "--reason", "x", "--yes", "--partial", "--json")
+    assert found.code == 0
+    assert {c["switch"]: c["state"] for c in found.json["changes"]} == {"leaf-4": "applied"}
+    assert "Without leaf-3 and leaf-2" in found.err
+
+
+def test_a_doubt_ends_when_nothing_differs(rig: Rig, ask: Asks) -> None:
+    switch = rig.add("leaf-1")
+    no = Refused("No.")
+    never = tuple(Fault(c, no, n) for c in ("rollback", "restore") for n in range(1, 9))
+    switch.faults = (Fault("apply", no, 2), *never)
+    assert ask("apply", "--reason", "x", "--yes").code == 8
+    assert "nobody knows" in ask("list").out
+    switch.faults = ()
+    rig.write("leaf-1", "")
+    assert "unchanged" in ask("apply", "leaf-1", "--reason", "it is well", "--yes").out
+    assert "nobody knows" not in ask("list").out
+    assert "Nothing differs." in ask("apply", "leaf-1", "--reason", "x", "--yes").out
+
+
 def test_a_forbidden_risk_is_taken_by_its_name_only(rig: Rig, ask: Asks) -> None:
     rig.add("leaf-1", "[vlan.10]\nabsent = true\n")
     found = ask("apply", "leaf-1", "--reason", "x", "--yes")

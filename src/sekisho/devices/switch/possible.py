@@ -9,6 +9,7 @@ from sekisho.devices.switch.clash import things
 from sekisho.devices.switch.intent import Feature, Ntp, Port, Route, Svi, Syslog, Trap, Vlan, Vpc, key
 from sekisho.devices.switch.overlay import FIXED, MIRRORED, in_turn, is_channel, membership, needs
 from sekisho.devices.switch.words import name
+from sekisho.model.units import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,6 +40,7 @@ def impossible(intent: Intent, state: State, target: State, abilities: Abilities
         *_fixed(intent),
         *_reserved(intent, before),
         *_channels(intent, after),
+        *_unknown(intent, before),
         *_features(changed, after),
         *_named(changed, before, after),
         *_twice(changed, after),
@@ -101,6 +103,13 @@ def _claims(intent: Intent) -> Iterator[tuple[str, str]]:
     for part in intent.parts.values():
         if isinstance(part, Port):
             yield from ((part.name, member) for member in part.members or ())
+
+
+def _unknown(intent: Intent, before: Mapping[Key, Part]) -> Iterator[str]:
+    known = [k[1] for k in before if k[0] == "feature"]
+    for subject in intent.parts if known else ():
+        if subject[0] == "feature" and subject not in before:
+            yield f"{name(subject)}: the switch has none of that name; {did_you_mean(subject[1], known)}"
 
 
 def _features(changed: Mapping[Key, Part], after: Mapping[Key, Part]) -> Iterator[str]:

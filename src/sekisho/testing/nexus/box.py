@@ -116,7 +116,7 @@ class Box:
         """Tell whether somebody may sign in."""
         with self.lock:
             found = self.tree.find(f"sys/userext/user-[{user}]") if user and "]" not in user else None
-            return found is not None and secrets.fits(password, found.get("pwdHash"))
+            return found is not None and secrets.fits(password, found.get("_hash"))
 
     def may_change(self, user: str) -> bool:
         """Tell whether a user's role lets it configure."""

@@ -69,7 +69,6 @@ def delay(at: At, args: Args, *, no: bool) -> str:
 @INTERFACE("vpc peer-link")
 def peer_link(at: At, args: Args, *, no: bool) -> str:
     write(at.tree, "sys/vpc/inst/dom/keepalive/peerlink", {"id": at.about[0]})
-    write(at.tree, f"sys/stp/inst/if-[{at.about[0]}]", {"mode": "network"})
     return ""
 
 

@@ -57,6 +57,33 @@ def test_the_checkpoint_comes_first_and_the_journal_before_anything_is_sent() ->
     assert book.before["leaf-1"].backup == "backup-leaf-1"
 
 
+def refusing(line: str) -> Book:
+    """A journal that cannot be written at one point."""
+
+    def on(written: str) -> None:
+        if written == line:
+            raise Unavailable("The disk is full.")
+
+    return Book(on=on)
+
+
+def test_nothing_is_sent_that_is_not_written_before() -> None:
+    switch = MemorySwitch(state())
+    book = change(switch, book=refusing("begun"))
+    assert book.outcomes["leaf-1"].state is ChangeState.REFUSED
+    assert "disk is full" in book.outcomes["leaf-1"].error
+    assert "apply" not in switch.calls
+
+
+def test_nothing_is_saved_that_is_not_written_before() -> None:
+    switch = MemorySwitch(state())
+    began = switch.state
+    book = change(switch, book=refusing("verified"))
+    assert book.outcomes["leaf-1"].state is ChangeState.ROLLED_BACK
+    assert switch.state == began
+    assert "save" not in switch.calls
+
+
 def test_nothing_is_sent_where_nothing_differs() -> None:
     switch = MemorySwitch(state())
     book = change(switch, wanted=intent(Vlan(10, "web")))

@@ -62,13 +62,13 @@ class Nexus:
         if isinstance(door, Ssh):
             door.configure(cli.blocks(steps))
             return
-        stage = dme.stage(steps)
-        if stage.first:
-            door.configure(stage.first)
-        if stage.body:
-            door.post(stage.body)
-        if stage.last:
-            door.configure(stage.last)
+        for stage in dme.stages(steps):
+            if stage.first:
+                door.configure(stage.first)
+            if stage.body:
+                door.post(stage.body)
+            if stage.last:
+                door.configure(stage.last)
 
     def running(self) -> str:
         """Give the running configuration as text."""
@@ -120,13 +120,11 @@ class Nexus:
         if not self.abilities().timer:
             raise Unsupported(f"The switch {self._connection.address} cannot go back by itself.")
         limit = min(max(round(seconds), 30), 3600)
-        self._opened().run(
-            [
-                "terminal dont-ask",
-                f"copy running-config {_ARMED}",
-                f"configure replace {_ARMED} commit-timeout {limit}",
-            ]
-        )
+        file, replace = f"copy running-config {_ARMED}", f"configure replace {_ARMED} commit-timeout {limit}"
+        try:
+            self._opened().run(["terminal dont-ask", file, replace])
+        except Refused as refused:
+            raise Unsupported(refused.asker, refused.fixer) from refused
 
     def disarm(self) -> None:
         """Keep what was changed since `arm`."""
