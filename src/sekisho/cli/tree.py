@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def sent_lines(text: str) -> list[str]:
-    """Give what is sent, line by line: a tree (JSON of classes, attributes, children) shortened, else as it is.
+    """Give what is sent, line by line: a tree (JSON of classes, attributes, children) shortened, else as is.
 
     Nothing is left out; the exact text is in the plan's JSON.
     """
