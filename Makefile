@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 TEST_WORKERS ?= 3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_LAB := openvswitch-switch iproute2 ethtool iperf3 procps python3-venv
-APT_CHECK := $(APT_LAB) tshark frr
+APT_CHECK := $(APT_LAB) tshark frr libyang2-tools
 # gcc and Python's headers build uwsgi, which comes as source
 APT_OPENSTACK := $(APT_LAB) mariadb-server rabbitmq-server build-essential python3-dev iputils-ping
 # tests and programs find the sbin tools even in a user's shell

@@ -26,7 +26,7 @@ from sekisho.devices.switch.intent import (
     Vlan,
     Vpc,
 )
-from sekisho.devices.switch.nexus import cli, config_text, defaults
+from sekisho.devices.switch.nexus import cli, config_text, defaults, read
 from sekisho.devices.switch.nexus.driver import Nexus, connect
 from sekisho.devices.switch.nexus.nxapi import NxApi
 from sekisho.devices.switch.order import stages
@@ -364,6 +364,14 @@ def test_a_session_that_ended_is_begun_again(nxapi: Nexus, door: Door) -> None:
     door.box.tokens.clear()
 
     assert nxapi.read().parts == {**before.parts, ("vlan", "10"): WEB}
+
+
+def test_a_version_without_some_class_is_read_all_the_same(nxapi: Nexus) -> None:
+    before = nxapi.read()
+    nxapi._classes = ("fmOfTomorrow", *read.CONFIGURED, "l3OfTomorrow")
+
+    assert nxapi.read() == before
+    assert nxapi._classes == read.CONFIGURED
 
 
 def test_a_user_who_may_not_is_told(nxapi: Nexus, door: Door) -> None:

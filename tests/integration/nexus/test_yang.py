@@ -16,6 +16,8 @@ from sekisho.devices.switch.order import stages
 from support_nexus import CASES
 from support_nexus_states import nexus_states
 
+pytestmark = pytest.mark.timeout(300)  # the model may have to be fetched first
+
 
 def _texts(steps: list[Step]) -> dict[str, str]:
     found = {}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _COOKIE: Final = "APIC-cookie"
 _COMMANDS: Final = 400  # a request
+_PATIENCE: Final = 10.0  # seconds until a connection must stand
 _FAREWELL: Final = 2.0  # seconds: nobody waits longer to say goodbye
 _RENEWALS: Final = 1  # how often a session that has ended is begun again for one request
 
@@ -37,7 +38,7 @@ class NxApi:
         self._client = httpx.Client(
             base_url=url(connection),
             verify=_trust(connection),
-            timeout=connection.timeout,
+            timeout=httpx.Timeout(connection.timeout, connect=min(connection.timeout, _PATIENCE)),
             transport=transport,
             trust_env=False,
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
-from sekisho.devices.switch.nexus import guard
-from sekisho.devices.switch.nexus.door import batches, checked
+from sekisho.devices.switch.nexus import cli, guard
+from sekisho.devices.switch.nexus.door import checked
 from sekisho.model.errors import Refused, SekishoError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from netmiko import BaseConnection
 
     from sekisho.devices.switch.document import Connection
-    from sekisho.devices.switch.nexus import cli
 
 PORT: Final = 22
+PATIENCE: Final = 10.0  # seconds until a connection must stand
 _PROMPT: Final = r"[\w.-]+(?:\(config[^)]*\))?# ?$"
 
 
@@ -58,7 +59,7 @@ class Ssh:
 
     def configure(self, blocks: Sequence[cli.Block]) -> None:
         """Send configuration commands; see `door.Door.configure`."""
-        lines = [line for batch in batches(blocks, len(blocks) or 1) for line in batch]
+        lines = [line for block in blocks for line in cli.closed(block)]
         guard.check(lines)
         with self._session() as session:
             self._say(session, "configure terminal")
@@ -110,7 +111,7 @@ class Ssh:
         except SekishoError:
             raise
         except Exception as failed:
-            self._open = None
+            self.close()
             raise _meant(self._connection, failed) from failed
 
     def _connect(self) -> BaseConnection:
@@ -123,7 +124,7 @@ class Ssh:
             port=self._port,
             username=given.username,
             password=self._secret,
-            conn_timeout=given.timeout,
+            conn_timeout=min(given.timeout, PATIENCE),
             ssh_strict=given.verify,
             system_host_keys=given.verify,
             alt_host_keys=bool(given.ca_file),
@@ -133,7 +134,7 @@ class Ssh:
 
 
 def _host(address: str) -> str:
-    return address.partition("//")[2].rpartition(":")[0] if "//" in address else address
+    return urlsplit(address).hostname or address if "//" in address else address
 
 
 def _meant(given: Connection, failed: Exception) -> SekishoError:
