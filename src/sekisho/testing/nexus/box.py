@@ -15,7 +15,7 @@ from sekisho.testing.nexus.refusal import Refusal
 from sekisho.testing.nexus.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sekisho.testing.nexus.candidate import Candidate
     from sekisho.testing.nexus.output import Output
@@ -181,7 +181,7 @@ class Box:
         )
         writer = _Writer(fresh, self.username)
         writer.enter("config")
-        for line in text.splitlines():
+        for line in _whole_lists(text.splitlines()):
             writer.line(line)
         return fresh.tree
 
@@ -241,6 +241,24 @@ class Box:
     def release(self) -> tuple[int, ...]:
         """The version's numbers, to compare: 7.0(3)I7(10) is (7, 0, 3, 7, 10)."""
         return tuple(int(number) for number in re.findall(r"\d+", self.version))
+
+
+def _whole_lists(lines: list[str]) -> Iterator[str]:
+    """Join a list of VLANs that goes on in further lines: thousands of them take a moment, not a minute."""
+    start = "switchport trunk allowed vlan "
+    held = ""
+    for line in lines:
+        plain = line.strip()
+        if held and plain.startswith(f"{start}add "):
+            held += "," + plain.removeprefix(f"{start}add ")
+            continue
+        if held:
+            yield held
+        held = plain if plain.startswith(start) and plain.removeprefix(start)[:1].isdigit() else ""
+        if not held:
+            yield line
+    if held:
+        yield held
 
 
 def pair(one: Box, other: Box) -> None:

@@ -68,8 +68,8 @@ def _trunk(now: str, wanted: str) -> str:
     """Read a list of allowed VLANs: a set, or ``+N`` and ``-N`` for a change of what is there."""
     sign = wanted[:1] if wanted[:1] in ("+", "-") else ""
     text = wanted.removeprefix(sign)
-    asked = set() if text in ("", "none") else names.vlan_set(text)
-    before = names.vlan_set(now) if now else set()
+    asked: frozenset[int] = frozenset() if text in ("", "none") else names.vlan_set(text)
+    before = names.vlan_set(now) if now else frozenset()
     return names.vlan_text(before | asked if sign == "+" else before - asked if sign == "-" else asked)
 
 

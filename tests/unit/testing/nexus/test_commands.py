@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sekisho.testing.nexus import Box, running
+from sekisho.testing.nexus.grammar import Grammar
 from sekisho.testing.nexus.refusal import Refusal
 from support_emulator import configure, configured, section, shown
 
@@ -107,6 +108,7 @@ def test_an_interface_that_moves_to_another_vrf_loses_its_addresses() -> None:
     box = configured("feature interface-vlan\nvrf context red\ninterface Vlan10\nip address 10.0.0.1/24")
     configure(box, "interface Vlan10\nvrf member red")
     assert section(box, "interface Vlan10") == ["vrf member red"]
+    assert list(box.tree.below("sys/ipv4/inst", "ipv4Addr")) == []
 
 
 def test_a_vrf_that_goes_leaves_its_interfaces_in_the_default_one() -> None:
@@ -137,6 +139,13 @@ def test_keywords_may_be_shortened_but_not_into_other_words() -> None:
     box = configured("int e1/1\ndesc short words\nsw mode tr\nno shut")
     assert section(box, "interface Ethernet1/1") == ["description short words", "switchport mode trunk"]
     assert shown(box, "sh run int e1/1 | inc descr") == "  description short words\n"
+
+
+def test_a_keyword_is_never_taken_for_the_beginning_of_another() -> None:
+    grammar = Grammar()
+    grammar("ipv6 route <prefix>", "ip address <address>")(lambda: "")
+    assert grammar.find("ip route 10.0.0.0/8") is None
+    assert grammar.find("ipv route 2001:db8::/32") is not None
 
 
 def test_texts_stay_as_they_were_written() -> None:
