@@ -35,8 +35,14 @@ class SwitchesSettings:
     backups: int = 200
 
     def __post_init__(self) -> None:
-        if self.parallel < 1 or self.backups < 1:
-            raise Malformed("parallel and backups: 1 or more.")
+        least = {"parallel": 1, "backups": 1, "every": 0, "settle": 0, "retry": 0.001, "timer": 30, "wait": 0}
+        wrong = tuple(
+            f"switches.{name}: {value:g} or more."
+            for name, value in least.items()
+            if getattr(self, name) < value
+        )
+        if wrong:
+            raise Malformed("The settings of the switches have mistakes.", problems=wrong)
 
     def policy(self, switch: str) -> DriftPolicy:
         """Say what is done about a switch's drift."""

@@ -70,6 +70,21 @@ def test_a_plan_is_shown_in_words_and_as_it_would_be_sent(rig: Rig, ask: Asks) -
     assert "sent by" not in ask("plan", "--brief").out
 
 
+def test_a_switch_is_written_down_as_it_is_and_then_nothing_differs(
+    rig: Rig, ask: Asks, tmp_path: Path
+) -> None:
+    rig.add("leaf-1", "")
+    file = tmp_path / "leaf-1.toml"
+    assert ask("import", "leaf-1", "--save", str(file), role=Role.OPERATOR).code == 4
+    assert ask("import", "leaf-1", "--save", str(file)).code == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert 'name = "web"' in file.read_text()
+    assert ask("import", "leaf-1").out.strip() == file.read_text().strip()
+    (rig.root / "files" / "leaf-1.toml").write_text(file.read_text())
+    assert "Nothing differs on leaf-1." in ask("plan").out
+    assert ask("import", "leaf-1", "--save", str(file)).code == 6
+
+
 def test_switches_are_changed_as_planned(rig: Rig, ask: Asks) -> None:
     switch = rig.add("leaf-1")
     assert ask("apply", "leaf-1", "--reason", "x", "--yes", role=Role.OPERATOR).code == 4

@@ -122,6 +122,11 @@ def test_it_hears_of_bindings_and_binds_nothing(driver: Any) -> None:
     assert driver.news.bound == ["h9"]
 
 
+def test_ports_without_addresses_are_not_kept_from_it(driver: Any) -> None:
+    """Neutron asks no others to bind them."""
+    assert driver.connectivity == "l2"
+
+
 def test_nothing_that_goes_wrong_here_undoes_a_customers_port(driver: Any) -> None:
     for call in (driver.create_port_postcommit, driver.bind_port):
         call(SimpleNamespace())

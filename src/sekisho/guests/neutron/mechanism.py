@@ -30,6 +30,11 @@ VLAN: Final = "vlan"
 class SekishoSwitchDriver(api.MechanismDriver):
     """Hears of ports as they are bound, moved and deleted; nothing here asks anybody, and nothing raises."""
 
+    @property
+    def connectivity(self) -> str:
+        """Say that ports without addresses concern us, too; those who bind them say it for themselves."""
+        return "l2"
+
     def initialize(self) -> None:
         """Read the settings."""
         options = config.register(cfg.CONF, [*config.KEEPER, *config.SWITCHES])

@@ -96,6 +96,20 @@ def test_a_vlan_on_the_way_to_the_switch_is_not_removed_unless_allowed() -> None
     assert [r.key for r in found.forbidden() if r.kind is RiskKind.CUT_OFF] == [("svi", "10"), ("vlan", "10")]
 
 
+def test_a_channel_on_the_way_to_the_switch_keeps_a_member_unless_allowed() -> None:
+    before = state(
+        trunk("port-channel1", "10", members=("Ethernet1/1", "Ethernet1/2")),
+        trunk("Ethernet1/1", "10", channel="port-channel1"),
+        trunk("Ethernet1/2", "10", channel="port-channel1"),
+    )
+    marks = {"management": frozenset({("port", "port-channel1")})}
+    one = planned(before, Port("port-channel1", members=("Ethernet1/1",)), **marks)
+    none = planned(before, Port("port-channel1", members=()), **marks)
+    assert ("cut-off", True) not in risks(one)
+    assert ("management", True) in risks(one)
+    assert ("cut-off", True) in risks(none)
+
+
 def test_both_of_a_pair_have_the_same_mtu() -> None:
     one = parts(trunk("port-channel1", "10", vpc=1), trunk("port-channel2", "10", peer_link=True), Vpc(10))
     other = parts(
