@@ -449,6 +449,16 @@ def test_a_certificate_that_we_do_not_trust_is_told(tmp_path: Path, name: str) -
         driver.close()
 
 
+def test_an_unchanged_configuration_is_the_same_text_at_any_time(nxapi: Nexus, door: Door) -> None:
+    now = [1000.0]
+    door.box.clock = lambda: now[0]
+    before = nxapi.running()
+    now[0] += 100
+
+    assert nxapi.running() == before
+    assert "hostname leaf-1" in before
+
+
 def test_a_backup_is_restored_whole(driver: Nexus) -> None:
     driver.apply([Step(None, WEB)])
     text = driver.running()

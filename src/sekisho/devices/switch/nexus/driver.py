@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MOST_CHECKPOINTS: Final = 10
 _TIMED: Final = (9, 3, 1)  # from here on `configure replace` is known to take commit-timeout
+_WHEN: Final = re.compile(r"^!(?:Time|Running configuration last done at):.*\n", re.MULTILINE)
 _UNRESOLVED: Final = re.compile(r"unresolved class for (\w+)")
 _ARMED: Final = f"bootflash:{names.OURS}armed.cfg"
 
@@ -63,7 +64,8 @@ class Nexus:
         self._not_ourselves(steps)
         door = self._opened()
         if isinstance(door, Ssh):
-            door.configure(cli.blocks(steps))
+            if blocks := cli.blocks(steps):
+                door.configure(blocks)
             return
         for stage in dme.stages(steps):
             if stage.first:
@@ -74,8 +76,8 @@ class Nexus:
                 door.configure(stage.last)
 
     def running(self) -> str:
-        """Give the running configuration as text."""
-        return self._opened().run(["show running-config"])[0]
+        """Give the running configuration as text, without the lines that tell when it was asked for."""
+        return _WHEN.sub("", self._opened().run(["show running-config"])[0])
 
     def restore(self, text: str) -> None:
         """Make a text of `running` the running configuration; see `restore` for how."""
