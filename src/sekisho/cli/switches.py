@@ -12,6 +12,7 @@ from rich.text import Text
 
 from sekisho.cli import words
 from sekisho.cli.door import Door, command, facts, note, table
+from sekisho.cli.tree import sent_lines
 from sekisho.model.errors import Malformed
 from sekisho.model.plain import to_plain
 from sekisho.model.switch import Accord, ChangeView, Difference, DriftView, PlanView, SwitchView, Touch
@@ -177,7 +178,7 @@ def _plan(each: PlanView, *, brief: bool) -> list[RenderableType]:
         parts.append(Text(f"  {mark} [{risk.kind}]: {words.clean(risk.sentence)}", style))
     for sent in () if brief else each.sent:
         parts.append(Text(f"  sent by {sent.how}:", "dim"))
-        parts += [Text(f"    {words.clean(line)}", "dim") for line in sent.text.splitlines()]
+        parts += [Text(f"    {words.clean(line)}", "dim") for line in sent_lines(sent.text)]
     return parts
 
 

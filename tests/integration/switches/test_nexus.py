@@ -265,6 +265,7 @@ def test_who_changed_a_switch_by_hand_is_told_by_its_own_record(pair: Pair) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_pair_survives_the_loss_of_any_answer(pair: Pair) -> None:
     """Every request of a change once: not heard at all, or heard and its answer lost."""
     pair.write()

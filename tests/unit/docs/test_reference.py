@@ -49,7 +49,7 @@ def test_every_detector_is_in_the_reference_of_policies() -> None:
 
 
 def test_every_metric_of_the_keeper_is_documented() -> None:
-    source = "".join(map(inspect.getsource, (Keeper.metrics, figures, switches_figures)))
+    source = "".join(inspect.getsource(each) for each in (Keeper.metrics, figures, switches_figures))
     there = {f"sekisho_{name}" for name in re.findall(r'metric\(f?"(\w+)"', source)}
     there |= set(re.findall(r'"(sekisho_\w+)"', source))
     told = set(documented("metrics.md"))

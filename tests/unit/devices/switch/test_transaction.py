@@ -178,6 +178,15 @@ def test_a_pair_is_undone_on_both_when_one_cannot_be_saved() -> None:
     assert one.saved == began[0]
 
 
+def test_a_pair_of_which_one_is_away_leaves_no_checkpoint_on_the_other() -> None:
+    one, two = pair()
+    two.gone = True
+    book = change(one, two)
+    assert {o.state for o in book.outcomes.values()} == {ChangeState.REFUSED}
+    assert one.kept == {}
+    assert "apply" not in one.calls
+
+
 def test_a_pair_that_is_worse_off_afterwards_is_undone() -> None:
     for worse in (
         Pair(peer_up=False, keepalive_up=True),
