@@ -20,6 +20,7 @@ from sekisho.model.errors import (
     SekishoError,
     Unauthenticated,
     Unavailable,
+    Unsupported,
 )
 from sekisho.model.switch import ChangeState, Phase
 
@@ -139,12 +140,20 @@ class Transaction:
     def _carry(self, ends: Sequence[End]) -> None:
         for end in ends:
             if end.of and end.driver.abilities().timer:
-                end.armed = True
-                end.driver.arm(self.pace.timer)
+                self._arm(end)
         for turn in range(max(e.of for e in ends)):
             for end in [e for e in ends if turn < e.of]:
                 self.record.phase(end.name, Phase.CHANGING, turn, end.of)
                 end.work.stages[turn](end.driver)
+
+    def _arm(self, end: End) -> None:
+        """Let the switch watch over itself; one that will not after all is watched over by us alone."""
+        end.armed = True
+        try:
+            end.driver.arm(self.pace.timer)
+        except Unsupported as error:
+            end.armed = False
+            log.info("%s: no timer of its own: %s", end.name, error.fixer)
 
     def _verify(self, ends: Sequence[End]) -> None:
         """Read until all is as it should be; what a switch does by itself may take a moment."""

@@ -12,7 +12,7 @@ from sekisho.devices.switch.driver import Abilities, Pair, SwitchDriver
 from sekisho.devices.switch.intent import Intent, State, Vlan
 from sekisho.devices.switch.plan import plan
 from sekisho.devices.switch.transaction import End, Transaction
-from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable
+from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable, Unsupported
 from sekisho.model.switch import ChangeState, Phase
 from sekisho.testing.switch import ALL_KINDS, Fault, MemorySwitch
 from support_switches import WIDER, Book, Clockwork, intent, member, state
@@ -253,6 +253,13 @@ def test_somebody_who_holds_the_configuration_is_waited_for() -> None:
     book = change(switch)
     assert book.outcomes["leaf-1"].state is ChangeState.ROLLED_BACK
     assert switch.state == began
+
+
+def test_a_switch_that_will_not_watch_over_itself_is_changed_all_the_same() -> None:
+    will_not = Fault("arm", Unsupported("No timer here."))
+    switch = MemorySwitch(state(), can=replace(ALL_KINDS, timer=True), faults=(will_not,))
+    assert change(switch).outcomes["leaf-1"].state is ChangeState.APPLIED
+    assert "disarm" not in switch.calls
 
 
 def test_the_switch_goes_back_by_itself_where_it_can() -> None:
