@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from sekisho.devices.switch.document import Connection, Switch
     from sekisho.devices.switch.driver import SwitchDriver
     from sekisho.devices.switch.intent import Intent
-    from sekisho.devices.switch.plan import Plan
+    from sekisho.devices.switch.plan import Ends, Plan
     from sekisho.host.clock import Clock
     from sekisho.ledger.ledger import Ledger
     from sekisho.ledger.switches import Kept
@@ -152,18 +153,19 @@ class Switches:
 
     def plan(self, names: Sequence[str]) -> tuple[PlanView, ...]:
         """Read switches (none named is all) and say what would change; whom nobody can read has a problem."""
-        return side_by_side(self._plan, whole(self.folder.switches(), names), self._settings.parallel)
+        switches = whole(self.folder.switches(), names)
+        found = side_by_side(self._plan, switches, self._settings.parallel)
+        return plans.paired(found, {s.name: s.peer for s in switches})
 
-    def _plan(self, switch: Switch) -> PlanView:
+    def _plan(self, switch: Switch) -> tuple[PlanView, Ends | None]:
         try:
             with self.reach.hold(switch, self._settings.wait) as line:
                 driver = line.driver()
-                state = driver.read()
-                found = plan(self.intent(switch, driver), state, driver.abilities())
-                return plans.view(driver, found)
+                ends = self.intent(switch, driver), driver.read(), driver.abilities()
+                return plans.view(driver, plan(*ends)), ends
         except SekishoError as error:
             log.info("%s: no plan: %s", switch.name, error.fixer)
-            return plans.without(switch.name, error)
+            return plans.without(switch.name, error), None
 
     def drift(self, names: Sequence[str], *, fresh: bool) -> tuple[DriftView, ...]:
         """Say what differs on switches (none named is all); `fresh` reads them now."""
@@ -185,9 +187,13 @@ class Switches:
         """Make switches what their files say; both of a pair as one. Gives the rollout as it begins."""
         switches = whole(self.folder.switches(), wanted.switches) if wanted.switches else []
         need(switches, wanted)
-        purposes = {
-            s.name: partial(self._intended, s, wanted.plans.get(s.name, ""), wanted.allow) for s in switches
-        }
+        pairs: defaultdict[frozenset[str], list[Ends]] = defaultdict(list)
+
+        def purpose(switch: Switch) -> Make:
+            seen, beside = wanted.plans.get(switch.name, ""), pairs[frozenset((switch.name, switch.peer))]
+            return partial(self._intended, switch, seen, wanted.allow, beside=beside)
+
+        purposes = {s.name: purpose(s) for s in switches}
         wave = Wave(wanted.canary, wanted.parallel, wanted.budget)
         return self._start(who.name, Verb.APPLY, wanted.reason, switches, purposes, wave)
 
@@ -278,8 +284,19 @@ class Switches:
             found = overlay(switch, found, driver)
         return found
 
-    def _intended(self, switch: Switch, seen: str, allow: Sequence[str], change: ChangeView) -> Purpose:
-        return Late(lambda driver: self._purpose(self.intent(switch, driver), seen, allow, change))
+    def _intended(
+        self,
+        switch: Switch,
+        seen: str,
+        allow: Sequence[str],
+        change: ChangeView,
+        beside: list[Ends] | None = None,
+    ) -> Purpose:
+        def made(driver: SwitchDriver) -> Purpose:
+            purpose = self._purpose(self.intent(switch, driver), seen, allow, change)
+            return purpose if beside is None else replace(purpose, beside=beside)
+
+        return Late(made)
 
     def _given(self, intent: Intent, allow: Sequence[str], change: ChangeView) -> Purpose:
         return self._purpose(intent, "", allow, change)

@@ -124,6 +124,19 @@ def test_a_pair_is_changed_on_both_or_on_neither(rig: Rig) -> None:
         assert set(rig.apply(keeper, "leaf-2").values()) == {ChangeState.APPLIED}
 
 
+def test_a_pair_whose_mtu_would_differ_is_refused_before_anything_is_sent(rig: Rig) -> None:
+    vpc = '[port.port-channel5]\nmode = "trunk"\nallowed = "10"\nlacp = "active"\nvpc = 5\n'
+    one = rig.add("leaf-1", vpc + "mtu = 9216\n", peer="leaf-2")
+    two = rig.add("leaf-2", vpc, peer="leaf-1")
+    with rig.keeper() as keeper:
+        shown = keeper.plan(["leaf-1"])
+        assert all("pair-mtu" in {r.kind for r in p.risks if r.forbidden} for p in shown)
+        assert set(rig.apply(keeper, "leaf-1").values()) == {ChangeState.REFUSED}
+        assert "apply" not in one.calls + two.calls
+        allowed = ("pair-mtu",)
+        assert set(rig.apply(keeper, "leaf-1", allow=allowed).values()) == {ChangeState.APPLIED}
+
+
 def test_a_canary_that_fails_leaves_the_others_alone(rig: Rig) -> None:
     for n in range(1, 6):
         rig.add(f"leaf-{n}")
