@@ -50,10 +50,11 @@ def test_a_server_that_moves_takes_its_vlan_along_ahead(stack: Stack) -> None:
     wait(lambda: wanted(stack, "h1") == there, "the VLAN where the server is")
     # As Nova does: the new host is bound beside the old one, and becomes the one in force at the end.
     path = f"/ports/{port['id']}/bindings"
-    stack.api("network", "POST", path, {"binding": {"host": "h2", "vnic_type": "normal"}})
+    binding = {"binding": {"host": "h2", "vnic_type": "normal"}}
+    stack.api("network", "POST", path, binding, as_="neutron")
     wait(lambda: wanted(stack, "h2") == there, "the VLAN where the server will be")
     assert wanted(stack, "h1") == there
-    stack.api("network", "PUT", f"{path}/h2/activate", {})
+    stack.api("network", "PUT", f"{path}/h2/activate", {}, as_="neutron")
     wait(lambda: not wanted(stack, "h1"), "nothing to be wanted where the server was")
     assert wanted(stack, "h2") == there
     stack.make.forget("port", port["id"])

@@ -125,7 +125,7 @@ def test_a_pair_is_changed_on_both_or_on_neither(rig: Rig) -> None:
 
 
 def test_a_pair_whose_mtu_would_differ_is_refused_before_anything_is_sent(rig: Rig) -> None:
-    vpc = '[port.port-channel5]\nmode = "trunk"\nallowed = "10"\nlacp = "active"\nvpc = 5\n'
+    vpc = 'domain = 10\n[port.port-channel5]\nmode = "trunk"\nallowed = "10"\nlacp = "active"\nvpc = 5\n'
     one = rig.add("leaf-1", vpc + "mtu = 9216\n", peer="leaf-2")
     two = rig.add("leaf-2", vpc, peer="leaf-1")
     with rig.keeper() as keeper:
