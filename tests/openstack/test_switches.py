@@ -7,7 +7,7 @@ import pytest
 from sekisho.lab.openstack.shell import wait
 from sekisho.lab.openstack.stack import Stack
 
-pytestmark = [pytest.mark.ovs, pytest.mark.usefixtures("tidy"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ovs, pytest.mark.usefixtures("tidy"), pytest.mark.timeout(600)]
 
 
 def wanted(stack: Stack, host: str) -> dict[int, str]:
@@ -54,7 +54,8 @@ def test_a_server_that_moves_takes_its_vlan_along_ahead(stack: Stack) -> None:
     stack.api("network", "POST", path, binding, as_="neutron")
     wait(lambda: wanted(stack, "h2") == there, "the VLAN where the server will be")
     assert wanted(stack, "h1") == there
-    stack.api("network", "PUT", f"{path}/h2/activate", {}, as_="neutron")
+    stack.api("network", "PUT", f"{path}/h2/activate", as_="neutron")
+    stack.api("network", "DELETE", f"{path}/h1", as_="neutron")
     wait(lambda: not wanted(stack, "h1"), "nothing to be wanted where the server was")
     assert wanted(stack, "h2") == there
     stack.make.forget("port", port["id"])
