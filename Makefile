@@ -12,14 +12,14 @@ BIN := $(VENV)/bin
 TEST_WORKERS ?= 3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_LAB := openvswitch-switch iproute2 ethtool iperf3 procps python3-venv
-APT_CHECK := $(APT_LAB) tshark keepalived
+APT_CHECK := $(APT_LAB) tshark frr libyang2-tools keepalived
 # gcc and Python's headers build uwsgi, which comes as source
 APT_OPENSTACK := $(APT_LAB) mariadb-server rabbitmq-server build-essential python3-dev iputils-ping
 # tests and programs find the sbin tools even in a user's shell
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector bench-switch clean help \
-  apt-openstack lab-openstack lab-switches check-openstack check-octavia
+  apt-openstack lab-openstack lab-switches check-openstack check-octavia check-nexus
 
 help:
 	@sed -n '1,7s/^# \{0,1\}//p' Makefile
@@ -72,6 +72,13 @@ OPENSTACK := .make/openstack .make/gnocchi
 	@.make/$*/bin/pip check -q --disable-pip-version-check
 	@touch $@
 
+# Other people's tools, which judge the emulated switches; they need none of OpenStack's packages.
+.make/peers/.installed: requirements-peers.lock | apt-lab
+	@echo "make: installing Python packages from $< into .make/peers"
+	@[ -x .make/peers/bin/python ] || $(PYTHON) -m venv .make/peers
+	@.make/peers/bin/pip install -q --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
+
 .make/%/.guests: pyproject.toml .make/%/.installed
 	@.make/$*/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
@@ -87,7 +94,7 @@ lab-openstack: $(VENV)/.run $(OPENSTACK:%=%/.installed) .make/openstack/.guests
 lab-switches: $(VENV)/.run
 	@$(BIN)/sekisho lab switches $(LAB_ARGS)
 
-check: lint types contracts test
+check: lint types contracts test check-peers check-openstack
 
 # --- their parts -------------------------------------------------------------------------------
 
@@ -103,19 +110,32 @@ contracts: $(VENV)/.dev
 
 # Side by side, a file to a worker: no two share a switch, a folder or a port. Those that promise moments to
 # customers come after the others, which would keep the machine busy under them.
-PYTEST = $(SUDO) $(BIN)/pytest --ignore=tests/openstack --ignore=tests/octavia -n $(TEST_WORKERS) --dist loadfile --cov
+PYTEST = $(SUDO) $(BIN)/pytest --ignore=tests/openstack --ignore=tests/octavia --ignore=tests/peers -n $(TEST_WORKERS) \
+  --dist loadfile --cov
 TIMED := tests/e2e tests/integration/vswitch tests/contract/test_vswitch_real.py
 test: $(VENV)/.dev
 	$(PYTEST) --cov-report= $(TIMED:%=--ignore=%) $(TEST_ARGS)
 	$(PYTEST) --cov-append --cov-report=term $(TIMED) $(TEST_ARGS)
 
-# One OpenStack for all of them, so one after another. Not yet part of `check`: not seen whole and green twice in a row.
+# napalm, netmiko and Ansible against the emulated switches.
+check-peers: $(VENV)/.dev .make/peers/.installed
+	$(BIN)/pytest tests/peers --durations=5 $(TEST_ARGS)
+
+# One OpenStack for all of them, so one after another; the longest part of `check`.
 check-openstack: $(VENV)/.dev $(OPENSTACK:%=%/.installed) .make/openstack/.guests
 	$(SUDO) $(BIN)/pytest tests/openstack --durations=10 $(TEST_ARGS)
 
 # One Octavia for all of them, with both providers.
 check-octavia: $(VENV)/.dev .make/octavia/.installed .make/octavia/.guests
 	$(SUDO) $(BIN)/pytest tests/octavia --durations=10 $(TEST_ARGS)
+
+# A real Nexus on which nothing matters: see docs/explanation/nexus-proven-on.md.
+check-nexus: $(VENV)/.dev
+	@[ -n "$(HOST)" ] && [ -n "$(PASSWORD_FILE)" ] || \
+	  { echo "make check-nexus HOST=address PASSWORD_FILE=path [NEXUS_USER=admin] [CA_FILE=path] [VERIFY=no] [TRANSPORT=nxapi|ssh]"; exit 2; }
+	@NEXUS_HOST="$(HOST)" NEXUS_PASSWORD_FILE="$(PASSWORD_FILE)" NEXUS_USER="$(or $(NEXUS_USER),admin)" \
+	  NEXUS_CA_FILE="$(CA_FILE)" NEXUS_VERIFY="$(or $(VERIFY),yes)" $(if $(TRANSPORT),NEXUS_TRANSPORT="$(TRANSPORT)") \
+	  $(BIN)/pytest tests/integration/nexus/test_real.py $(TEST_ARGS)
 
 fmt: $(VENV)/.dev
 	$(BIN)/ruff format .
@@ -134,7 +154,7 @@ lock:
 	  env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" .make/lock/bin/pip-compile -q --generate-hashes \
 	  --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \
 	  --extra=collector --extra=agent --extra=keeper --extra=cli --extra=settings --extra=openstack --extra=switches --extra=build -o $$1 "$${@:2}" pyproject.toml; done
-	for name in openstack gnocchi octavia; do \
+	for name in openstack gnocchi octavia peers; do \
 	  env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" .make/lock/bin/pip-compile -q --generate-hashes \
 	  --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \
 	  -o requirements-$$name.lock requirements-$$name.in; done

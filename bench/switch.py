@@ -45,7 +45,7 @@ WHO: Final = Principal("bench", Role.ADMIN)
 @contextmanager
 def emulated(count: int, ports: int) -> Iterator[list[dict[str, Any]]]:
     """Run emulated switches in a process of their own; give how each is reached."""
-    words = ["--count", str(count), "--ports", str(ports), "--ssh-port", "0"]
+    words = ["--count", str(count), "--ports", str(ports)]
     argv = [sys.executable, "-m", "sekisho.testing.nexus", *words]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sekisho.app.switches import Switches, SwitchesSettings
+from sekisho.app.switches import Switches
+from sekisho.app.switches_settings import SwitchesSettings
 from sekisho.devices.switch.document import Connection
 from sekisho.devices.switch.driver import SwitchDriver
 from sekisho.host.clock import Clock
@@ -59,11 +60,14 @@ class Rig:
     def connect(self, connection: Connection) -> SwitchDriver:
         return self.switches[connection.address]
 
+    def _connected(self, connection: Connection) -> SwitchDriver:
+        return self.connect(connection)  # as it is then: a test may put something else there
+
     @contextmanager
     def keeper(self) -> Iterator[Switches]:
         chosen = {"retry": 0.01, "settle": 0.0, "wait": 5.0} | self.settings
         settings = SwitchesSettings(folder=str(self.root / "files"), **chosen)
-        made = Switches(settings, self.ledger, self.clock, self.root / "state", self.connect)
+        made = Switches(settings, self.ledger, self.clock, self.root / "state", self._connected)
         made.listen(self._hear)
         try:
             yield made

@@ -1,14 +1,14 @@
-"""Whole configurations that a Nexus takes, drawn at random, and the way of a real switch to be one of them."""
+"""Whole configurations that a Nexus takes, drawn at random."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from hypothesis import strategies as st
-from support_switch_states import states
 
 from sekisho.devices.switch.intent import Acl, Community, Key, Lacp, Part, Port, PortMode, Svi, System, Vrf
 from sekisho.devices.switch.nexus import defaults
+from support_switch_states import states
 
 
 def nexus_states(physical: int) -> st.SearchStrategy[dict[Key, Part]]:
@@ -18,7 +18,8 @@ def nexus_states(physical: int) -> st.SearchStrategy[dict[Key, Part]]:
 
 def settled(parts: dict[Key, Part], physical: int) -> dict[Key, Part]:
     """Make of a drawn configuration one that NX-OS can hold, and fill what a switch always has."""
-    found = {key: _settled(part) for key, part in parts.items()}
+    links = {p.name for p in parts.values() if isinstance(p, Port) and p.peer_link}
+    found = {key: _settled(_not_edge(part, links)) for key, part in parts.items()}
     found = {(*key[:1], "secret") if key[0] == "community" else key: part for key, part in found.items()}
     if found.get(("svi", "1")) == defaults.svi(1):  # what is there by itself counts only if used
         del found["svi", "1"]
@@ -43,6 +44,18 @@ def _settled(part: Part) -> Part:
             return replace(part, entries=entries)
         case _:
             return part
+
+
+def _not_edge(part: Part, links: set[str]) -> Part:
+    """A peer link is a network port by itself, and so are its members."""
+    if isinstance(part, Port) and (part.name in links or part.channel in links):
+        return replace(part, edge=False)
+    return part
+
+
+def comparable(part: Part | None) -> Part | None:
+    """Take from a channel without members how it is negotiated: in text its members alone say that."""
+    return replace(part, lacp=Lacp.ON) if isinstance(part, Port) and part.members == () else part
 
 
 def _plain(text: str | None) -> str:

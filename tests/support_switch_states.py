@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from hypothesis import strategies as st
 
@@ -54,7 +54,7 @@ NAMES: Final = ("", "rack 1", 'a "quoted" one', "x ! y", "größe")
 LINES: Final = (
     Ace(10, permit=True, protocol="tcp", destination_port="80-443"),
     Ace(20, permit=False, protocol="tcp", source_port="22", established=True),
-    Ace(30, permit=True, protocol="6", log=True),
+    Ace(30, permit=True, protocol="47", log=True),
 )
 
 
@@ -66,6 +66,11 @@ def states() -> st.SearchStrategy[State]:
 def state(seed: int, size: int = 10) -> State:
     """Give one configuration; `size` from 0 to 10 is how much there is of everything."""
     return _Draw(Random(seed), size / 10).state()
+
+
+def vlan_sets() -> st.SearchStrategy[str]:
+    """Draw sets of VLAN ids."""
+    return st.sets(st.integers(1, 40)).map(vlans.of) | st.sampled_from((vlans.ALL, vlans.NONE))
 
 
 @dataclass(slots=True)
@@ -130,10 +135,14 @@ class _Draw:
             vpc = vpcs.pop() if self.paired and name != peer else 0
             lacp = self.one(Lacp.ON, Lacp.ACTIVE, Lacp.PASSIVE)
             port = self.port(name)
+            if name == peer:  # a switch stands behind it
+                port = replace(port, mode=PortMode.TRUNK, edge=False)
             found[name] = replace(port, members=members, lacp=lacp, vpc=vpc, peer_link=name == peer)
         for name in PHYSICAL:
             port = self.port(name)
-            mirrored = {f: getattr(found[homes[name]], f) for f in MIRRORED} if homes[name] else {}
+            mirrored: dict[str, Any] = (
+                {f: getattr(found[homes[name]], f) for f in MIRRORED} if homes[name] else {}
+            )
             found[name] = replace(port, channel=homes[name], **mirrored)
         return list(found.values())
 
@@ -154,7 +163,7 @@ class _Draw:
             **self.bound(),
         )
 
-    def bound(self) -> dict[str, str]:
+    def bound(self) -> dict[str, Any]:
         names = {f: ("", *(a.name for a in self.acls if a.family == f)) for f in (4, 6)}
         return {f: self.one(*names[int(f[3])]) for f in ("acl4_in", "acl4_out", "acl6_in", "acl6_out")}
 

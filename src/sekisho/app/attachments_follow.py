@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sekisho.app.attachments import Attachments
-from sekisho.devices.switch.attach import cloud_only
+from sekisho.devices.switch.attach import cloud_only, spared
 from sekisho.devices.switch.plan import plan
+from sekisho.devices.switch.risk import RiskKind
 from sekisho.host.tasks import Troubles
 from sekisho.model.errors import NotFound, SekishoError, Unavailable
 from sekisho.model.switch import ChangeState
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("sekisho.attachments")
 
 AUTHOR: Final = "cloud"
+# Uplinks may carry all of the cloud's ids; what is in one of them by itself is spared.
+ALLOWED: Final = (RiskKind.VLAN_WITH_PORTS,)
 # Seconds: the first pause after a failure, doubled up to the longest.
 RETRY: Final = 2.0
 LONGEST: Final = 60.0
@@ -60,8 +63,10 @@ class Room(Protocol):
         """Give a switch's line, alone; raises Conflict."""
         ...
 
-    def converge(self, author: str, reason: str, intents: Mapping[str, Intent]) -> RolloutView:
-        """Begin to make switches what is given."""
+    def converge(
+        self, author: str, reason: str, intents: Mapping[str, Intent], allow: Sequence[str]
+    ) -> RolloutView:
+        """Begin to make switches what is given; `allow` names risks that are taken."""
         ...
 
     def rollout(self, rollout: str) -> RolloutView:
@@ -220,13 +225,13 @@ class Following:
         neighbours = driver.neighbours() if switch.attach.lldp else ()
         self.attachments.learn(switch, neighbours, state.parts.values())
         demand = self.attachments.demand(switch)
-        intent = cloud_only(switch.intent, switch.attach, demand)
+        intent = spared(cloud_only(switch.intent, switch.attach, demand), state.parts.values())
         return demand, intent, self.differs(intent, state, driver.abilities())
 
     def _change(self, switch: Switch, intent: Intent, demand: Demand) -> str:
         hosts = sorted(demand.places)
         reason = f"The VLANs of {', '.join(hosts[:5])}{' ...' * (len(hosts) > 5)}, as the cloud says."
-        rollout = self.room.converge(AUTHOR, reason, {switch.name: intent})
+        rollout = self.room.converge(AUTHOR, reason, {switch.name: intent}, ALLOWED)
         while not rollout.ended:
             if self.stop.wait(0.1):
                 raise Unavailable("The keeper stops.")
@@ -249,8 +254,10 @@ class _Switches:
     def hold(self, switch: Switch, wait: float) -> AbstractContextManager[Line]:
         return self.switches.reach.hold(switch, wait)
 
-    def converge(self, author: str, reason: str, intents: Mapping[str, Intent]) -> RolloutView:
-        return self.switches.converge(author, reason, intents)
+    def converge(
+        self, author: str, reason: str, intents: Mapping[str, Intent], allow: Sequence[str]
+    ) -> RolloutView:
+        return self.switches.converge(author, reason, intents, allow)
 
     def rollout(self, rollout: str) -> RolloutView:
         return self.switches.rollout(rollout)

@@ -77,9 +77,7 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     metering = metered(settings, keeper)
     if metering is not None:
         threads.append(spawn(stop, troubles, "metering", lambda: metering.look(clock.now(), stop)))
-    switches = Switches(settings.switches, ledger, clock, state)
-    keeper.notices.append(switches.notices)
-    keeper.numbers.append(switches.metrics)
+    switches = switched(settings, keeper, ledger, clock)
     following = follow(switches, keeper, ledger, clock.passed, stop)
     switches.recover()
     spawn(stop, troubles, "following the cloud's VLANs", following.look)
@@ -125,6 +123,14 @@ def _with_openstack(
         telling = publishing(settings.metering, keeper, troubles)
         threads.append(spawn(stop, troubles, publish.THREAD, lambda: telling.look(clock.now(), stop)))
     return threads
+
+
+def switched(settings: KeeperSettings, keeper: Keeper, ledger: Ledger, clock: Clock) -> Switches:
+    """Make what keeps the switches; nothing is asked yet."""
+    switches = Switches(settings.switches, ledger, clock, Path(settings.state))
+    keeper.notices.append(switches.notices)
+    keeper.numbers.append(switches.metrics)
+    return switches
 
 
 def _load_openstack(settings: KeeperSettings) -> None:

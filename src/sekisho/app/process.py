@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
+# Libraries that tell of every request at INFO.
+CHATTY = ("httpx", "httpcore", "paramiko")
+
+
 def start_log(level: str = "INFO") -> None:
     """Write log lines to standard error."""
     logging.basicConfig(
@@ -20,6 +24,8 @@ def start_log(level: str = "INFO") -> None:
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         force=True,
     )
+    for chatty in CHATTY:
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def stop_on_signal(stop: threading.Event) -> None:

@@ -23,7 +23,7 @@ from sekisho.api.settings import ApiSettings
 from sekisho.app.balancers_settings import BalancersSettings
 from sekisho.app.cloud import CloudSettings
 from sekisho.app.identity import KeystoneSettings
-from sekisho.app.switches import SwitchesSettings
+from sekisho.app.switches_settings import SwitchesSettings
 from sekisho.detect.guard import GuardSettings
 from sekisho.metering.settings import MeteringSettings
 from sekisho.model.errors import Malformed

@@ -34,8 +34,6 @@ log = logging.getLogger("sekisho.switches")
 
 # Seconds that a change waits for somebody who reads its switch at the moment.
 WAIT: Final = 120.0
-# How the names of our checkpoints begin.
-CHECKPOINT: Final = "sekisho-"
 
 
 class Purpose(Protocol):
@@ -208,7 +206,7 @@ class Changing:
                 outcomes = Transaction(members, record, self._time(), self.pace).run()
         except Stopped:
             return Verdict.FAILED  # it stays open in the ledger, and is gone on with at the next start
-        except SekishoError as error:  # a line that was not free, a ledger that could not be written
+        except SekishoError as error:  # a line that was not free
             log.warning("%s: %s", _names(unit), error.fixer)
             outcome = Outcome(ChangeState.REFUSED, "Nothing was sent.", error.asker)
             outcomes = self._end(unit, dict.fromkeys((t.switch.name for t in unit), outcome))
@@ -216,10 +214,10 @@ class Changing:
         return _verdict(outcomes)
 
     def _member(self, task: Task, line: Line) -> Member:
-        name = f"{CHECKPOINT}{task.change.id}"
         save = task.switch.connection.save
         prepare = task.purpose(task.change).prepare
-        return Member(task.switch.name, name, line.driver, line.drop, prepare, save)
+        # The driver marks it as ours; the change's id is new on every switch.
+        return Member(task.switch.name, task.change.id, line.driver, line.drop, prepare, save)
 
     def _hold(self, lines: ExitStack, switch: Switch) -> Line:
         return lines.enter_context(self.reach.hold(switch, WAIT))
@@ -234,8 +232,11 @@ class Changing:
     def _tell(self, unit: Sequence[Task], outcomes: Mapping[str, Outcome]) -> None:
         for task in unit:
             outcome = outcomes[task.switch.name]
-            self.ended(task, outcome)
             log.info("%s: %s: %s %s", task.change.id, task.switch.name, outcome.state, outcome.error)
+            try:
+                self.ended(task, outcome)
+            except SekishoError as error:
+                log.warning("%s: its accord is not written: %s", task.switch.name, error.fixer)
 
     def _record(self, unit: Sequence[Task], alarm: Callable[[], None] = lambda: None) -> Record:
         changes = {t.switch.name: t.change for t in unit}
@@ -292,9 +293,10 @@ class Changing:
 
     def _found(self, lines: ExitStack, kept: Kept) -> End:
         change = kept.change
-        switch = self.folder.good().get(change.switch)
-        if switch is None:
-            raise NotFound(f"There is no file of {change.switch} any more.")
+        while self.folder.problems():  # whose file is wrong for a while is not gone
+            if self.stop.wait(self.pace.retry):
+                raise Stopped
+        switch = self.folder.switch(change.switch)
         line = self._hold(lines, switch)
         member = Member(
             switch.name, change.checkpoint, line.driver, line.drop, _never, switch.connection.save
@@ -304,7 +306,7 @@ class Changing:
         except NotFound:
             text = ""
         before = Before(change.checkpoint, change.backup, kept.before)
-        return End(member, before, text, saved=bool(kept.after))
+        return End(member, before, text, armed=True, saved=bool(kept.after))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sekisho.devices.switch.document import load
 from sekisho.model.errors import Malformed, NotFound
 
 if TYPE_CHECKING:
     from sekisho.devices.switch.document import Switch
+
+RESERVED: Final = ("changes", "drift", "plans")
 
 Seen: TypeAlias = Mapping[str, tuple[int, int, int]]
 
@@ -65,11 +67,19 @@ class Folder:
             # Only texts that nobody wrote to meanwhile are remembered as seen.
             texts = {name: (self._path / name).read_text() for name in seen}
             self._seen = seen if seen == _seen(self._path) else None
-            self._good, self._fault = load(texts), None
+            self._good, self._fault = _free(load(texts)), None
         except (OSError, UnicodeDecodeError) as error:
             self._seen, self._fault = None, Malformed(f"{self._path} cannot be read: {error}.")
         except Malformed as error:
             self._fault = error
+
+
+def _free(switches: Mapping[str, Switch]) -> Mapping[str, Switch]:
+    """Refuse names that mean something else in the API's paths."""
+    taken = tuple(f"{name}.toml: a switch cannot be called so." for name in RESERVED if name in switches)
+    if taken:
+        raise Malformed("The switches' files have mistakes; none of them was taken over.", problems=taken)
+    return switches
 
 
 def _seen(folder: Path) -> Seen:

@@ -109,7 +109,7 @@ class SwitchLab:
         return Client(self.url, token, 60.0)
 
     def _emulate(self) -> None:
-        words = ["--pair", *(["--version", self.version] if self.version else [])]
+        words = ["--pair", "--ssh-port", "0", *(["--version", self.version] if self.version else [])]
         log = self.folder / "emulator.log"
         self._child("emulator", [sys.executable, "-m", EMULATOR, *words], log)
         lines: list[dict[str, Any]] = []
@@ -151,7 +151,8 @@ class SwitchLab:
 
         def ready() -> bool:
             try:
-                return len(self.client.switches.list()) == len(self.told)
+                with self.client as client:
+                    return len(client.switches.list()) == len(self.told)
             except SekishoError:
                 return False
 
@@ -185,6 +186,7 @@ def command(
     lab = SwitchLab((folder or Path(tempfile.mkdtemp(prefix="sekisho-switches-"))).absolute(), version)
     stop = threading.Event()
     stop_on_signal(stop)
+    print(f"Starting two emulated switches and a keeper in {lab.folder} …", flush=True)
     try:
         lab.start()
         for line in _hints(lab):

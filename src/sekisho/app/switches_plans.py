@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sekisho.devices.switch import words
+from sekisho.devices.switch.plan import pair_risks
 from sekisho.model.errors import Malformed
 from sekisho.model.switch import PlanView, RiskView, SentText
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sekisho.devices.switch.driver import SwitchDriver
     from sekisho.devices.switch.intent import Intent
-    from sekisho.devices.switch.plan import Plan
+    from sekisho.devices.switch.plan import Ends, Plan
+    from sekisho.devices.switch.risk import Risk
     from sekisho.model.errors import SekishoError
 
 
 def view(driver: SwitchDriver, plan: Plan) -> PlanView:
     """Show a plan, and what the driver would send for it."""
     sent = [SentText(s.how, s.shown) for stage in plan.stages for s in driver.render(stage)]
-    risks = [RiskView(r.kind.value, words.name(r.key), r.sentence, r.forbidden) for r in plan.risks]
+    risks = map(_risk, plan.risks)
     steps = tuple(map(words.sentence, plan.steps))
     return PlanView(plan.switch, plan.fingerprint, steps, tuple(sent), tuple(risks))
+
+
+def paired(found: Sequence[tuple[PlanView, Ends | None]], peers: Mapping[str, str]) -> tuple[PlanView, ...]:
+    """Show plans with what would differ between the two of a pair, at both."""
+    ends = {shown.switch: each for shown, each in found if each is not None}
+    views = []
+    for shown, mine in found:
+        other = ends.get(peers.get(shown.switch, ""))
+        risks = pair_risks(mine, other) if mine is not None and other is not None else ()
+        views.append(replace(shown, risks=(*shown.risks, *map(_risk, risks))))
+    return tuple(views)
+
+
+def _risk(risk: Risk) -> RiskView:
+    return RiskView(risk.kind.value, words.name(risk.key), risk.sentence, risk.forbidden)
 
 
 def without(switch: str, error: SekishoError) -> PlanView:

@@ -6,11 +6,12 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sekisho import plugins
-from sekisho.model.errors import Conflict, Malformed, NotFound, SekishoError
+from sekisho.model.errors import Conflict, Malformed, NotFound, SekishoError, Unavailable
 
 if TYPE_CHECKING:
     from sekisho.devices.switch.document import Connection, Switch
@@ -20,11 +21,17 @@ if TYPE_CHECKING:
 def connect(connection: Connection) -> SwitchDriver:
     """Make the driver that a file names, with the password it points to; raises SekishoError."""
     try:
-        made = plugins.load("switches", connection.driver)
+        made = _kind(connection.driver)
     except NotFound as error:
         raise Malformed(f"connect.driver: {error.asker}") from error
     driver: SwitchDriver = made(connection, _secret(connection.password_file))
     return driver
+
+
+@cache
+def _kind(driver: str) -> Any:
+    """Load a kind of driver once: to look through all that is installed takes longer than to sign in."""
+    return plugins.load("switches", driver)
 
 
 def _secret(path: str) -> str:
@@ -33,7 +40,7 @@ def _secret(path: str) -> str:
     try:
         return Path(path).read_text().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise Malformed("A switch's password file cannot be read.", f"{path}: {error}.") from error
+        raise Unavailable("A switch's password file cannot be read.", f"{path}: {error}.", 10.0) from error
 
 
 class Line:

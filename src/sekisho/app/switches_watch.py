@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import queue
 import random
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.app import switches_plans as plans
+from sekisho.app.switches_threads import workers
 from sekisho.devices.switch import drift
 from sekisho.devices.switch.plan import plan
-from sekisho.model.errors import Conflict, SekishoError, Unavailable
+from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable, Unsupported
 from sekisho.model.switch import Accord, DriftPolicy, DriftView, SwitchView
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from sekisho.app.switches_folder import Folder
     from sekisho.app.switches_reach import Reach
     from sekisho.devices.switch.document import Switch
-    from sekisho.devices.switch.driver import SwitchDriver
+    from sekisho.devices.switch.driver import Account, SwitchDriver
     from sekisho.devices.switch.intent import Intent, State
     from sekisho.devices.switch.plan import Plan
     from sekisho.host.clock import Clock
@@ -89,13 +90,11 @@ class Watch:
         if not self.pauses.every:
             stop.wait()
             return
-        with ThreadPoolExecutor(self.pauses.parallel, "sekisho-drift") as pool:
-            try:
-                while not stop.wait(TICK):
-                    for switch in self.due():
-                        pool.submit(self._look_again, switch)
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        waiting: queue.SimpleQueue[Switch] = queue.SimpleQueue()
+        workers(self._look_again, waiting, self.pauses.parallel, stop)
+        while not stop.wait(TICK):
+            for switch in self.due():
+                waiting.put(switch)
 
     def due(self) -> list[Switch]:
         """Take those whose turn it is; each is given once, until it has been looked at."""
@@ -115,7 +114,7 @@ class Watch:
     def _look_again(self, switch: Switch) -> None:
         try:
             self.look(switch, 0.0, active=True)
-        except Exception:  # the pool would keep it to itself
+        except Exception:  # a thread that dies looks at nobody more
             log.exception("%s: looking at it met a fault of ours", switch.name)
         finally:
             span = self.pauses.every * (1 + self.pauses.jitter * random.uniform(-1, 1))  # noqa: S311 - no secret
@@ -146,7 +145,8 @@ class Watch:
             return self._in_accord(switch, mine, now)
         accord = Accord.DRIFT if kept.get("intent") == mine else Accord.PENDING
         since = float(kept.get("since", 0.0))
-        theirs = drift.touches(driver.accounts((since or now - BACK) - SKEW), (switch.connection.username,))
+        record = _record(driver, (since or now - BACK) - SKEW)
+        theirs = drift.touches(record, switch.connection.username, since)
         told = drift.blame(found.steps, theirs)
         named = {t for d in told for t in d.by}
         seen = DriftView(
@@ -243,3 +243,12 @@ class Watch:
         except ValueError:
             return {}
         return kept
+
+
+def _record(driver: SwitchDriver, since: float) -> tuple[Account, ...]:
+    """Ask who changed what; a switch that does not say has still drifted."""
+    try:
+        return driver.accounts(since)
+    except (Refused, Unsupported) as error:
+        log.info("nobody tells who changed it: %s", error.fixer)
+        return ()

@@ -13,6 +13,7 @@ from sekisho.cli import (
     restrictions,
     subjects,
     switch_changes,
+    switch_hosts,
     switches,
     tokens,
     watch,
@@ -42,6 +43,7 @@ def build(*more: Callable[[typer.Typer], None]) -> typer.Typer:
     balancer = typer.Typer(no_args_is_help=True, help="Load balancers: who carries them, and how they do.")
     app.add_typer(balancer, name="balancer")
     balancers.add_to(balancer)
+    switch_hosts.add_to(switch)
     for register in more:
         register(app)
     return app

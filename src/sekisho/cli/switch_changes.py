@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from sekisho.cli import words
-from sekisho.cli.door import Door, command, gather, note, page_size, write
+from sekisho.cli.door import Door, command, gather, note, page_size, table, write
 from sekisho.cli.exits import EXITS
 from sekisho.cli.switches import Names, SwitchName, changed, shown_plans
 from sekisho.model.errors import Malformed, Refused, Unavailable
@@ -52,19 +52,23 @@ def apply(  # noqa: PLR0913 - an option each
     canary: Annotated[int, typer.Option(min=0, help="So many change one by one first.")] = 1,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="Then so many at once.")] = 8,
     budget: Annotated[int, typer.Option(min=0, help="Go on though so many have failed.")] = 0,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Go on without those that cannot be planned for.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Make switches what their files say: each is proven, or rolled back and that is proven."""
     _need(reason)
     found = _read(plan) if plan is not None else door.client.switches.plan(tuple(switches or ()))
     chosen = [p for p in found if plan is None or not switches or p.switch in switches]
+    chosen = _without_bad(door, chosen) if partial else chosen
     _need_plans(chosen)
-    if not any(p.steps for p in chosen):
+    differ = _to_be_changed(door, chosen)
+    if not differ:
         door.tell(RolloutView("", ()), "Nothing differs.")
         return
     if plan is None and not door.as_json:
         write(door.console, shown_plans(chosen, brief=yes))
-    differ = tuple(p.switch for p in chosen if p.steps)
     door.confirm(f"This changes {words.count(len(differ), 'switch', 'switches')}.", yes=yes)
     # The other one of a pair comes along, and its plan is told though it is empty.
     plans = {p.switch: p.fingerprint for p in chosen}
@@ -78,6 +82,22 @@ def _read(path: Path) -> tuple[PlanView, ...]:
         return from_plain(tuple[PlanView, ...], told["plans"])
     except (OSError, ValueError, KeyError, TypeError, Malformed) as error:
         raise Malformed(f"{path} is no file of `sekisho switch plan --save`: {error}.") from error
+
+
+def _without_bad(door: Door, found: Sequence[PlanView]) -> list[PlanView]:
+    """Leave out who has no plan, and its pair; a pair is changed on both or not at all."""
+    bad = {p.switch: p.problem for p in found if p.problem}
+    peers = {s.name: s.peer for s in door.client.switches.list() if s.name in bad and s.peer}
+    for name, problem in bad.items():
+        with_pair = f" and {peers[name]}" if name in peers else ""
+        note(f"Without {name}{with_pair}: {problem}")
+    return [p for p in found if p.switch not in {*bad, *peers.values()}]
+
+
+def _to_be_changed(door: Door, found: Sequence[PlanView]) -> tuple[str, ...]:
+    """Name those that differ, and those in doubt: that nothing differs is what ends a doubt."""
+    doubtful = {s.name for s in door.client.switches.list() if s.doubt}
+    return tuple(p.switch for p in found if p.steps or p.switch in doubtful)
 
 
 def _need_plans(found: Sequence[PlanView]) -> None:
@@ -156,7 +176,9 @@ def _follow(door: Door, found: RolloutView) -> None:
     except (KeyboardInterrupt, Unavailable):
         note(f"{found.id} goes on without you; look at it with: sekisho switch changes")
         raise
-    door.tell(found, changed(found.changes))
+    columns = ("change", "switch", "state", "how it ended")
+    rows = ((c.id, c.switch, c.state, c.error or c.receipt) for c in found.changes)
+    door.tell(found, table(columns, rows))
     if any(c.state in BAD for c in found.changes):
         raise typer.Exit(EXITS[Refused])
 

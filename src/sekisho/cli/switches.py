@@ -12,6 +12,7 @@ from rich.text import Text
 
 from sekisho.cli import words
 from sekisho.cli.door import Door, command, facts, note, table
+from sekisho.cli.tree import sent_lines
 from sekisho.model.errors import Malformed
 from sekisho.model.plain import to_plain
 from sekisho.model.switch import Accord, ChangeView, Difference, DriftView, PlanView, SwitchView, Touch
@@ -97,14 +98,12 @@ def _facts(s: SwitchView) -> list[tuple[str, str | Text]]:
 
 def changed(changes: Sequence[ChangeView]) -> RenderableType:
     """Lay out changes, newest first."""
-    columns = ("change", "rollout", "switch", "what", "state", "who", "when", "reason", "how it ended")
+    columns = ("change", "switch", "what", "who", "when", "why", "how it ended")
     rows = (
         (
             c.id,
-            c.rollout,
             c.switch,
-            c.verb,
-            c.state,
+            f"{c.verb}: {c.state}",
             c.author,
             words.moment(c.created),
             c.reason,
@@ -179,7 +178,7 @@ def _plan(each: PlanView, *, brief: bool) -> list[RenderableType]:
         parts.append(Text(f"  {mark} [{risk.kind}]: {words.clean(risk.sentence)}", style))
     for sent in () if brief else each.sent:
         parts.append(Text(f"  sent by {sent.how}:", "dim"))
-        parts += [Text(f"    {words.clean(line)}", "dim") for line in sent.text.splitlines()]
+        parts += [Text(f"    {words.clean(line)}", "dim") for line in sent_lines(sent.text)]
     return parts
 
 

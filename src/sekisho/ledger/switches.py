@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import exists, func, insert, select, update
 
 from sekisho.ledger import diary
 from sekisho.ledger.diary import Line
@@ -168,10 +168,13 @@ class Changes:
 
     def doubts(self) -> dict[str, str]:
         """Name the change by switch where nobody knows what it left."""
-        newest = select(func.max(table.c.number)).where(_in(*_SETTLED)).group_by(table.c.switch)
-        query = select(table.c.switch, table.c.number).where(
-            table.c.number.in_(newest) & _in(ChangeState.IN_DOUBT)
+        later = table.alias()
+        settled = exists().where(
+            later.c.switch == table.c.switch,
+            later.c.number > table.c.number,
+            later.c.state.in_([s.value for s in _SETTLED]),
         )
+        query = select(table.c.switch, table.c.number).where(_in(ChangeState.IN_DOUBT), ~settled)
         with self._store.reading() as connection:
             return {row.switch: f"c{row.number}" for row in connection.execute(query)}
 

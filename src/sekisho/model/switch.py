@@ -15,11 +15,13 @@ class Verb(StrEnum):
     """What is to be done to a switch.
 
     `APPLY` makes it what its file says, because somebody asked; `REPAIR` the same, because it drifted;
-    `ROLLBACK` makes it what it was before a change, `RESTORE` what a backup says.
+    `ATTACH` only what the cloud brings and takes; `ROLLBACK` makes it what it was before a change,
+    `RESTORE` what a backup says.
     """
 
     APPLY = "apply"
     REPAIR = "repair"
+    ATTACH = "attach"
     ROLLBACK = "rollback"
     RESTORE = "restore"
 

@@ -37,9 +37,20 @@ class Sheet:
     """One file: its values, where they stand, and the mistakes found so far as (line, sentence)."""
 
     source: str
+    text: str = ""
     values: dict[str, Any] = field(default_factory=dict)
-    lines: Mapping[Path, int] = field(default_factory=dict)
     problems: list[tuple[int, str]] = field(default_factory=list)
+    found: Mapping[Path, int] | None = None
+
+    @property
+    def lines(self) -> Mapping[Path, int]:
+        """Tell where each key stands; found out when first asked, for most files have no mistake."""
+        if self.found is None:
+            try:
+                self.found = lines(self.text)
+            except RecursionError:  # brackets in brackets, as many as TOML's own reader just bears
+                self.found = {}
+        return self.found
 
     def root(self) -> Node:
         """Give the whole file as a node."""
@@ -158,7 +169,7 @@ def open_sheet(text: str, source: str) -> Sheet:
         return sheet
     try:
         sheet.values = tomllib.loads(text)
-        sheet.lines = lines(text)
+        sheet.text = text
     except tomllib.TOMLDecodeError as error:
         _spoil(sheet, *_syntax(str(error), text))
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, brackets in brackets

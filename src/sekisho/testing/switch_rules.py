@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sekisho.devices.switch.clash import things
 from sekisho.devices.switch.intent import Acl, Feature, Lacp, Port, PortMode, Storm, Vlan, Vpc, Vrf, key
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sekisho.devices.switch.clash import Thing
     from sekisho.devices.switch.driver import Abilities, Step
     from sekisho.devices.switch.intent import Key, Part
+
+P = TypeVar("P", bound="Part")
 
 # What a switch fills in where it was not told; a channel is a trunk of all VLANs until told otherwise.
 DEFAULTS: Final[Mapping[str, Mapping[str, object]]] = {
@@ -47,7 +49,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, object]]] = {
 _CHANNEL: Final = {"members": (), "lacp": Lacp.ON, "vpc": 0, "peer_link": False}
 
 
-def whole(part: Part) -> Part:
+def whole(part: P) -> P:
     """Fill in what a switch fills in where it was not told."""
     usual: dict[str, object] = dict(DEFAULTS.get(part.kind, {}))
     if isinstance(part, Vlan):
@@ -130,8 +132,12 @@ def _allow_port(subject: Key, stands: Part | None, after: Port, now: Mapping[Key
             raise Refused(f"{name(subject)}: is in {stands.channel} already.")
     if after.channel and ("port", after.channel) not in now:
         raise Refused(f"{name(subject)}: there is no {after.channel}.")
-    if any(("port", m) not in now for m in after.members or ()):
-        raise Refused(f"{name(subject)}: a member is no interface of this switch.")
+    for member in after.members or ():
+        port = now.get(("port", member))
+        if not isinstance(port, Port):
+            raise Refused(f"{name(subject)}: its member {member} is no interface of this switch.")
+        if port.channel not in ("", None, after.name):
+            raise Refused(f"{name(subject)}: {member} is in {port.channel} already.")
 
 
 def _hold(subject: Key, stands: Part | None, after: Part | None, held: dict[Thing, Key]) -> None:

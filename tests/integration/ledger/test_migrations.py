@@ -16,9 +16,11 @@ from sqlalchemy import text
 from sekisho.ledger import store
 from sekisho.ledger.ledger import Ledger
 from sekisho.ledger.schema import metadata
+from sekisho.ledger.switches import Changes
 from sekisho.model.access import Role
 from sekisho.model.errors import Conflict
 from sekisho.model.restriction import State
+from sekisho.model.switch import ChangeState
 from support_ledger import assert_sound, contents
 
 STATES = Path(__file__).parent / "states"
@@ -61,6 +63,21 @@ def test_a_past_state_opens_with_all_it_held(revision: str, tmp_path: Path) -> N
     with closing(Ledger(path)) as ledger:
         assert contents(ledger) == before
         ledger.lift("r1", "olga", "x", 1_800_000_100)
+
+
+def test_changes_of_switches_open_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    restore("0003", path)
+    with closing(Ledger(path)) as ledger:
+        changes = Changes(ledger.store)
+        assert changes.change("c1").change.state is ChangeState.APPLIED
+        assert changes.change("c1").change.plan.steps
+        (running,) = changes.open_now()
+        assert (running.change.switch, running.change.checkpoint, running.before) == (
+            "leaf-2",
+            "sekisho-c2",
+            "before",
+        )
 
 
 @pytest.mark.parametrize("revision", [None, *revisions()])

@@ -6,12 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 
 import support_yang
 from sekisho.devices.switch.driver import Step
-from sekisho.devices.switch.intent import Part
-from sekisho.devices.switch.nexus import dme, tree
+from sekisho.devices.switch.intent import KINDS, Feature, Key, Part
+from sekisho.devices.switch.nexus import dme, names, tree
+from sekisho.devices.switch.order import stages
 from support_nexus import CASES
+from support_nexus_states import nexus_states
+
+pytestmark = pytest.mark.timeout(300)  # the model may have to be fetched first
 
 
 def _texts(steps: list[Step]) -> dict[str, str]:
@@ -51,11 +56,35 @@ def test_the_model_would_notice_a_mistake(classname: str, name: str, value: str,
     assert support_yang.complaints({"wrong": text}, tmp_path) != ""
 
 
-def _kinds() -> set[str]:
-    return {part.kind for case in CASES for part in case if isinstance(part, Part)}
-
-
 def test_no_kind_is_left_out() -> None:
-    from sekisho.devices.switch.intent import KINDS
+    assert {part.kind for case in CASES for part in case if part is not None} == set(KINDS)
 
-    assert _kinds() == set(KINDS)
+
+def test_every_feature_holds(tmp_path: Path) -> None:
+    steps = [Step(None, Feature(name, enabled=True)) for name in names.FEATURES]
+
+    assert support_yang.complaints(_texts(steps), tmp_path) == ""
+
+
+def test_whole_configurations_hold(tmp_path: Path) -> None:
+    """One tree for each stage of the way from a blank switch to a random one, and from there to the next."""
+    texts: dict[str, str] = {}
+
+    @settings(
+        max_examples=25,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    @given(nexus_states(6), nexus_states(6))
+    def write(before: dict[Key, Part], after: dict[Key, Part]) -> None:
+        for stage in stages(before, after):
+            body = dme.stage(stage).body
+            if body:
+                texts[f"stage{len(texts)}"] = support_yang.xml(json.loads(body))
+
+    write()
+
+    assert len(texts) > 50
+    assert support_yang.complaints(texts, tmp_path) == ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -69,8 +69,11 @@ class Room:
         state = SimpleNamespace(parts=self.carried.get(name, Intent(name)).parts)
         return SimpleNamespace(read=lambda: state, neighbours=lambda: self.beside, abilities=lambda: None)
 
-    def converge(self, author: str, reason: str, intents: Mapping[str, Intent]) -> RolloutView:
+    def converge(
+        self, author: str, reason: str, intents: Mapping[str, Intent], allow: Sequence[str]
+    ) -> RolloutView:
         assert author == "cloud"
+        assert list(allow) == ["vlan-with-ports"]
         ((name, intent),) = intents.items()
         with self.news:
             self.reasons.append(reason)

@@ -74,3 +74,12 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
 def test_what_the_lab_writes_is_read_back(tmp_path: Path) -> None:
     given = {"keeper": {"state": "/x", "guard": {"per_hour_host": 5, "prefixes": ["10.0.0.0/8"]}}}
     assert load(tmp_path, toml(given)) == given
+
+
+def test_a_setting_of_the_switches_that_cannot_be_is_named() -> None:
+    wrong = {"keeper": {"switches": {"parallel": 0, "timer": 5}}}
+    _, problems = settings.check(wrong)
+    assert problems == (
+        "keeper: switches.parallel: 1 or more.",
+        "keeper: switches.timer: 30 or more.",
+    )

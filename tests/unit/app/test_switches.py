@@ -6,14 +6,17 @@ import json
 import stat
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sekisho.devices.switch.intent import Intent, Vlan, parts
+from sekisho.ledger.switches import Changes
 from sekisho.model.errors import Conflict, Malformed, NotFound, Refused, Unavailable
-from sekisho.model.switch import Accord, ChangeState, Phase, Verb, Wanted
+from sekisho.model.switch import Accord, ChangeState, ChangeView, Phase, Verb, Wanted
 from sekisho.testing.switch import Fault
-from support_keeping import ADA, WIDER, Rig
+from support_keeping import ADA, NOW, WIDER, Rig
 
 AWAY = Unavailable("It does not answer.")
 NO = Refused("It says no.")
@@ -121,6 +124,19 @@ def test_a_pair_is_changed_on_both_or_on_neither(rig: Rig) -> None:
         assert set(rig.apply(keeper, "leaf-2").values()) == {ChangeState.APPLIED}
 
 
+def test_a_pair_whose_mtu_would_differ_is_refused_before_anything_is_sent(rig: Rig) -> None:
+    vpc = 'domain = 10\n[port.port-channel5]\nmode = "trunk"\nallowed = "10"\nlacp = "active"\nvpc = 5\n'
+    one = rig.add("leaf-1", vpc + "mtu = 9216\n", peer="leaf-2")
+    two = rig.add("leaf-2", vpc, peer="leaf-1")
+    with rig.keeper() as keeper:
+        shown = keeper.plan(["leaf-1"])
+        assert all("pair-mtu" in {r.kind for r in p.risks if r.forbidden} for p in shown)
+        assert set(rig.apply(keeper, "leaf-1").values()) == {ChangeState.REFUSED}
+        assert "apply" not in one.calls + two.calls
+        allowed = ("pair-mtu",)
+        assert set(rig.apply(keeper, "leaf-1", allow=allowed).values()) == {ChangeState.APPLIED}
+
+
 def test_a_canary_that_fails_leaves_the_others_alone(rig: Rig) -> None:
     for n in range(1, 6):
         rig.add(f"leaf-{n}")
@@ -189,6 +205,17 @@ def test_what_had_not_begun_when_the_keeper_ended_is_left_alone(rig: Rig) -> Non
         keeper.recover()
         states = rig.ended(keeper, begun)
     assert states == {"leaf-1": ChangeState.ROLLED_BACK, "leaf-2": ChangeState.LEFT}
+
+
+def test_what_waited_when_the_keeper_was_killed_is_left_alone(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    draft = ChangeView("", "", "leaf-1", Verb.APPLY, ChangeState.WAITING, "ada", unit="leaf-1")
+    (waiting,) = Changes(rig.ledger.store).open([draft], NOW)
+    with rig.keeper() as keeper:
+        keeper.recover()
+        assert keeper.rollout(waiting.rollout).changes[0].state is ChangeState.LEFT
+        assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.APPLIED}
+    assert switch.calls.count("save") == 1
 
 
 def test_a_change_can_be_rolled_back_and_is_not_made_again_by_itself(rig: Rig) -> None:
@@ -294,8 +321,38 @@ def test_a_switch_in_doubt_is_named_until_somebody_settles_it(rig: Rig) -> None:
         assert keeper.switch("leaf-1").doubt == ""
 
 
+def test_a_name_that_the_api_needs_itself_is_refused(rig: Rig) -> None:
+    rig.add("plans")
+    with rig.keeper() as keeper, pytest.raises(Malformed) as caught:
+        keeper.plan(())
+    assert any("plans.toml" in p for p in caught.value.problems)
+
+
+def test_what_the_cloud_brings_is_made_without_the_file_and_leaves_it_pending(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        begun = keeper.converge("neutron", "a port", {"leaf-1": Intent("leaf-1", parts(Vlan(1000, "net")))})
+        assert rig.ended(keeper, begun) == {"leaf-1": ChangeState.APPLIED}
+        assert begun.changes[0].verb is Verb.ATTACH
+        assert ("vlan", "1000") in switch.state.parts
+        assert ("vlan", "20") not in switch.state.parts
+        assert keeper.drift((), fresh=True)[0].accord is Accord.PENDING
+
+
+def test_what_is_laid_over_a_file_is_planned_and_compared(rig: Rig) -> None:
+    switch = rig.add("leaf-1", "")
+    with rig.keeper() as keeper:
+        keeper.overlays.append(
+            lambda _switch, found, _driver: replace(found, parts={**found.parts, **parts(Vlan(1000, "net"))})
+        )
+        assert "VLAN 1000" in keeper.plan(())[0].steps[0]
+        assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.APPLIED}
+        assert keeper.drift((), fresh=True)[0].accord is Accord.ACCORD
+    assert ("vlan", "1000") in switch.state.parts
+
+
 def test_no_secret_is_in_plans_or_in_the_ledger(rig: Rig) -> None:
-    rig.add("leaf-1", '[snmp.communities.hush-hush]\nwrite = false\n')
+    rig.add("leaf-1", "[snmp.community.hush-hush]\nwrite = false\n")
     with rig.keeper() as keeper:
         (found,) = keeper.plan(())
         assert found.steps

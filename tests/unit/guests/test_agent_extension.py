@@ -276,7 +276,7 @@ def test_byte_counters_are_told_to_nobody_who_did_not_ask(
 def test_the_server_loads_no_switch() -> None:
     script = """
 import sys, types
-made = dict.fromkeys(("StrOpt", "FloatOpt", "IntOpt", "BoolOpt"), lambda *_, **__: None)
+made = dict.fromkeys(("StrOpt", "FloatOpt", "IntOpt", "BoolOpt", "ListOpt"), lambda *_, **__: None)
 sys.modules["oslo_config"] = types.SimpleNamespace(cfg=types.SimpleNamespace(**made))
 import sekisho.guests.neutron.config
 print([name for name in sys.modules if name.startswith(("sekisho.devices", "sekisho.host", "ovs"))])

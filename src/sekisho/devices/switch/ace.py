@@ -9,10 +9,11 @@ from typing import Final
 from sekisho.devices.switch.intent import Ace
 from sekisho.model.errors import Malformed
 
-PORTED: Final = frozenset({"tcp", "udp", "6", "17"})
+PORTED: Final = frozenset({"tcp", "udp"})
 EXAMPLE: Final = '"10 permit tcp any 10.0.0.0/24 80-443"'
 
 _PROTOCOLS: Final = {4: ("ip", "tcp", "udp", "icmp"), 6: ("ipv6", "tcp", "udp", "icmpv6")}
+_NAMES: Final = {4: {"6": "tcp", "17": "udp", "1": "icmp"}, 6: {"6": "tcp", "17": "udp", "58": "icmpv6"}}
 _PORTS: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 _LAST_SEQUENCE: Final = 4294967294
 
@@ -31,12 +32,13 @@ def parse(text: str, family: int) -> Ace:
         raise Malformed(f'"{sequence}" is no sequence number; a line begins with one, from 1.')
     if action not in ("permit", "deny"):
         raise Malformed(f'"{action}" is neither permit nor deny.')
-    source, source_port = _end(rest, _protocol(protocol, family), family)
+    protocol = _protocol(protocol, family)
+    source, source_port = _end(rest, protocol, family)
     destination, destination_port = _end(rest, protocol, family)
     established, log = _flag(rest, "established"), _flag(rest, "log")
     if rest:
         raise Malformed(f'"{rest[0]}" does not belong there; write for example {EXAMPLE}.')
-    if established and protocol not in ("tcp", "6"):
+    if established and protocol != "tcp":
         raise Malformed("established is for tcp only.")
     return Ace(
         int(sequence), action == "permit", protocol,
@@ -58,7 +60,7 @@ def _protocol(text: str, family: int) -> str:
     names = _PROTOCOLS[family]
     if text not in names and not (text.isdigit() and len(text) <= 3 and int(text) <= 255):
         raise Malformed(f'"{text}" is no protocol; write {", ".join(names)} or a number.')
-    return text
+    return _NAMES[family].get(text, text)
 
 
 def _end(rest: list[str], protocol: str, family: int) -> tuple[str, str]:

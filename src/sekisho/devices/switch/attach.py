@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sekisho.devices.switch import vlans
-from sekisho.devices.switch.intent import Port, Vlan, key
+from sekisho.devices.switch.intent import Port, PortMode, Svi, Vlan, key
 
 if TYPE_CHECKING:
     from sekisho.devices.switch.document import Attach
@@ -87,6 +87,21 @@ def cloud_only(intent: Intent, attach: Attach, demand: Demand) -> Intent:
     parts = {k: _share(intent.parts.get(k), p, attach) for k, p in whole.parts.items() if k in mine}
     theirs = vlans.of(p.id for k, p in intent.parts.items() if isinstance(p, Vlan) and k not in parts)
     return replace(narrow(intent), parts=parts, owned=vlans.without(attach.vlans, theirs))
+
+
+def spared(intent: Intent, parts: Iterable[Part]) -> Intent:
+    """Leave VLANs alone that somebody uses without the cloud: an access port or an SVI is in them.
+
+    A trunk is in none by itself: uplinks carry all of the cloud's ids.
+    """
+    used = vlans.NONE
+    for part in parts:
+        match part:
+            case Svi(vlan=number) | Port(mode=PortMode.ACCESS, channel=None | "", access=int(number)):
+                used = vlans.join(used, str(number))
+            case _:
+                pass
+    return replace(intent, owned=vlans.without(intent.owned, used))
 
 
 def _share(written: Part | None, laid: Part, attach: Attach) -> Part:

@@ -11,7 +11,7 @@ from sekisho.devices.switch.words import sentence
 from sekisho.model.switch import Difference, Touch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from sekisho.devices.switch.driver import Account
     from sekisho.devices.switch.intent import Key
@@ -63,12 +63,16 @@ def whole(steps: Sequence[Step]) -> tuple[Step, ...]:
     return tuple(found.values())
 
 
-def touches(accounts: Iterable[Account], ours: Collection[str]) -> tuple[Touch, ...]:
-    """Give what others changed, newest first; `ours` are the names under which we sign in ourselves."""
+def touches(accounts: Iterable[Account], ours: str, since: float) -> tuple[Touch, ...]:
+    """Give what others changed, newest first.
+
+    What was done under our own name `ours` until `since`, when all was right, we did; after it somebody else
+    did who has our password.
+    """
     found = [
         Touch(a.time, a.user, a.origin, _SECRET.sub(r"\1 ...", a.command))
         for a in accounts
-        if a.user not in ours and not _LOOKS.match(a.command)
+        if (a.user != ours or a.time > since) and not _LOOKS.match(a.command)
     ]
     return tuple(sorted(found, key=lambda t: -t.time))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.devices.switch import ace
 from sekisho.devices.switch.intent import Ace, Feature, Intent, Port, PortMode, Storm, Vpc
-from sekisho.devices.switch.overlay import FIXED, MIRRORED
+from sekisho.devices.switch.overlay import FIXED, MIRRORED, in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sekisho.devices.switch.intent import Key, Part, State
 
 # What a port has besides when it is switched; a routed one's are what it would have.
-SWITCHED: Final = ("access", "native", "allowed", "edge", "bpdu_guard")
+SWITCHED: Final = ("access", "native", "allowed", "edge", "bpdu_guard", "storm")
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _UNLIMITED: Final = 10000
@@ -60,7 +60,7 @@ def export(state: State, connection: Connection) -> str:
     blocks = [_table(("connect",), _connection(connection)), *_pair(intent)]
     for kind, table in _TABLES:
         chosen = {k: p for k, p in intent.parts.items() if k[0] == kind}
-        blocks += _parts(table, sorted(chosen.items(), key=lambda item: _natural(item[0])))
+        blocks += _parts(table, sorted(chosen.items(), key=lambda item: in_turn(item[0])))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -178,8 +178,3 @@ def _value(value: Any) -> str:
             return "[" + ", ".join(_value(v) for v in value) + "]"
         case _:
             return _quoted(str(value))
-
-
-def _natural(subject: Key) -> list[tuple[int, str]]:
-    text = " ".join(subject)
-    return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", text)]

@@ -15,7 +15,7 @@ from sekisho.devices.switch import clash, vlans
 from sekisho.devices.switch.driver import Step
 from sekisho.devices.switch.intent import Feature, Port, PortMode, Route, Svi, key
 from sekisho.devices.switch.members import flipped, moves
-from sekisho.devices.switch.overlay import MIRRORED, in_order, is_channel, membership
+from sekisho.devices.switch.overlay import MIRRORED, in_order, in_turn, is_channel, membership
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -178,7 +178,8 @@ def _stage(edits: list[tuple[Key, Edit]], now: dict[Key, Part | None]) -> tuple[
     for subject, edit in edits:
         olds.setdefault(subject, now.get(subject))
         now[subject] = _edited(now.get(subject), edit, now)
-    return tuple(Step(old, now[subject]) for subject, old in olds.items() if old != now[subject])
+    changed = sorted((k for k, old in olds.items() if old != now[k]), key=in_turn)
+    return tuple(Step(olds[k], now[k]) for k in changed)
 
 
 def _edited(part: Part | None, edit: Edit, now: Mapping[Key, Part | None]) -> Part | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, replace
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,6 +54,11 @@ def in_order(names: frozenset[str] | set[str] | tuple[str, ...]) -> tuple[str, .
     return tuple(sorted(names, key=_natural))
 
 
+def in_turn(key: Key) -> tuple[list[tuple[int, str]], ...]:
+    """Give what sorts keys as people do: VLAN 2 before VLAN 10."""
+    return tuple(_natural(word) for word in key)
+
+
 def wanted(intent: Intent, state: State, abilities: Abilities) -> State:
     """Lay an intent over a state, and add what it cannot be without: members' ends of a channel, features.
 
@@ -90,7 +96,10 @@ def values(part: Part) -> tuple[object, ...]:
     return _VALUES[type(part)](part)
 
 
+@lru_cache(16384)
 def _natural(name: str) -> list[tuple[int, str]]:
+    if name.isdigit():
+        return [(int(name), "")]
     return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name)]
 
 
@@ -102,6 +111,8 @@ def _laid(part: Part, standing: Part | None) -> Part | None:
         return None if isinstance(part, Feature) and part.enabled is False else part
     kind = type(part)
     said, stands = _VALUES[kind](part), _VALUES[kind](standing)
+    if said == stands:
+        return standing
     changed: dict[str, Any] = {
         name: new
         for name, new, old in zip(_FIELDS[kind], said, stands, strict=False)
@@ -166,10 +177,18 @@ def _join_and_leave(intent: Intent, state: State, parts: dict[Key, Part]) -> Non
         if is_channel(port.name):
             members = tuple(m for m in port.members or () if after[m] == port.name)
             if members != (port.members or ()):
-                parts[key] = replace(port, members=members)
+                port = replace(port, members=members)
+            parts[key] = port if members else _empty(port, state.parts.get(key))
         else:
             old, new = before.get(port.name, ""), after.get(port.name, "")
             parts[key] = _member(port, state.parts.get(key), parts.get(("port", new)), moved=old != new)
+
+
+def _empty(channel: Port, standing: Part | None) -> Port:
+    """Leave an empty channel the LACP mode that it has: many switches know one of members only."""
+    if not isinstance(standing, Port) or standing.lacp is None or channel.lacp in (standing.lacp, Lacp.ON):
+        return channel
+    return replace(channel, lacp=standing.lacp)
 
 
 def membership(parts: Mapping[Key, Part], first: Mapping[str, str] | None = None) -> dict[str, str]:

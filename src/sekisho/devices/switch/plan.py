@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from sekisho.devices.switch import order, risk
 from sekisho.devices.switch.intent import Community, Trap, User
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from sekisho.devices.switch.intent import Intent, Key, Part, State
     from sekisho.devices.switch.order import Stages
     from sekisho.devices.switch.risk import Risk
+
+
+Ends: TypeAlias = "tuple[Intent, State, Abilities]"  # where a plan ends, where it begins, what there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,11 @@ def plan(intent: Intent, state: State, abilities: Abilities) -> Plan:
 def check(intent: Intent, state: State, abilities: Abilities) -> tuple[str, ...]:
     """List, one sentence each, what of an intent cannot be on the switch that is in this state."""
     return impossible(intent, state, wanted(intent, state, abilities), abilities)
+
+
+def pair_risks(one: Ends, other: Ends) -> tuple[Risk, ...]:
+    """Name what would differ between the two switches of a pair once both are as they should be."""
+    return risk.pair(*(wanted(intent, state, abilities).parts for intent, state, abilities in (one, other)))
 
 
 def _fingerprint(intent: Intent, state: State, stages: Stages, risks: tuple[Risk, ...]) -> str:

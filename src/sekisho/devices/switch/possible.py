@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from sekisho.devices.switch import vlans
 from sekisho.devices.switch.clash import things
 from sekisho.devices.switch.intent import Feature, Ntp, Port, Route, Svi, Syslog, Trap, Vlan, Vpc, key
-from sekisho.devices.switch.overlay import FIXED, MIRRORED, is_channel, membership, needs
+from sekisho.devices.switch.overlay import FIXED, MIRRORED, in_turn, is_channel, membership, needs
 from sekisho.devices.switch.words import name
+from sekisho.model.units import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 # What a Nexus keeps for itself, unless it was told another range ("system vlan N reserve").
 RESERVED: Final = "3968-4094"
 
+_THINGS: Final = {
+    "vlan-name": "the name {1}",
+    "vni": "the segment {1}",
+    "vpc": "vPC {1}",
+    "peer-link": "the peer link",
+    "network": "the network {2} (VRF {1})",
+}
 _BINDINGS: Final = (("4", "acl4_in"), ("4", "acl4_out"), ("6", "acl6_in"), ("6", "acl6_out"))
 
 
@@ -32,6 +40,7 @@ def impossible(intent: Intent, state: State, target: State, abilities: Abilities
         *_fixed(intent),
         *_reserved(intent, before),
         *_channels(intent, after),
+        *_unknown(intent, before),
         *_features(changed, after),
         *_named(changed, before, after),
         *_twice(changed, after),
@@ -65,7 +74,7 @@ def _fixed(intent: Intent) -> Iterator[str]:
 
 def _reserved(intent: Intent, before: Mapping[Key, Part]) -> Iterator[str]:
     for subject, part in intent.parts.items():
-        if isinstance(part, Vlan) and vlans.has(RESERVED, part.id) and subject not in before:
+        if subject not in before and isinstance(part, Vlan) and vlans.has(RESERVED, part.id):
             yield f"VLAN {part.id}: is one of {RESERVED}, which the switch keeps for itself."
 
 
@@ -75,6 +84,10 @@ def _channels(intent: Intent, after: Mapping[Key, Part]) -> Iterator[str]:
         other = claimed.setdefault(member, channel)
         if other != channel:
             yield f"port {member}: is to be in two port-channels, {other} and {channel}."
+    for subject in (k for k in intent.parts if k[0] == "port"):
+        part = after.get(subject)
+        if isinstance(part, Port) and part.peer_link and part.edge:
+            yield f"{name(subject)}: is the peer link, behind which there is a switch: it is no edge port."
     for member, channel in membership(after).items():
         said = intent.parts.get(("port", member))
         whole = after.get(("port", channel))
@@ -90,6 +103,13 @@ def _claims(intent: Intent) -> Iterator[tuple[str, str]]:
     for part in intent.parts.values():
         if isinstance(part, Port):
             yield from ((part.name, member) for member in part.members or ())
+
+
+def _unknown(intent: Intent, before: Mapping[Key, Part]) -> Iterator[str]:
+    known = [k[1] for k in before if k[0] == "feature"]
+    for subject in intent.parts if known else ():
+        if subject[0] == "feature" and subject not in before:
+            yield f"{name(subject)}: the switch has none of that name; {did_you_mean(subject[1], known)}"
 
 
 def _features(changed: Mapping[Key, Part], after: Mapping[Key, Part]) -> Iterator[str]:
@@ -134,5 +154,5 @@ def _twice(changed: Mapping[Key, Part], after: Mapping[Key, Part]) -> Iterator[s
         for thing in things(part):
             other = held.setdefault(thing, subject) if subject in changed else held.get(thing, subject)
             if other != subject:
-                shown = " ".join(str(word) for word in thing)
-                yield f"{name(subject)} and {name(other)}: both have {shown}, which there is once only."
+                both = " and ".join(name(k) for k in sorted((subject, other), key=in_turn))
+                yield f"{both}: both have {_THINGS[str(thing[0])].format(*thing)}, which there is once only."

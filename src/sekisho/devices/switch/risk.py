@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from sekisho.devices.switch import vlans
 from sekisho.devices.switch.intent import Feature, Port, PortMode, Svi, Vlan, Vpc
 from sekisho.devices.switch.loss import interruptions, losses, lost_vlans, severed
-from sekisho.devices.switch.overlay import membership
+from sekisho.devices.switch.overlay import in_turn, membership
 from sekisho.devices.switch.words import name
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def risks(intent: Intent, before: Parts, after: Parts) -> tuple[Risk, ...]:
         *(r for c in changes for r in _others(c, after)),
         *_vlans_gone([old for _, old, new in changes if new is None and isinstance(old, Vlan)], after),
     )
-    return tuple(sorted(found, key=lambda r: not r.forbidden))
+    return tuple(sorted(found, key=lambda r: (not r.forbidden, list(RiskKind).index(r.kind), in_turn(r.key))))
 
 
 def pair(one: Parts, other: Parts) -> tuple[Risk, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +33,7 @@ from sekisho.devices.switch.shapes import (
     REFERENCE,
     VLAN,
     VLAN_SET,
+    VRF,
     Choice,
     Flag,
     Number,
@@ -58,7 +60,6 @@ if TYPE_CHECKING:
 
     from sekisho.devices.switch.intent import Part
 
-FEATURES: Final = ("lacp", "lldp", "svi", "vpc", "vxlan")
 # How people name kinds in `exclusive`.
 EXCLUSIVE: Final[Mapping[str, str]] = {
     "vlans": "vlan",
@@ -111,13 +112,13 @@ def _name(text: str) -> str:
 
 
 def _feature(text: str) -> str:
-    if text in FEATURES:
+    if re.fullmatch(r"[a-z][a-z0-9-]{0,30}", text):
         return text
-    raise Malformed(f'"{text}" is no feature that we know; they are {", ".join(FEATURES)}.')
+    raise Malformed(f'"{text}" is no name of a feature; write for example "lacp".')
 
 
 _DESCRIPTION: Final = Text(254)
-_MTU: Final = Number(576, 9216)
+_MTU: Final = Number(64, 65535)
 _BINDINGS: Final[Mapping[str, Shape]] = dict.fromkeys(
     ("acl4_in", "acl4_out", "acl6_in", "acl6_out"), REFERENCE
 )
@@ -158,19 +159,19 @@ ENTRIES: Final = (
         ("svi",),
         (_vlan,),
         {
-            "description": _DESCRIPTION, "enabled": Flag(), "mtu": _MTU, "vrf": NAME, "addresses": _ADDRESSES,
+            "description": _DESCRIPTION, "enabled": Flag(), "mtu": _MTU, "vrf": VRF, "addresses": _ADDRESSES,
             **_BINDINGS,
         },
         Svi,
     ),
-    Entry(("ntp",), (host,), {"vrf": NAME, "prefer": Flag()}, Ntp),
+    Entry(("ntp",), (host,), {"vrf": VRF, "prefer": Flag()}, Ntp),
     Entry(("dns",), (_name, address), {}, Dns),
-    Entry(("syslog",), (host,), {"vrf": NAME, "severity": Number(0, 7), "port": Number(1, 65535)}, Syslog),
+    Entry(("syslog",), (host,), {"vrf": VRF, "severity": Number(0, 7), "port": Number(1, 65535)}, Syslog),
     Entry(("snmp", "community"), (_name,), {"write": Flag()}, Community),
     Entry(
         ("snmp", "trap"),
         (host,),
-        {"version": Choice(("1", "2c", "3")), "community": Text(63), "vrf": NAME},
+        {"version": Choice(("1", "2c", "3")), "community": Text(63), "vrf": VRF},
         Trap,
     ),
     Entry(("user",), (_name,), {"role": NAME, "password": Text(255)}, User),
@@ -198,7 +199,7 @@ CONNECT: Final[Mapping[str, Shape]] = {
 PAIR: Final[Mapping[str, Shape]] = {
     "peer": NAME,
     "domain": Number(1, 1000),
-    "keepalive": Table({"destination": ADDRESS, "source": ADDRESS, "vrf": NAME}),
+    "keepalive": Table({"destination": ADDRESS, "source": ADDRESS, "vrf": VRF}),
     "priority": Number(1, 65535),
     "peer_gateway": Flag(),
 }

@@ -293,9 +293,8 @@ VLAN_SET: Final = Said(vlans.parse, '"10,20-29"')
 ADDRESS: Final = Said(address, '"10.9.9.9"')
 HOST: Final = Said(host, '"10.9.9.9"')
 NAME: Final = Text(63, r"[A-Za-z0-9][A-Za-z0-9_.:-]*", "it is letters, digits and _ . : - and has no blank.")
-REFERENCE: Final = Text(
-    63, r"(?:[A-Za-z0-9][A-Za-z0-9_.:-]*)?", 'it is the name of an access list, or "" for none.'
-)
+REFERENCE: Final = Text(63, r"\S*", 'it is the name of an access list, or "" for none.')
+VRF: Final = Text(63, r"\S+", "it is the name of a VRF.")
 
 
 def lines(family: int) -> Several:

@@ -20,6 +20,7 @@ from sekisho.model.errors import (
     SekishoError,
     Unauthenticated,
     Unavailable,
+    Unsupported,
 )
 from sekisho.model.switch import ChangeState, Phase
 
@@ -49,7 +50,7 @@ class End:
     work: Work = field(default_factory=lambda: Work((), lambda _driver, _state: ()))
     pair: Pair | None = None
     after: str = ""
-    armed: bool = False
+    armed: bool = False  # it may wait to go back by itself
     saved: bool = False  # the startup may hold what must be undone
     tries: int = 0
     error: str = ""
@@ -139,12 +140,20 @@ class Transaction:
     def _carry(self, ends: Sequence[End]) -> None:
         for end in ends:
             if end.of and end.driver.abilities().timer:
-                end.armed = True
-                end.driver.arm(self.pace.timer)
+                self._arm(end)
         for turn in range(max(e.of for e in ends)):
             for end in [e for e in ends if turn < e.of]:
                 self.record.phase(end.name, Phase.CHANGING, turn, end.of)
                 end.work.stages[turn](end.driver)
+
+    def _arm(self, end: End) -> None:
+        """Let the switch watch over itself; one that will not after all is watched over by us alone."""
+        end.armed = True
+        try:
+            end.driver.arm(self.pace.timer)
+        except Unsupported as error:
+            end.armed = False
+            log.info("%s: no timer of its own: %s", end.name, error.fixer)
 
     def _verify(self, ends: Sequence[End]) -> None:
         """Read until all is as it should be; what a switch does by itself may take a moment."""
@@ -173,8 +182,7 @@ class Transaction:
         for end in ends:
             if end.of and end.member.save:
                 self.record.phase(end.name, Phase.SAVING, end.of, end.of)
-                end.saved = True
-                end.driver.save()
+                _save(end)
 
     # --- and back again ---------------------------------------------------------------------------
 
@@ -187,8 +195,10 @@ class Transaction:
             try:
                 if any(digest(e.driver.read().parts) != after[e.name] for e in ends):
                     break
-                for end in [e for e in ends if e.member.save]:
-                    end.driver.save()
+                for end in ends:
+                    self._disarm(end)
+                    if end.member.save:
+                        end.driver.save()
                 receipt = "The keeper ended meanwhile. Read again: it is as it should be. Saved."
                 return self._ended({e.name: Outcome(ChangeState.APPLIED, receipt) for e in ends})
             except PASSING as error:
@@ -225,7 +235,11 @@ class Transaction:
     def _back(self, end: End, why: str) -> Outcome | None:
         """Try once; None when it is to be tried again."""
         try:
+            if end.tries:
+                self._disarm(end)  # a switch that waits to go back by itself may take nothing else
             left = _restored(end)
+            if not left:
+                self._disarm(end)
             if not left and end.saved:
                 end.driver.save()
         except PASSING as error:
@@ -237,15 +251,19 @@ class Transaction:
             left = _asker(error)
             log.warning("%s: rolling back: %s", end.name, _fixer(error), exc_info=_unknown(error))
         if not left:
-            if end.armed:
-                with suppress(SekishoError):  # else it goes back by itself, to the same
-                    end.driver.disarm()
             return Outcome(ChangeState.ROLLED_BACK, "Read again: it is as it was before.", why)
         end.tries += 1
         end.error = left
         if end.tries < ATTEMPTS:
             return None
         return Outcome(ChangeState.IN_DOUBT, f"Rolled back, but not as it was before: {left}", why)
+
+    def _disarm(self, end: End) -> None:
+        """Let a switch that waits to go back by itself wait no more; one that does not wait says no."""
+        if end.armed and end.driver.abilities().timer:
+            with suppress(Refused):
+                end.driver.disarm()
+            end.armed = False
 
     # --- what is common ---------------------------------------------------------------------------
 
@@ -265,6 +283,16 @@ class Transaction:
 
     def _names(self) -> str:
         return "+".join(m.switch for m in self.members)
+
+
+def _save(end: End) -> None:
+    """Save; whoever says no has kept what it had, whoever does not answer may hold either."""
+    end.saved = True
+    try:
+        end.driver.save()
+    except Refused:
+        end.saved = False
+        raise
 
 
 def _restored(end: End) -> str:

@@ -57,13 +57,26 @@ def _way(before: Part | None, after: Part | None) -> str:
     if before is None:
         return ", ".join(["new", *_said(after)])
     changed = [f for f in before.__dataclass_fields__ if getattr(before, f) != getattr(after, f)]
-    return ", ".join(_change(f, getattr(before, f), getattr(after, f)) for f in changed) or "unchanged"
+    if "channel" in changed:
+        return _membership(before, after, changed)
+    said = (_change(f, getattr(before, f), getattr(after, f)) for f in changed)
+    return ", ".join(text for text in said if text) or "is told again what it has"
+
+
+def _membership(before: Part, after: Part, changed: list[str]) -> str:
+    """Say that a port joins or leaves a channel: what it then has of the channel goes without saying."""
+    old, new = getattr(before, "channel", ""), getattr(after, "channel", "")
+    own = [
+        _change(f, getattr(before, f), getattr(after, f)) for f in changed if f in ("description", "enabled")
+    ]
+    return ", ".join([f"joins {new}" if new else f"leaves {old}", *own])
 
 
 def _said(part: Part) -> Iterator[str]:
     unsaid = _NAMING - {"name"} if part.kind == "vlan" else _NAMING
     for field, value in mentioned(part).items():
-        if field not in unsaid and value not in ("", ()):
+        empty = value in ("", ()) or (value == 0 and value is not False)
+        if field not in unsaid and not empty:
             yield f"{_label(field)} {_value(field, value)}"
 
 
@@ -75,8 +88,8 @@ def _change(field: str, old: Any, new: Any) -> str:
     if isinstance(old, tuple) and isinstance(new, tuple):
         gained = ", ".join(_one(v) for v in new if v not in old)
         return _moved(_label(field), gained, ", ".join(_one(v) for v in old if v not in new))
-    if new is None:
-        return f"{_label(field)} open"
+    if old is None and new in ("", (), 0, False):
+        return ""
     if old is None:
         return f"{_label(field)} {_value(field, new)}"
     return f"{_label(field)} {_value(field, old)} -> {_value(field, new)}"

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sekisho.devices.switch.change import Work, digest
-from sekisho.devices.switch.plan import plan
+from sekisho.devices.switch.plan import pair_risks, plan
 from sekisho.devices.switch.risk import RiskKind
 from sekisho.devices.switch.words import sentence
 from sekisho.model.errors import Conflict, Forbidden, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from sekisho.devices.switch.driver import Abilities, Step, SwitchDriver
     from sekisho.devices.switch.intent import Intent, State
-    from sekisho.devices.switch.plan import Plan
+    from sekisho.devices.switch.plan import Ends, Plan
+    from sekisho.devices.switch.risk import Risk
 
 # So many differences are named in a sentence.
 NAMED = 5
@@ -28,13 +29,15 @@ class Intended:
     """Makes a switch what its intent says.
 
     `seen` is the fingerprint of the plan that somebody looked at, "" for whatever the plan is now; `allowed`
-    names forbidden risks that are taken. `planned` is told the plan before anything is sent.
+    names forbidden risks that are taken. `planned` is told the plan before anything is sent. `beside` is
+    shared by both of a pair: what they would be is compared once the second is planned.
     """
 
     intent: Intent
     seen: str = ""
     allowed: Collection[str] = ()
     planned: Callable[[SwitchDriver, Plan], None] = lambda _driver, _plan: None
+    beside: list[Ends] = field(default_factory=list)
 
     def prepare(self, driver: SwitchDriver, state: State, abilities: Abilities) -> Work:
         """Plan; raises Conflict for a stale plan, Forbidden for a risk, Malformed for what cannot be."""
@@ -44,7 +47,10 @@ class Intended:
                 f"The plan for {self.intent.switch} has gone stale: the switch or its file changed since. "
                 "Plan again and look at it."
             )
-        forbidden = found.forbidden(self.allowed)
+        mine = self.intent, state, abilities
+        risks = [r for other in self.beside for r in pair_risks(other, mine)]
+        forbidden = (*found.forbidden(self.allowed), *_untaken(risks, self.allowed))
+        self.beside.append(mine)
         if forbidden:
             told = "; ".join(f"{r.sentence} [{r.kind}]" for r in forbidden)
             names = " ".join(f"--allow {kind}" for kind in dict.fromkeys(r.kind for r in forbidden))
@@ -111,6 +117,10 @@ def lines(text: str) -> list[str]:
 def same_text(one: str, other: str) -> bool:
     """Tell whether two running-configs say the same."""
     return lines(one) == lines(other)
+
+
+def _untaken(risks: Iterable[Risk], allowed: Collection[str]) -> Iterator[Risk]:
+    return (r for r in risks if r.forbidden and r.kind not in allowed)
 
 
 def _apply(stage: tuple[Step, ...], driver: SwitchDriver) -> None:

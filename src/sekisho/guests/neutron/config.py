@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from oslo_config import cfg
 
 from sekisho.client import Client
+from sekisho.model.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +31,20 @@ KEEPER: Final = (
     cfg.FloatOpt("timeout", default=5.0, min=0.1, help="Seconds each step of a request may take."),
 )
 
+SWITCHES: Final = (
+    cfg.ListOpt(
+        "switch_physical_networks",
+        default=[],
+        help="Physical networks whose VLANs the keeper's switches carry; all of them when empty.",
+    ),
+    cfg.FloatOpt(
+        "switch_resync",
+        default=600.0,
+        min=1.0,
+        help="Seconds between two comparisons of all hosts' VLANs with what the keeper knows.",
+    ),
+)
+
 
 def register(conf: Any, options: Sequence[Any]) -> Any:
     """Make options known to a configuration and give their group."""
@@ -36,8 +53,8 @@ def register(conf: Any, options: Sequence[Any]) -> Any:
 
 
 def server_opts() -> list[tuple[str, Sequence[Any]]]:
-    """List what the service plugin reads, for oslo-config-generator."""
-    return [(GROUP, [*KEEPER])]
+    """List what the service plugin and the mechanism driver read, for oslo-config-generator."""
+    return [(GROUP, [*KEEPER, *SWITCHES])]
 
 
 def agent_opts() -> list[tuple[str, Sequence[Any]]]:
@@ -52,3 +69,22 @@ def client(options: Any) -> Client:
     token = Path(options.token_file).read_text(encoding="utf-8")
     context = ssl.create_default_context(cafile=options.ca_file) if options.ca_file else None
     return Client(options.keeper_url, token, options.timeout, context)
+
+
+class OwnClient:
+    """Gives each process a client of its own: connections are not shared with the one it was forked from."""
+
+    def __init__(self, options: Any) -> None:
+        self._options = options
+        self._made: tuple[int, Client] | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> Client:
+        """Give this process's client; raises Unavailable where token or authority cannot be read."""
+        with self._lock:
+            if self._made is None or self._made[0] != os.getpid():
+                try:
+                    self._made = os.getpid(), client(self._options)
+                except OSError as error:
+                    raise Unavailable("The keeper cannot be asked.", f"[sekisho]: {error}.") from error
+            return self._made[1]

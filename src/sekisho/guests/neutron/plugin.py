@@ -6,8 +6,6 @@ It keeps nothing in Neutron's database: every answer is the keeper's, and whose 
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +26,11 @@ from sekisho.guests.neutron.nudge import Nudger
 from sekisho.guests.neutron.resource import from_actions, to_resource, to_short
 from sekisho.guests.neutron.snapshot import Snapshot
 from sekisho.model.cloud import is_infrastructure
-from sekisho.model.errors import NotFound, Unavailable
+from sekisho.model.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sekisho.client import Client
     from sekisho.model.restriction import Restriction
 
 log = logging.getLogger(__name__)
@@ -53,9 +50,7 @@ class SekishoPlugin(base.ServicePluginBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self._options = config.register(cfg.CONF, config.KEEPER)
-        self._made: tuple[int, Client] | None = None
-        self._lock = threading.Lock()
+        self._client = config.OwnClient(config.register(cfg.CONF, config.KEEPER))
         self._nudger = Nudger()
         self.snapshot = Snapshot(self._client, to_short)
         self.ports = ports.PortNews(self._client, ports.read, ports.on_network)
@@ -69,16 +64,6 @@ class SekishoPlugin(base.ServicePluginBase):
     def get_plugin_description(self) -> str:
         """Describe the plugin to operators."""
         return "What limits a port's traffic for a time (Sekisho)"
-
-    def _client(self) -> Client:
-        """Give this process's client: connections are not shared with the one that it was forked from."""
-        with self._lock:
-            if self._made is None or self._made[0] != os.getpid():
-                try:
-                    self._made = os.getpid(), config.client(self._options)
-                except OSError as error:
-                    raise Unavailable("The keeper cannot be asked.", f"[sekisho]: {error}.") from error
-            return self._made[1]
 
     @staticmethod
     @resource_extend.extends([port_definition.COLLECTION_NAME])

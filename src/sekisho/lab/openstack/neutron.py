@@ -58,7 +58,8 @@ def write_settings(place: Place, plugins: tuple[str, ...]) -> None:
         "ml2": {
             "type_drivers": ("flat", "vlan", "vxlan", "local"),
             "project_network_types": "vxlan",
-            "mechanism_drivers": "openvswitch",
+            # Ahead of who binds: so it hears of a new host before the server moves there.
+            "mechanism_drivers": ("sekisho_switch", "openvswitch") if ours else "openvswitch",
             "extension_drivers": ("port_security", "qos"),
         },
         "ml2_type_vxlan": {"vni_ranges": "1:1000"},

@@ -12,7 +12,7 @@ import json
 import signal
 from typing import TYPE_CHECKING
 
-from sekisho.testing.nexus.box import Box, Heard
+from sekisho.testing.nexus.box import Box, pair
 from sekisho.testing.nexus.doors import Entrance, open_doors
 
 if TYPE_CHECKING:
@@ -54,14 +54,6 @@ def boxes(asked: argparse.Namespace) -> list[Box]:
     if asked.pair:
         pair(*made)
     return made
-
-
-def pair(one: Box, other: Box) -> None:
-    """Wire two boxes as a vPC pair: ports 47 and 48, or the last two, go to each other."""
-    one.peer, other.peer = other, one
-    for mine, peer in ((one, other), (other, one)):
-        for number in (mine.ports - 1, mine.ports):
-            mine.neighbours[f"eth1/{number}"] = Heard(peer.hostname, f"Ethernet1/{number}")
 
 
 def _parser() -> argparse.ArgumentParser:

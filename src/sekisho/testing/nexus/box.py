@@ -15,13 +15,14 @@ from sekisho.testing.nexus.refusal import Refusal
 from sekisho.testing.nexus.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sekisho.testing.nexus.candidate import Candidate
     from sekisho.testing.nexus.output import Output
     from sekisho.testing.nexus.tree import Tree
 
 CHECKPOINTS: Final = 10
+_SECRETS: Final = re.compile(r"((?:password(?: [05])?|community) )\S+")
 _CLOCK: Final = Clock()
 
 
@@ -115,7 +116,7 @@ class Box:
         """Tell whether somebody may sign in."""
         with self.lock:
             found = self.tree.find(f"sys/userext/user-[{user}]") if user and "]" not in user else None
-            return found is not None and secrets.fits(password, found.get("pwdHash"))
+            return found is not None and secrets.fits(password, found.get("_hash"))
 
     def may_change(self, user: str) -> bool:
         """Tell whether a user's role lets it configure."""
@@ -164,7 +165,8 @@ class Box:
 
     def account(self, user: str, origin: str, command: str, *, ok: bool = True) -> None:
         """Add a line to the accounting log."""
-        self.accounting.append(Entry(self.clock(), user, origin, command, ok))
+        masked = _SECRETS.sub(r"\1********", command)
+        self.accounting.append(Entry(self.clock(), user, origin, masked, ok))
 
     def running_config(self) -> str:
         """Write the running configuration, without the lines about time."""
@@ -179,7 +181,7 @@ class Box:
         )
         writer = _Writer(fresh, self.username)
         writer.enter("config")
-        for line in text.splitlines():
+        for line in _whole_lists(text.splitlines()):
             writer.line(line)
         return fresh.tree
 
@@ -239,6 +241,32 @@ class Box:
     def release(self) -> tuple[int, ...]:
         """The version's numbers, to compare: 7.0(3)I7(10) is (7, 0, 3, 7, 10)."""
         return tuple(int(number) for number in re.findall(r"\d+", self.version))
+
+
+def _whole_lists(lines: list[str]) -> Iterator[str]:
+    """Join a list of VLANs that goes on in further lines: thousands of them take a moment, not a minute."""
+    start = "switchport trunk allowed vlan "
+    held = ""
+    for line in lines:
+        plain = line.strip()
+        if held and plain.startswith(f"{start}add "):
+            held += "," + plain.removeprefix(f"{start}add ")
+            continue
+        if held:
+            yield held
+        held = plain if plain.startswith(start) and plain.removeprefix(start)[:1].isdigit() else ""
+        if not held:
+            yield line
+    if held:
+        yield held
+
+
+def pair(one: Box, other: Box) -> None:
+    """Wire two boxes as a vPC pair: ports 47 and 48, or the last two, go to each other."""
+    one.peer, other.peer = other, one
+    for mine, peer in ((one, other), (other, one)):
+        for number in (mine.ports - 1, mine.ports):
+            mine.neighbours[f"eth1/{number}"] = Heard(peer.hostname, f"Ethernet1/{number}")
 
 
 class _Writer(Session):

@@ -13,6 +13,7 @@ from sekisho.testing.nexus import (
     commands_look,
     commands_services,
     commands_show,
+    commands_vpc,
 )
 from sekisho.testing.nexus.grammar import INVALID
 from sekisho.testing.nexus.modes import EXEC, GRAMMARS, At
@@ -31,6 +32,7 @@ REGISTERED = (
     commands_look,
     commands_services,
     commands_show,
+    commands_vpc,
 )
 
 

@@ -22,6 +22,10 @@ def _vlan(tree: Tree, _dn: str, node: Node, given: Given) -> Given:
         raise Refusal(f"ERROR: VLAN {vlan} is in the reserved range {names.RESERVED[0]}-{names.RESERVED[-1]}")
     if len(given.get("name", "")) > 32:
         raise Refusal("% String exceeded max length of (32)")
+    if "name" in given:
+        default = f"VLAN{vlan:04}"
+        given["name"] = "" if given["name"] == default else given["name"]
+        given["BdOperName"] = given["name"] or default
     encap = given.get("accEncap", "unknown")
     if encap not in ("", "unknown"):
         if tree.at("sys/fm/vnsegment").get("adminSt") != "enabled":
@@ -64,8 +68,8 @@ def _trunk(now: str, wanted: str) -> str:
     """Read a list of allowed VLANs: a set, or ``+N`` and ``-N`` for a change of what is there."""
     sign = wanted[:1] if wanted[:1] in ("+", "-") else ""
     text = wanted.removeprefix(sign)
-    asked = set() if text in ("", "none") else names.vlan_set(text)
-    before = names.vlan_set(now) if now else set()
+    asked: frozenset[int] = frozenset() if text in ("", "none") else names.vlan_set(text)
+    before = names.vlan_set(now) if now else frozenset()
     return names.vlan_text(before | asked if sign == "+" else before - asked if sign == "-" else asked)
 
 
@@ -281,7 +285,7 @@ def _user(_tree: Tree, _dn: str, node: Node, given: Given) -> Given:
     password = given.pop("pwd", "")
     kind = given.pop("pwdEncryptType", "clear")
     if password:
-        given["pwdHash"] = password if kind == "Encrypt" else secrets.hashed(password, node.attrs["name"])
+        given["_hash"] = password if kind == "Encrypt" else secrets.hashed(password, node.attrs["name"])
     return given
 
 

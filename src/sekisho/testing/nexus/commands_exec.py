@@ -15,6 +15,7 @@ from sekisho.testing.nexus.refusal import Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_FLASH = 4_000_000_000
 _ROLLED_BACK = """Note: Applying config parallelly may fail Rollback verification
 Collecting Running-Config
 #Generating Rollback Patch
@@ -88,7 +89,9 @@ def directory(at: At, args: Args) -> str:
         raise Refusal("No such file or directory")
     when = datetime.fromtimestamp(at.box.clock(), UTC).strftime("%b %d %H:%M:%S %Y")
     lines = [f"{len(text):>10}    {when}  {name}" for name, text in sorted(found.items())]
-    return "\n".join(lines) + "\n\nUsage for bootflash://sup-local\n 4000000000 bytes total\n"
+    used = sum(len(text) for text in at.box.files.values())
+    usage = f"{used:>11} bytes used\n{_FLASH - used:>11} bytes free\n{_FLASH:>11} bytes total\n"
+    return "\n".join(lines) + f"\n\nUsage for bootflash://sup-local\n{usage}"
 
 
 @EXEC("show file <file>")

@@ -1,11 +1,11 @@
-"""Commands for features, VLANs, switched ports, port-channels, spanning tree, storm control and vPC."""
+"""Commands for features, VLANs, switched ports, port-channels, spanning tree and storm control."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from sekisho.testing.nexus import names
-from sekisho.testing.nexus.modes import CONFIG, INTERFACE, VLAN, VPC, At
+from sekisho.testing.nexus.modes import CONFIG, INTERFACE, VLAN, At
 from sekisho.testing.nexus.refusal import Refusal
 from sekisho.testing.nexus.rules import channel_of, members, remove, write
 from sekisho.testing.nexus.schema import FEATURES
@@ -312,93 +312,3 @@ def no_channel_group(at: At, args: Args, *, no: bool) -> str:
         if pc is not None:
             remove(at.tree, f"{names.dn(pc.attrs['id'])}/rsmbrIfs-[{names.dn(brief)}]")
     return ""
-
-
-# --- vPC ----------------------------------------------------------------------------------------
-
-
-@CONFIG("vpc domain <number>")
-def vpc_domain(at: At, args: Args, *, no: bool) -> str:
-    write(at.tree, "sys/vpc/inst/dom", {"id": args["number"]})
-    at.enter("config-vpc-domain", args["number"])
-    return ""
-
-
-@CONFIG("no vpc domain <number>")
-def no_vpc_domain(at: At, args: Args, *, no: bool) -> str:
-    remove(at.tree, "sys/vpc/inst/dom")
-    return ""
-
-
-@VPC("peer-keepalive destination <address> [source <source>] [vrf <vrf>]")
-def keepalive(at: At, args: Args, *, no: bool) -> str:
-    wanted = {
-        "destIp": args["address"],
-        "srcIp": args.get("source", "0.0.0.0"),
-        "vrf": args.get("vrf", "management"),
-    }
-    write(at.tree, "sys/vpc/inst/dom/keepalive", wanted)
-    return ""
-
-
-@VPC("no peer-keepalive [<rest:rest>]")
-def no_keepalive(at: At, args: Args, *, no: bool) -> str:
-    none = {"destIp": "0.0.0.0", "srcIp": "0.0.0.0", "vrf": "management"}
-    write(at.tree, "sys/vpc/inst/dom/keepalive", none)
-    return ""
-
-
-@VPC("role priority <number>", "no role priority [<number>]")
-def role(at: At, args: Args, *, no: bool) -> str:
-    write(at.tree, "sys/vpc/inst/dom", {"rolePrio": "32667" if no else args["number"]})
-    return ""
-
-
-@VPC("peer-gateway|peer-switch|auto-recovery", "no peer-gateway|peer-switch|auto-recovery")
-def vpc_switch(at: At, args: Args, *, no: bool) -> str:
-    name = {"peer-gateway": "peerGw", "peer-switch": "peerSwitch", "auto-recovery": "autoRecovery"}[
-        args["peer-gateway"]
-    ]
-    write(at.tree, "sys/vpc/inst/dom", {name: "disabled" if no else "enabled"})
-    return ""
-
-
-@VPC("delay restore <seconds>", "no delay restore [<seconds>]")
-def delay(at: At, args: Args, *, no: bool) -> str:
-    write(at.tree, "sys/vpc/inst/dom", {"delayRestoreVPC": "30" if no else args["seconds"]})
-    return ""
-
-
-@INTERFACE("vpc peer-link")
-def peer_link(at: At, args: Args, *, no: bool) -> str:
-    write(at.tree, "sys/vpc/inst/dom/keepalive/peerlink", {"id": at.about[0]})
-    write(at.tree, f"sys/stp/inst/if-[{at.about[0]}]", {"mode": "network"})
-    return ""
-
-
-@INTERFACE("no vpc peer-link")
-def no_peer_link(at: At, args: Args, *, no: bool) -> str:
-    remove(at.tree, "sys/vpc/inst/dom/keepalive/peerlink")
-    return ""
-
-
-@INTERFACE("vpc <number>")
-def vpc_member(at: At, args: Args, *, no: bool) -> str:
-    if not at.about[0].startswith("po"):
-        raise Refusal("% Invalid command")
-    unbind(at)
-    write(at.tree, f"sys/vpc/inst/dom/if-{args['number']}/rsvpcConf", {"tDn": names.dn(at.about[0])})
-    return ""
-
-
-@INTERFACE("no vpc [<number>]")
-def no_vpc_member(at: At, args: Args, *, no: bool) -> str:
-    unbind(at)
-    return ""
-
-
-def unbind(at: At) -> None:
-    """Take a port-channel out of its vPC."""
-    for dn, conf in list(at.tree.below("sys/vpc/inst/dom", "vpcRsVpcConf")):
-        if conf.get("tDn") == names.dn(at.about[0]):
-            remove(at.tree, dn.removesuffix("/rsvpcConf"))

@@ -9,7 +9,6 @@ from sekisho.testing.nexus import names, running
 from sekisho.testing.nexus.checks import vrf_of
 from sekisho.testing.nexus.modes import EXEC, At
 from sekisho.testing.nexus.output import Output, table
-from sekisho.testing.nexus.refusal import Refusal
 from sekisho.testing.nexus.running_services import roles_of
 
 if TYPE_CHECKING:
@@ -56,8 +55,6 @@ def vrf(at: At, args: Args) -> Output:
         for number, name in enumerate(found, 1)
         if wanted in ("all", name)
     ]
-    if not rows:
-        raise Refusal(f"% VRF {wanted} not found")
     head = "VRF-Name                           VRF-ID State   Reason\n"
     lines = [f"{row['vrf_name']:<34} {row['vrf_id']:>6} Up      --" for row in rows]
     return Output(head + "\n".join(lines) + "\n", table("vrf", rows))

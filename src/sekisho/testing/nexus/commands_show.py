@@ -384,24 +384,3 @@ def checkpoint(at: At, args: Args) -> str:
     if found is None:
         raise Refusal(f"ERROR: Checkpoint {args['name']} does not exist")
     return f"{'-' * 80}\nName: {args['name']}\n\n{found.text}"
-
-
-@EXEC("show vpc", "show vpc brief")
-def vpc(at: At, args: Args) -> Output:
-    from sekisho.testing.nexus import pairing
-
-    return pairing.show_vpc(at.box)
-
-
-@EXEC("show vpc consistency-parameters global|vlans")
-def consistency(at: At, args: Args) -> Output:
-    from sekisho.testing.nexus import pairing
-
-    return pairing.show_global(at.box)
-
-
-@EXEC("show vpc consistency-parameters interface <name:if>")
-def consistency_interface(at: At, args: Args) -> Output:
-    from sekisho.testing.nexus import pairing
-
-    return pairing.show_interface(at.box, args["name"])

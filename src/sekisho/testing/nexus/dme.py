@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 Found = tuple[str, Node]
 _FILTER: Final = re.compile(r'^(eq|ne|wcard)\((\w+)\.(\w+),"?([^"]*)"?\)$')
-# the service properties that a real object has beside its own
-_SECRET: Final = frozenset({"pwd", "pwdHash"})
 
 
 def query(box: Box, path: str, options: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -87,7 +85,7 @@ def _object(
             kids.extend(_object(f"{dn}/{rn}", kid, depth - 1, wanted))
     if not top and wanted and node.cls not in wanted and not kids:
         return
-    shown = {name: "" if name in _SECRET else value for name, value in node.all().items()}
+    shown = {name: value for name, value in node.all().items() if not name.startswith("_")}
     own = {"childAction": "", "dn": dn, "modTs": "", "status": "", **shown}
     if not top:
         own["rn"] = cut(dn)[2]

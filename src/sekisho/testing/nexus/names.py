@@ -5,8 +5,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from sekisho.testing.nexus.refusal import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 RESERVED = range(3968, 4095)
 _KINDS = {"ethernet": "eth", "port-channel": "po", "vlan": "vlan", "loopback": "lo", "mgmt": "mgmt"}
@@ -49,7 +53,8 @@ def sort_key(brief: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", brief))
 
 
-def vlan_set(text: str) -> set[int]:
+@lru_cache(256)
+def vlan_set(text: str) -> frozenset[int]:
     """Read a list of VLANs, ``1-10,20``; raises Refusal."""
     found: set[int] = set()
     for item in text.replace(" ", "").split(","):
@@ -60,10 +65,10 @@ def vlan_set(text: str) -> set[int]:
         if not 1 <= low <= high <= 4094:
             raise Refusal(f"% Invalid value/range: {text}")
         found.update(range(low, high + 1))
-    return found
+    return frozenset(found)
 
 
-def vlan_text(ids: set[int]) -> str:
+def vlan_text(ids: Iterable[int]) -> str:
     """Write a set of VLANs as the box does."""
     found: list[list[int]] = []
     for vlan in sorted(ids):

@@ -211,11 +211,17 @@ def _user_gone(_tree: Tree, _dn: str, user: Node) -> None:
         raise Refusal("cannot delete user admin")
 
 
+def _peer_linked(tree: Tree, _dn: str, _link: Node, changes: Mapping[str, str]) -> None:
+    """Make a peer link a network port for spanning tree (interfaces guide, vPC)."""
+    write(tree, f"sys/stp/inst/if-[{changes['id']}]", {"mode": "network"})
+
+
 _AFTER: Final[dict[str, Callable[[Tree, str, Node, Mapping[str, str]], None]]] = {
     "pcAggrIf": _spread,
     "pcAggrIfExtended": _spread_storm,
     "pcRsMbrIfs": _joined,
     "l1PhysIf": _layered,
+    "vpcPeerLink": _peer_linked,
     "nwRtVrfMbr": _moved,
     **dict.fromkeys((cls for cls, _ in FEATURES.values()), _switched),
 }

@@ -24,7 +24,7 @@ SEVERITIES: Final = (
 def users(tree: Tree) -> Iterator[str]:
     """Write the users with their hashes and roles."""
     for user in _by(tree.at("sys/userext").only("aaaUser"), "name"):
-        password = f" password 5 {user.get('pwdHash')} " if user.get("pwdHash") else ""
+        password = f" password 5 {user.get('_hash')} " if user.get("_hash") else ""
         roles = roles_of(user)
         for number, role in enumerate(roles):
             yield f"username {user.attrs['name']}{password if number == 0 else ''} role {role}".replace(

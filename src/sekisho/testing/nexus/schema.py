@@ -198,7 +198,7 @@ _add(
     "pcRsMbrIfs",
     "rsmbrIfs-[{tDn}]",
     "pcAggrIf",
-    "isMbrForce=no;state=formed;parentSKey=unspecified;rType=mo;tCl=l1PhysIf",
+    "isMbrForce=no",
 )
 _add(
     "sviIf",
@@ -275,10 +275,10 @@ _add(
     "vpcIf",
     "if-{id}",
     "vpcDom",
-    "localOperSt=unknown;remoteOperSt=unknown;compatSt=notDone;cfgdVlans=;upVlans=;suspVlans=;usage=",
+    "localOperSt=unknown;remoteOperSt=unknown;compatSt=notDone;cfgdVlans=;upVlans=;suspVlans=",
     feature="vpc",
 )
-_add("vpcRsVpcConf", "rsvpcConf", "vpcIf", "tDn=;state=formed;tCl=pcAggrIf;rType=mo", feature="vpc")
+_add("vpcRsVpcConf", "rsvpcConf", "vpcIf", "tDn=;state=formed;rType=mo", feature="vpc")
 
 # access lists
 _add("aclEntity", "acl", "topSystem", fixed=True)
@@ -315,7 +315,7 @@ _add(
 for _family, _zero in (("ipv4", "0.0.0.0"), ("ipv6", "::")):
     _add(f"{_family}Entity", _family, "topSystem", "adminSt=enabled;name=", fixed=True)
     _add(f"{_family}Inst", "inst", f"{_family}Entity", "adminSt=enabled;ctrl=;name=", fixed=True)
-    _add(f"{_family}Dom", "dom-{name}", f"{_family}Inst", "autoDiscard=disabled;bdDefDn=;rtPrefix=")
+    _add(f"{_family}Dom", "dom-{name}", f"{_family}Inst", "autoDiscard=disabled" if _family == "ipv4" else "")
     _add(f"{_family}Route", "rt-[{prefix}]", f"{_family}Dom", "pref=1;tag=0;descr=;ctrl=;name=")
     _add(
         f"{_family}Nexthop",
@@ -327,13 +327,13 @@ for _family, _zero in (("ipv4", "0.0.0.0"), ("ipv6", "::")):
         f"{_family}If",
         "if-[{id}]",
         f"{_family}Dom",
-        "adminSt=enabled;descr=;unnumbered=unspecified;forward=disabled;name=;urpf=disabled",
+        "forward=disabled;urpf=disabled" + (";unnumbered=unspecified" if _family == "ipv4" else ""),
     )
     _add(
         f"{_family}Addr",
         "addr-[{addr}]",
         f"{_family}If",
-        "type=primary;tag=0;pref=0;ctrl=;vpcPeer=0.0.0.0;useBia=disabled;aggregatePrefixLength=0",
+        "type=primary;tag=0;pref=0;ctrl=;vpcPeer=0.0.0.0",
     )
 
 # redirects of ICMP, and Cisco's discovery protocol: known because configurations of others speak of them
@@ -341,10 +341,10 @@ for _family in ("icmpv4", "icmpv6"):
     _add(f"{_family}Entity", _family, "topSystem", "adminSt=enabled;name=", fixed=True)
     _add(f"{_family}Inst", "inst", f"{_family}Entity", "adminSt=enabled;ctrl=;name=", fixed=True)
     _add(f"{_family}Dom", "dom-[{name}]", f"{_family}Inst")
-    _add(f"{_family}If", "if-[{id}]", f"{_family}Dom", "ctrl=redirect;descr=;name=")
+    _add(f"{_family}If", "if-[{id}]", f"{_family}Dom", "ctrl=redirect")
 _add("cdpEntity", "cdp", "topSystem", fixed=True)
-_add("cdpInst", "inst", "cdpEntity", "adminSt=enabled;holdIntvl=180;txFreq=60;ver=v2;name=", fixed=True)
-_add("cdpIf", "if-[{id}]", "cdpInst", "adminSt=enabled;portDesc=;name=;descr=")
+_add("cdpInst", "inst", "cdpEntity", "adminSt=enabled;holdIntvl=180;txFreq=60;ver=v2", fixed=True)
+_add("cdpIf", "if-[{id}]", "cdpInst", "adminSt=enabled;portDesc=")
 
 # services
 _add(
@@ -364,8 +364,8 @@ _add("dnsEntity", "dns", "topSystem", "adminSt=enabled;name=", fixed=True)
 _add("dnsProf", "prof-[{name}]", "dnsEntity", "descr=;ownerKey=;ownerTag=")
 _add("dnsVrf", "vrf-[{name}]", "dnsProf")
 _add("dnsProvider", "prov-[{addr}]", "dnsProf dnsVrf", "name=")
-_add("dnsDom", "dom", "dnsProf dnsVrf", "name=;descr=;isDefault=no")
-_add("syslogSyslog", "syslog", "topSystem", "name=;descr=", fixed=True)
+_add("dnsDom", "dom", "dnsProf dnsVrf", "name=;descr=")
+_add("syslogSyslog", "syslog", "topSystem", fixed=True)
 _add(
     "syslogRemoteDest",
     "rdst-[{host}]",
@@ -374,7 +374,7 @@ _add(
     "trustpointClientIdentity=;operState=unknown;epgDn=",
 )
 _add("snmpEntity", "snmp", "topSystem", "adminSt=enabled;name=", fixed=True)
-_add("snmpInst", "inst", "snmpEntity", "adminSt=enabled;descr=;loggingLevel=;engId=;name=;ctrl=", fixed=True)
+_add("snmpInst", "inst", "snmpEntity", "adminSt=enabled;descr=;loggingLevel=;engId=;name=", fixed=True)
 _add("snmpSysInfo", "sysinfo", "snmpInst", "sysContact=;sysLocation=;sysDescription=", fixed=True)
 _add(
     "snmpCommSecP",
@@ -396,7 +396,7 @@ _add(
     "aaaUser",
     "user-[{name}]",
     "aaaUserEp",
-    "pwd=;pwdSet=yes;pwdEncryptType=Encrypt;pwdHash=;accountStatus=active;allowExpired=no;expiration=never;expires=no;email=;"
+    "pwd=;pwdSet=yes;pwdEncryptType=Encrypt;accountStatus=active;allowExpired=no;expiration=never;expires=no;email=;"
     "firstName=;lastName=;phone=;descr=;unixUserId=99;clearPwdHistory=no;shellType=shellvsh;pwdLifeTime=0;ownerKey=;ownerTag=",
 )
 _add("aaaUserDomain", "userdomain-[{name}]", "aaaUser", "descr=")
@@ -417,19 +417,19 @@ _add(
     "nxosVersion=;biosVersion=;nxosImageFile=;kernelUptime=;lastResetReason=Unknown",
     fixed=True,
 )
-_add("lldpEntity", "lldp", "topSystem", "adminSt=enabled;name=", feature="lldp")
+_add("lldpEntity", "lldp", "topSystem", "adminSt=enabled", feature="lldp")
 _add(
     "lldpInst",
     "inst",
     "lldpEntity",
-    "adminSt=enabled;holdTime=120;initDelayTime=2;txFreq=30;optTlvSel=;ctrl=;name=",
+    "adminSt=enabled;holdTime=120;initDelayTime=2;txFreq=30;optTlvSel=",
     feature="lldp",
 )
 _add(
     "lldpIf",
     "if-[{id}]",
     "lldpInst",
-    "adminRxSt=enabled;adminTxSt=enabled;portDesc=;sysDesc=;name=;descr=",
+    "adminRxSt=enabled;adminTxSt=enabled;portDesc=;sysDesc=",
     feature="lldp",
 )
 _add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from contextlib import suppress
@@ -21,15 +22,17 @@ if TYPE_CHECKING:
     from sekisho.testing.nexus.box import Box
     from sekisho.testing.nexus.session import Session
 
+# who hangs up without a word is no news
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
 _SIGN_IN_SECONDS: Final = 30.0
 _MARKED: Final = "                    ^\n% Invalid command at '^' marker."
+_ERASE: Final = (
+    "Warning: This command will erase the startup-configuration.\nDo you wish to proceed anyway? (y/n)  [n] "
+)
 _QUESTIONS: Final = (
     (re.compile(r"rel\w*$"), "This command will reboot the system. (y/n)?  [n] "),
-    (
-        re.compile(r"wr\w* er\w*"),
-        "Warning: This command will erase the startup-configuration.\n"
-        "Do you wish to proceed anyway? (y/n)  [n] ",
-    ),
+    (re.compile(r"wr\w* er\w*"), _ERASE),
 )
 
 

@@ -1,6 +1,7 @@
 """The box's configuration as Cisco's data model sees it: managed objects in a tree, named by their path (dn).
 
-An object keeps only what was set; what was not is filled in from the schema when somebody asks.
+An object keeps only what was set; what was not is filled in from the schema when somebody asks. An attribute
+that begins with an underscore is the box's own and never shown.
 """
 
 from __future__ import annotations

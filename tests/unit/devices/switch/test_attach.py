@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekisho.devices.switch import vlans
-from sekisho.devices.switch.attach import Demand, channels, cloud_only, outside, overlay, places
+from sekisho.devices.switch.attach import Demand, channels, cloud_only, outside, overlay, places, spared
 from sekisho.devices.switch.document import Attach
 from sekisho.devices.switch.driver import Neighbour
-from sekisho.devices.switch.intent import Intent, Port, PortMode, Vlan, parts
+from sekisho.devices.switch.intent import Intent, Port, PortMode, Svi, Vlan, parts
 from sekisho.model.attachment import HostVlan
 
 OURS = "1000-1999"
@@ -163,10 +163,20 @@ def test_a_vlan_of_the_operators_among_ours_is_not_taken_away() -> None:
     assert cloud_only(intent, ATTACH, demand).owned == "1000-1499,1501-1999"
 
 
-ids = st.lists(st.integers(1, 4094), max_size=30).map(vlans.of)
+def test_a_vlan_that_somebody_is_in_by_himself_is_spared() -> None:
+    standing = (
+        Svi(1500),
+        Port("Ethernet1/1", mode=PortMode.ACCESS, access=1501, channel=""),
+        Port("Ethernet1/2", mode=PortMode.ACCESS, access=1502, channel="port-channel1"),
+        Port("Ethernet1/3", mode=PortMode.TRUNK, allowed="1000-1999"),
+    )
+    assert spared(Intent("l", owned="1400-1600"), standing).owned == "1400-1499,1502-1600"
 
 
-@given(ids, ids, st.lists(st.integers(1, 4094), max_size=20))
+ids = st.lists(st.integers(1, 4094), max_size=8).map(vlans.of)
+
+
+@given(ids, ids, st.lists(st.integers(1, 4094), max_size=8))
 def test_others_ids_are_never_touched(ours: str, theirs: str, told: list[int]) -> None:
     host = {"h": ("Ethernet1/1",)}
     intent = Intent("l", parts(Port("Ethernet1/1", allowed=theirs)))

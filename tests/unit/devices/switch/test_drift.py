@@ -27,7 +27,7 @@ def account(command: str, user: str = "olga", time: float = 100.0) -> Account:
     ],
 )
 def test_a_command_about_a_part_is_told_beside_its_difference(part: Part, command: str) -> None:
-    theirs = drift.touches([account(command), account("configure terminal ; feature lacp")], ("sekisho",))
+    theirs = drift.touches([account(command), account("configure terminal ; feature lacp")], "sekisho", 0.0)
     (found,) = drift.blame([Step(part, None)], theirs)
     assert [t.command for t in found.by] == [command]
     assert (found.by[0].user, found.by[0].origin) == ("olga", "10.0.0.7")
@@ -43,14 +43,19 @@ def test_a_command_about_a_part_is_told_beside_its_difference(part: Part, comman
     ],
 )
 def test_a_command_about_another_part_is_not(part: Part, command: str) -> None:
-    (found,) = drift.blame([Step(part, None)], drift.touches([account(command)], ()))
+    (found,) = drift.blame([Step(part, None)], drift.touches([account(command)], "sekisho", 0.0))
     assert found.by == ()
 
 
-def test_neither_we_nor_who_only_looked_are_blamed() -> None:
-    told = [account("vlan 10", user="sekisho"), account("show vlan 10"), account("vlan 10", time=7.0)]
-    (found,) = drift.blame([Step(Vlan(10), None)], drift.touches(told, ("sekisho",)))
-    assert [t.time for t in found.by] == [7.0]
+def test_neither_we_nor_who_only_looked_are_blamed_but_who_used_our_name() -> None:
+    told = [
+        account("vlan 10", user="sekisho", time=40.0),
+        account("vlan 10", user="sekisho", time=60.0),
+        account("show vlan 10"),
+        account("vlan 10", time=7.0),
+    ]
+    (found,) = drift.blame([Step(Vlan(10), None)], drift.touches(told, "sekisho", 50.0))
+    assert [t.time for t in found.by] == [60.0, 7.0]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +70,7 @@ def test_neither_we_nor_who_only_looked_are_blamed() -> None:
     ],
 )
 def test_no_secret_of_a_command_is_told(command: str) -> None:
-    (found,) = drift.touches([account(command)], ())
+    (found,) = drift.touches([account(command)], "sekisho", 0.0)
     assert "hush" not in found.command
 
 

@@ -18,6 +18,7 @@ from sekisho.devices.switch.intent import (
     PortMode,
     Route,
     State,
+    Storm,
     Vlan,
     parts,
 )
@@ -77,6 +78,20 @@ def test_it_reads_like_something_a_person_wrote() -> None:
         '[port.port-channel1]\nenabled = true\nmtu = 9216\nmembers = ["Ethernet1/2"]\nlacp = "active"\n\n'
         '[route.default]\n"0.0.0.0/0" = ["10.0.0.254"]\n'
     )
+
+
+def test_that_a_trunk_carries_nothing_and_a_port_is_down_is_said() -> None:
+    port = Port("Ethernet1/1", "", False, 1500, 0, PortMode.TRUNK, 1, 1, "")
+    text = export(State(FACTS, parts(port)), CONNECTION)
+    assert 'allowed = ""\n' in text
+    assert "enabled = false\n" in text
+    assert "speed" not in text
+
+
+def test_a_routed_port_does_not_say_what_it_would_be_if_it_were_switched() -> None:
+    port = Port("Ethernet1/1", "x", True, 1500, 0, PortMode.ROUTED, 1, 1, "1-4094", storm=Storm(1, 1, 1))
+    (said,) = taken(State(FACTS, parts(port)), "leaf-1").parts.values()
+    assert said == Port("Ethernet1/1", "x", True, 1500, 0, PortMode.ROUTED)
 
 
 def test_a_description_with_anything_in_it_comes_back() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,16 +12,34 @@ from hypothesis import strategies as st
 
 from sekisho.devices.switch import vlans
 from sekisho.devices.switch.export import taken
-from sekisho.devices.switch.intent import KINDS, Intent, Key, Part, Port, PortMode, Route, State, Svi
+from sekisho.devices.switch.intent import (
+    KINDS,
+    Feature,
+    Intent,
+    Key,
+    Part,
+    Port,
+    PortMode,
+    Route,
+    State,
+    Svi,
+    key,
+    parts,
+)
+from sekisho.devices.switch.loss import severed
 from sekisho.devices.switch.members import flipped
-from sekisho.devices.switch.overlay import FIXED, MIRRORED
+from sekisho.devices.switch.overlay import MIRRORED
 from sekisho.devices.switch.plan import Plan, plan
-from sekisho.model.errors import Refused, Unavailable
+from sekisho.devices.switch.risk import RiskKind
+from sekisho.model.errors import Malformed, Unavailable
 from sekisho.testing.switch import ALL_KINDS, Fault, MemorySwitch
-from support_switch_states import FACTS, states
+from support_switch_states import FACTS, states, vlan_sets
 
 many = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 few = settings(many, max_examples=40)
+
+# In which order a switch takes the steps of one stage: it must not matter.
+ORDERS = st.sampled_from(("forwards", "backwards"))
 
 
 def whole(state: State) -> Intent:
@@ -35,8 +54,10 @@ def go(switch: MemorySwitch, intent: Intent) -> Plan:
 
 
 def plain(state: State) -> Mapping[Key, Part]:
-    """Leave out what cannot be told: what a routed port would be if it were switched."""
-    return {k: taken(State(FACTS, {k: p}), "").parts.get(k, p) for k, p in state.parts.items()}
+    """Leave out what cannot be told: what a routed port is when switched, an empty channel's LACP."""
+    found = {k: taken(State(FACTS, {k: p}), "").parts.get(k, p) for k, p in state.parts.items()}
+    empty = {k: replace(p, lacp=None) for k, p in found.items() if isinstance(p, Port) and p.members == ()}
+    return {**found, **empty}
 
 
 def carried(parts: Mapping[Key, Part], port: str) -> str:
@@ -49,9 +70,9 @@ def carried(parts: Mapping[Key, Part], port: str) -> str:
 
 
 @many
-@given(states(), states(), st.booleans())
-def test_the_way_arrives_and_then_nothing_is_left_to_do(a: State, b: State, backwards: bool) -> None:
-    switch = MemorySwitch(a, backwards=backwards)
+@given(states(), states(), ORDERS)
+def test_the_way_arrives_and_then_nothing_is_left_to_do(a: State, b: State, order: str) -> None:
+    switch = MemorySwitch(a, backwards=order == "backwards")
     go(switch, whole(b))
     assert plain(switch.state) == plain(b)
     assert not plan(whole(b), switch.state, ALL_KINDS)
@@ -74,9 +95,9 @@ def test_a_switch_that_is_as_it_should_be_has_an_empty_plan(a: State) -> None:
 
 
 @many
-@given(states(), states(), st.booleans())
-def test_no_stage_cuts_a_vlan_that_both_ends_allow_on_a_trunk(a: State, b: State, backwards: bool) -> None:
-    switch = MemorySwitch(a, backwards=backwards)
+@given(states(), states(), ORDERS)
+def test_no_stage_cuts_a_vlan_that_both_ends_allow_on_a_trunk(a: State, b: State, order: str) -> None:
+    switch = MemorySwitch(a, backwards=order == "backwards")
     go(switch, whole(b))
     for port in (p for p in a.parts.values() if isinstance(p, Port)):
         both = vlans.common(carried(a.parts, port.name), carried(b.parts, port.name))
@@ -103,9 +124,9 @@ def test_a_channel_that_keeps_a_member_never_runs_dry(a: State, b: State) -> Non
 
 
 @many
-@given(states(), states(), st.booleans())
-def test_what_both_ends_have_alike_is_never_touched(a: State, b: State, backwards: bool) -> None:
-    switch = MemorySwitch(a, backwards=backwards)
+@given(states(), states(), ORDERS)
+def test_what_both_ends_have_alike_is_never_touched(a: State, b: State, order: str) -> None:
+    switch = MemorySwitch(a, backwards=order == "backwards")
     go(switch, whole(b))
     flips = flipped(a.parts, b.parts)
     for subject in a.parts.keys() & b.parts.keys():
@@ -120,7 +141,7 @@ def test_what_both_ends_have_alike_is_never_touched(a: State, b: State, backward
 def _own(part: Part, flips: frozenset[str]) -> Part:
     """Leave out what a port has from others, and who is in a channel that must be emptied."""
     if isinstance(part, Port) and part.channel is not None:
-        mirrored = dict.fromkeys(MIRRORED)
+        mirrored: dict[str, Any] = dict.fromkeys(MIRRORED)
         part = replace(part, **mirrored, channel="" if part.channel in flips else part.channel)
     if isinstance(part, Port) and part.name in flips:
         part = replace(part, members=())
@@ -138,6 +159,22 @@ def _keeps_common(one: Part, other: Part, now: Part) -> None:
 
 
 @many
+@given(states(), states(), st.data(), ORDERS)
+def test_the_way_to_the_switch_stays_unless_its_loss_was_named(
+    a: State, b: State, data: st.DataObject, order: str
+) -> None:
+    keys = sorted(k for k in a.parts if k[0] in ("port", "svi", "route", "user", "vlan", "vrf"))
+    needed = frozenset(data.draw(st.sets(st.sampled_from(keys), min_size=1, max_size=3)))
+    switch = MemorySwitch(a, backwards=order == "backwards")
+    found = go(switch, replace(whole(b), management=needed))
+    if {r.kind for r in found.forbidden()} & {RiskKind.CUT_OFF, RiskKind.MANAGEMENT}:
+        return
+    for subject in needed:
+        for state in switch.history:
+            assert severed(a.parts[subject], state.parts.get(subject)) == ()
+
+
+@many
 @given(states(), states())
 def test_each_step_begins_where_the_last_one_ended(a: State, b: State) -> None:
     now = dict(a.parts)
@@ -146,7 +183,7 @@ def test_each_step_begins_where_the_last_one_ended(a: State, b: State) -> None:
         for step in stage:
             part = step.after or step.before
             assert part is not None
-            subject = _key(part)
+            subject = key(part)
             seen.append(subject)
             assert _follows(step.before, now.get(subject))
             if step.after is None:
@@ -167,15 +204,11 @@ def _follows(before: Part | None, stood: Part | None) -> bool:
     return before == stood
 
 
-def _key(part: Part) -> Key:
-    from sekisho.devices.switch.intent import key
-
-    return key(part)
-
-
 @few
 @given(states(), states(), st.data())
-def test_a_fault_at_any_step_can_be_gone_back_from_and_gone_on_from(a: State, b: State, data: st.DataObject) -> None:
+def test_a_fault_at_any_step_can_be_gone_back_from_and_gone_on_from(
+    a: State, b: State, data: st.DataObject
+) -> None:
     stages = plan(whole(b), a, ALL_KINDS).stages
     if not stages:
         return
@@ -197,36 +230,68 @@ def test_a_fault_at_any_step_can_be_gone_back_from_and_gone_on_from(a: State, b:
 
 @many
 @given(states(), states(), st.data())
-def test_a_partial_intent_changes_what_it_mentions_and_nothing_else(a: State, b: State, data: st.DataObject) -> None:
-    keys = sorted(k for k in whole(b).parts if k in a.parts and k[0] not in ("feature", "svi", "vpc"))
+def test_a_partial_intent_changes_what_it_mentions_and_nothing_else(
+    a: State, b: State, data: st.DataObject
+) -> None:
+    keys = sorted(k for k in taken(b, "").parts if k in a.parts and k[0] not in ("feature", "svi", "vpc"))
     chosen = data.draw(st.sets(st.sampled_from(keys), max_size=4))
-    said = {k: _some(taken(b, "").parts[k], data) for k in chosen}
+    said = {k: some(taken(b, "").parts[k], data) for k in chosen}
     intent = Intent("leaf-1", said)
     switch = MemorySwitch(a)
     try:
         go(switch, intent)
-    except Exception as error:  # noqa: BLE001 - what cannot be is told before anything is done
-        assert type(error).__name__ == "Malformed"  # noqa: PT017
+    except Malformed:  # what it mentions cannot be without what it does not mention
         assert not switch.history
         return
     assert not plan(intent, switch.state, ALL_KINDS)
+    assert a.parts.keys() == switch.state.parts.keys()
     for subject, part in switch.state.parts.items():
-        before = a.parts.get(subject)
-        if subject in said:
-            for field in fields(part):
-                if getattr(said[subject], field.name) is None and field.name not in (*MIRRORED, "channel", "members"):
-                    assert getattr(part, field.name) == getattr(before, field.name)
-        elif subject[0] not in ("port", "feature"):
-            assert part == before
-    assert a.parts.keys() <= switch.state.parts.keys()
+        before = a.parts[subject]
+        for name in changed(before, part) - FOLLOWING:
+            assert getattr(said.get(subject), name) is not None
 
 
-def _some(part: Part, data: st.DataObject) -> Part:
+# What follows from what is said of other parts: a member of its channel, a feature of what needs it.
+FOLLOWING = frozenset({*MIRRORED, "channel", "members"})
+
+
+def changed(before: Part, after: Part) -> set[str]:
+    if isinstance(after, Feature):
+        return set()
+    return {f.name for f in fields(after) if getattr(before, f.name) != getattr(after, f.name)}
+
+
+def some(part: Part, data: st.DataObject) -> Part:
     names = [f.name for f in fields(part) if f.default is None]
-    unsaid = data.draw(st.sets(st.sampled_from(names))) if names else set()
-    return replace(part, **dict.fromkeys(unsaid))
+    unsaid: dict[str, Any] = dict.fromkeys(data.draw(st.sets(st.sampled_from(names)))) if names else {}
+    return replace(part, **unsaid)
 
 
-def test_a_refused_step_leaves_the_rest_to_the_rollback() -> None:
-    assert FIXED
-    assert issubclass(Refused, Exception)
+@few
+@given(states(), states(), st.sets(st.sampled_from(("vlan", "route", "user", "ntp", "community", "trap"))))
+def test_of_exclusive_kinds_nothing_else_is_left_and_of_others_nothing_is_removed(
+    a: State, b: State, kinds: set[str]
+) -> None:
+    said = {k: p for k, p in taken(b, "").parts.items() if k[0] in kinds and getattr(p, "vrf", None) in PLAIN}
+    switch = MemorySwitch(a)
+    go(switch, Intent("leaf-1", said, exclusive=frozenset(kinds)))
+    now = switch.state.parts
+    always = {("vlan", "1")} if "vlan" in kinds else set()
+    assert {k for k in now if k[0] in kinds} == said.keys() | always
+    assert {k for k in now if k[0] not in kinds} == {k for k in a.parts if k[0] not in kinds}
+
+
+PLAIN = (None, "default", "management")
+
+
+@few
+@given(vlan_sets(), vlan_sets(), vlan_sets())
+def test_within_leaves_all_other_vlans_of_a_trunk_alone(had: str, said: str, within: str) -> None:
+    port = Port("Ethernet1/1", mode=PortMode.TRUNK, allowed=had, channel="")
+    switch = MemorySwitch(State(FACTS, parts(port)))
+    go(switch, Intent("leaf-1", parts(Port("Ethernet1/1", allowed=said, within=within))))
+    now = switch.state.parts["port", "Ethernet1/1"]
+    assert isinstance(now, Port)
+    wanted = vlans.common(said, within) if within else said
+    assert vlans.common(now.allowed or "", within or vlans.ALL) == wanted
+    assert vlans.without(now.allowed or "", within or vlans.ALL) == vlans.without(had, within or vlans.ALL)

@@ -12,7 +12,7 @@ from sekisho.devices.switch.driver import Abilities, Pair, SwitchDriver
 from sekisho.devices.switch.intent import Intent, State, Vlan
 from sekisho.devices.switch.plan import plan
 from sekisho.devices.switch.transaction import End, Transaction
-from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable
+from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable, Unsupported
 from sekisho.model.switch import ChangeState, Phase
 from sekisho.testing.switch import ALL_KINDS, Fault, MemorySwitch
 from support_switches import WIDER, Book, Clockwork, intent, member, state
@@ -55,6 +55,33 @@ def test_the_checkpoint_comes_first_and_the_journal_before_anything_is_sent() ->
     assert "save" not in seen["verified"]
     assert book.lines == ["begun", "verified", "ended"]
     assert book.before["leaf-1"].backup == "backup-leaf-1"
+
+
+def refusing(line: str) -> Book:
+    """A journal that cannot be written at one point."""
+
+    def on(written: str) -> None:
+        if written == line:
+            raise Unavailable("The disk is full.")
+
+    return Book(on=on)
+
+
+def test_nothing_is_sent_that_is_not_written_before() -> None:
+    switch = MemorySwitch(state())
+    book = change(switch, book=refusing("begun"))
+    assert book.outcomes["leaf-1"].state is ChangeState.REFUSED
+    assert "disk is full" in book.outcomes["leaf-1"].error
+    assert "apply" not in switch.calls
+
+
+def test_nothing_is_saved_that_is_not_written_before() -> None:
+    switch = MemorySwitch(state())
+    began = switch.state
+    book = change(switch, book=refusing("verified"))
+    assert book.outcomes["leaf-1"].state is ChangeState.ROLLED_BACK
+    assert switch.state == began
+    assert "save" not in switch.calls
 
 
 def test_nothing_is_sent_where_nothing_differs() -> None:
@@ -151,6 +178,15 @@ def test_a_pair_is_undone_on_both_when_one_cannot_be_saved() -> None:
     assert one.saved == began[0]
 
 
+def test_a_pair_of_which_one_is_away_leaves_no_checkpoint_on_the_other() -> None:
+    one, two = pair()
+    two.gone = True
+    book = change(one, two)
+    assert {o.state for o in book.outcomes.values()} == {ChangeState.REFUSED}
+    assert one.kept == {}
+    assert "apply" not in one.calls
+
+
 def test_a_pair_that_is_worse_off_afterwards_is_undone() -> None:
     for worse in (
         Pair(peer_up=False, keepalive_up=True),
@@ -217,6 +253,13 @@ def test_somebody_who_holds_the_configuration_is_waited_for() -> None:
     book = change(switch)
     assert book.outcomes["leaf-1"].state is ChangeState.ROLLED_BACK
     assert switch.state == began
+
+
+def test_a_switch_that_will_not_watch_over_itself_is_changed_all_the_same() -> None:
+    will_not = Fault("arm", Unsupported("No timer here."))
+    switch = MemorySwitch(state(), can=replace(ALL_KINDS, timer=True), faults=(will_not,))
+    assert change(switch).outcomes["leaf-1"].state is ChangeState.APPLIED
+    assert "disarm" not in switch.calls
 
 
 def test_the_switch_goes_back_by_itself_where_it_can() -> None:
@@ -298,6 +341,25 @@ def test_a_keeper_that_ended_before_saving_proves_the_change_and_saves_it() -> N
     assert book.outcomes["leaf-1"].state is ChangeState.APPLIED
     assert switch.saved == switch.state
     assert not plan(intent(*WIDER), switch.state, ALL_KINDS)
+
+
+def waits(switch: MemorySwitch) -> bool:
+    return switch.armed is not None
+
+
+def test_a_switch_waits_no_more_to_go_back_once_a_new_keeper_has_settled_it() -> None:
+    can = replace(ALL_KINDS, timer=True)
+    for fault, stop in ((Fault("apply", AWAY, 2, gone=True), 30.0), (Fault("disarm", AWAY, gone=True), 1.0)):
+        switch = MemorySwitch(state(), can=can, faults=(fault,))
+        book = Book()
+        with pytest.raises(Stopped):
+            change(switch, book=book, time=Clockwork(stop_at=stop))
+        switch.come_back()
+        assert waits(switch)
+        again = Transaction([member(switch, intent())], book, Clockwork())
+        again.resume([replace(found(switch, book), armed=True)], {"leaf-1": book.after.get("leaf-1", "")})
+        assert not waits(switch)
+        assert switch.saved == switch.state
 
 
 def test_a_verified_change_that_is_there_no_more_is_undone_on_both() -> None:

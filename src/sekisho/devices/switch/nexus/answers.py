@@ -44,7 +44,7 @@ def accounts(text: str, since: float) -> Iterator[Account]:
     for when, kind, origin, user, command in _ACCOUNT.findall(text):
         stamp = calendar.timegm(time.strptime(re.sub(r"\.\d+", "", when), "%a %b %d %H:%M:%S %Y"))
         if kind == "update" and stamp >= since:
-            yield Account(float(stamp), user, origin, cli.masked(command.strip()))
+            yield Account(float(stamp), user, origin, cli.masked(command.strip().removesuffix(" (SUCCESS)")))
 
 
 def pair(brief: Mapping[str, Any], differing: Mapping[str, Any]) -> Pair | None:
@@ -65,8 +65,8 @@ def pair(brief: Mapping[str, Any], differing: Mapping[str, Any]) -> Pair | None:
 
 
 def neighbours(body: Mapping[str, Any]) -> Iterator[Neighbour]:
-    """Read ``show lldp neighbors detail``."""
-    for row in rows(body, "nbor_detail"):
+    """Read ``show lldp neighbors detail``; versions differ in what they call its table."""
+    for row in (*rows(body, "nbor_detail"), *rows(body, "nbor")):
         system = str(row.get("sys_name", "")) or str(row.get("chassis_id", ""))
         yield Neighbour(names.full(str(row.get("l_port_id", ""))), system, str(row.get("port_id", "")))
 

@@ -28,7 +28,10 @@ _ORDER: Final = (
     *("dns", "ntp", "syslog", "community", "trap", "user", "system"),
 )
 _RANK: Final = {kind: rank for rank, kind in enumerate(_ORDER)}
-_MODES: Final = ("interface ", "vlan ", "vrf context ", "vpc domain ", "ip access-list ", "ipv6 access-list ")
+_MODES: Final = (
+    *("interface ", "vlan ", "vrf context ", "vpc domain "),
+    *("ip access-list ", "ipv6 access-list "),
+)
 _SECRET: Final = (
     (re.compile(r"(snmp-server community )\S+"), r"\1***"),
     (re.compile(r"(snmp-server host \S+ (?:traps|informs) version (?:1|2c|3 \w+) )\S+"), r"\1***"),
@@ -56,12 +59,12 @@ def render(steps: Sequence[Step]) -> tuple[Sent, ...]:
 
 
 def written(found: Iterable[Block]) -> list[str]:
-    """Write blocks as a configuration is written, what belongs to a block's head indented."""
-    return [line if at == 0 else f"  {line}" for block in found for at, line in enumerate(closed(block))]
+    """Write blocks as a configuration is written, what belongs to a block indented."""
+    return [line if at == 0 else f"  {line}" for b in found for at, line in enumerate(closed(b))]
 
 
 def closed(block: Block) -> Block:
-    """Add the way out to a block that leads into a mode: ``ip route`` is a command of a VRF's mode as well."""
+    """Add the way out to a block that leads into a mode: a VRF has an ``ip route`` of its own."""
     return (*block, "exit") if block[0].startswith(_MODES) else block
 
 

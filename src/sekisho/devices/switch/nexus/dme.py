@@ -31,10 +31,11 @@ from sekisho.devices.switch.nexus import cli, defaults, dme_ports, dme_services,
 from sekisho.model.errors import Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sekisho.devices.switch.intent import Ace, Part
 
+MOST: Final = 1000  # steps in one request: some 200 KB
 ANY: Final = {4: ("0.0.0.0", "0"), 6: ("::", "0")}  # noqa: S104 - a prefix, not an address to listen on
 
 
@@ -49,7 +50,7 @@ class Stage:
 
 
 def stage(steps: Sequence[Step]) -> Stage:
-    """Write one stage. Raises Unsupported for what NX-OS cannot be told."""
+    """Write some steps as one tree. Raises Unsupported for what NX-OS cannot be told."""
     top = tree.root()
     first: list[cli.Block] = []
     last: list[cli.Block] = []
@@ -73,9 +74,18 @@ def stage(steps: Sequence[Step]) -> Stage:
     )
 
 
+def stages(steps: Sequence[Step]) -> Iterator[Stage]:
+    """Write one stage: as one tree, or as a few where it is so large that a request would be."""
+    for start in range(0, len(steps), MOST):
+        yield stage(steps[start : start + MOST])
+
+
 def render(steps: Sequence[Step]) -> tuple[Sent, ...]:
     """Say what is sent for a stage, in the order in which it is sent."""
-    found = stage(steps)
+    return tuple(sent for found in stages(steps) for sent in _sent(found))
+
+
+def _sent(found: Stage) -> tuple[Sent, ...]:
     return (
         *_commands(found.first),
         *((Sent("dme", found.body, found.shown),) if found.body else ()),

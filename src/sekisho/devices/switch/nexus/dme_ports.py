@@ -16,7 +16,7 @@ _STORMS = (
     ("multicast", "stormCtrlMCastLevel"),
     ("unicast", "stormCtrlUCastLevel"),
 )
-_DIRECTIONS = {"in": ("aclIngress", 4, 6), "out": ("aclEgress", 4, 6)}
+_DIRECTIONS = {"in": "aclIngress", "out": "aclEgress"}
 
 
 def port(top: tree.Branch, step: Step) -> None:
@@ -147,7 +147,7 @@ def _list(top: tree.Branch, before: Port | Svi, after: Port | Svi, family: int, 
         return
     name = after.name if isinstance(after, Port) else f"Vlan{after.vlan}"
     policy = top.at("aclEntity").at(f"ipv{family}aclAF").at("aclPolicy")
-    bound = policy.at(_DIRECTIONS[direction][0]).at("aclIf", name=names.short(name)).at("aclInst")
+    bound = policy.at(_DIRECTIONS[direction]).at("aclIf", name=names.short(name)).at("aclInst")
     if new:
         bound.set(name=names.word(new, "Access list: name"))
     else:

@@ -37,12 +37,13 @@ _LOCKED: Final = re.compile(
     re.IGNORECASE,
 )
 _WHO: Final = re.compile(
-    r"(?:held by|locked by|user|by user|session of|owner)[: ]+'?\"?([A-Za-z][\w.@-]*)", re.IGNORECASE
+    r"(?:held by|locked by|session of|owner|by|user)[: ]+(?:user )?['\"]?([A-Za-z][\w.@-]*)", re.IGNORECASE
 )
 _NOT_NAMES: Final = ("is", "session", "has", "holds", "another", "user", "the")
-BAD: Final = re.compile(
-    r"^\s*(%\s?.*|ERROR\b.*|Error:.*|.*\b(?:[Ff]ailed|denied|[Ii]nvalid command)\b.*)$", re.MULTILINE
+_NO_ACT: Final = re.compile(
+    r"^\s*(% ?\S.*|ERROR\b.*|Error:.*|.*\b(?:[Ff]ailed|denied|[Ii]nvalid command)\b.*)$", re.MULTILINE
 )
+_NO_SHOW: Final = re.compile(r"\s*(?:\^\s*\n\s*)?(%.*|ERROR\b.*)")  # what is shown may hold any word
 
 
 def refusal(address: str, words: str, command: str = "") -> SekishoError:
@@ -60,7 +61,7 @@ def refusal(address: str, words: str, command: str = "") -> SekishoError:
 
 def checked(address: str, text: str, command: str) -> str:
     """Give a command's text; raise what it means if it is a refusal: NX-OS answers 200 to those too."""
-    found = BAD.search(text)
+    found = _NO_SHOW.match(text) if command.startswith("show ") else _NO_ACT.search(text)
     if found is not None:
         raise refusal(address, found[1], command)
     return text

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.devices.switch.driver import Abilities, Account, Neighbour, Pair, Sent, Step
-from sekisho.devices.switch.intent import KINDS, Facts, State
+from sekisho.devices.switch.intent import KINDS, Facts, State, key
 from sekisho.devices.switch.nexus import answers, cli, config_text, dme, names, read, restore
 from sekisho.devices.switch.nexus.nxapi import NxApi
 from sekisho.devices.switch.nexus.ssh import PORT, Ssh
 from sekisho.model.errors import NotFound, Refused, Unavailable, Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sekisho.devices.switch.document import Connection
     from sekisho.devices.switch.intent import Key, Part
 
 _MOST_CHECKPOINTS: Final = 10
 _TIMED: Final = (9, 3, 1)  # from here on `configure replace` is known to take commit-timeout
+_WHEN: Final = re.compile(r"^!(?:Time|Running configuration last done at):.*\n", re.MULTILINE)
+_UNRESOLVED: Final = re.compile(r"unresolved class for (\w+)")
 _ARMED: Final = f"bootflash:{names.OURS}armed.cfg"
 
 
@@ -36,6 +39,7 @@ class Nexus:
         self._secret = secret
         self._door: NxApi | Ssh | None = None
         self._facts: Facts | None = None
+        self._classes = read.CONFIGURED
 
     def abilities(self) -> Abilities:
         """Tell what this switch can; asks it for its version."""
@@ -60,19 +64,20 @@ class Nexus:
         self._not_ourselves(steps)
         door = self._opened()
         if isinstance(door, Ssh):
-            door.configure(cli.blocks(steps))
+            if blocks := cli.blocks(steps):
+                door.configure(blocks)
             return
-        stage = dme.stage(steps)
-        if stage.first:
-            door.configure(stage.first)
-        if stage.body:
-            door.post(stage.body)
-        if stage.last:
-            door.configure(stage.last)
+        for stage in dme.stages(steps):
+            if stage.first:
+                door.configure(stage.first)
+            if stage.body:
+                door.post(stage.body)
+            if stage.last:
+                door.configure(stage.last)
 
     def running(self) -> str:
-        """Give the running configuration as text."""
-        return self._opened().run(["show running-config"])[0]
+        """Give the running configuration as text, without the lines that tell when it was asked for."""
+        return _WHEN.sub("", self._opened().run(["show running-config"])[0])
 
     def restore(self, text: str) -> None:
         """Make a text of `running` the running configuration; see `restore` for how."""
@@ -102,9 +107,8 @@ class Nexus:
             )
         text = self._opened().run([f"rollback running-config checkpoint {_on_switch(name)}"])[0]
         if text.strip() and "success" not in text.lower() and "empty" not in text.lower():
-            raise Refused(
-                f"The switch {address} did not go back to {name}.", f"{address} said: {text.strip()!r}."
-            )
+            said = cli.masked(text.strip())
+            raise Refused(f"The switch {address} did not go back to {name}.", f"{address} said: {said!r}.")
 
     def forget(self, name: str) -> None:
         """Remove a checkpoint; one that is not there is no error."""
@@ -120,13 +124,11 @@ class Nexus:
         if not self.abilities().timer:
             raise Unsupported(f"The switch {self._connection.address} cannot go back by itself.")
         limit = min(max(round(seconds), 30), 3600)
-        self._opened().run(
-            [
-                "terminal dont-ask",
-                f"copy running-config {_ARMED}",
-                f"configure replace {_ARMED} commit-timeout {limit}",
-            ]
-        )
+        file, replace = f"copy running-config {_ARMED}", f"configure replace {_ARMED} commit-timeout {limit}"
+        try:
+            self._opened().run(["terminal dont-ask", file, replace])
+        except Refused as refused:
+            raise Unsupported(refused.asker, refused.fixer) from refused
 
     def disarm(self) -> None:
         """Keep what was changed since `arm`."""
@@ -179,17 +181,28 @@ class Nexus:
         return self._facts
 
     def _read_tree(self, door: NxApi) -> dict[Key, Part]:
-        wanted = door.objects(
-            "sys",
-            query_target="subtree",
-            target_subtree_class=",".join(read.CONFIGURED),
-            rsp_prop_include="config-only",
-        )
+        wanted = self._known_classes(door)
         lists = door.objects("sys/acl", rsp_subtree="full", rsp_prop_include="config-only")
         found = read.objects((*wanted, *lists))
         # the tree never gives password hashes away, the configuration does
         users = door.run(["show running-config security"])[0] if found.get("aaaUser") else ""
         return read.parts(found, config_text.hashes(users))
+
+    def _known_classes(self, door: NxApi) -> list[Mapping[str, Any]]:
+        """Get all objects of our classes; one that this version does not have is left out from then on."""
+        while True:
+            try:
+                return door.objects(
+                    "sys",
+                    query_target="subtree",
+                    target_subtree_class=",".join(self._classes),
+                    rsp_prop_include="config-only",
+                )
+            except Refused as refused:
+                unknown = _UNRESOLVED.search(refused.asker)
+                if unknown is None or unknown[1] not in self._classes:
+                    raise
+                self._classes = tuple(name for name in self._classes if name != unknown[1])
 
     def _read_text(self, door: Ssh) -> dict[Key, Part]:
         return config_text.parts(door.run(["show running-config"])[0])
@@ -209,20 +222,10 @@ class Nexus:
     def _not_ourselves(self, steps: Sequence[Step]) -> None:
         """Refuse to remove the user as whom we came."""
         me = ("user", self._connection.username)
-        for step in steps:
-            if (
-                step.after is None
-                and step.before is not None
-                and (step.before.kind, *_name(step.before)) == me
-            ):
-                raise Refused(
-                    f"The user {me[1]} is the one with which Sekisho signs in to {self._connection.address}."
-                )
-
-
-def _name(part: Part) -> tuple[str, ...]:
-    name = getattr(part, "name", None)
-    return (name,) if isinstance(name, str) else ()
+        if any(step.before and not step.after and key(step.before) == me for step in steps):
+            raise Refused(
+                f"The user {me[1]} is the one with which Sekisho signs in to {self._connection.address}."
+            )
 
 
 def _on_switch(name: str) -> str:

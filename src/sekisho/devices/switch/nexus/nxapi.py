@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _COOKIE: Final = "APIC-cookie"
 _COMMANDS: Final = 400  # a request
+_PATIENCE: Final = 10.0  # seconds until a connection must stand
+_FAREWELL: Final = 2.0  # seconds: nobody waits longer to say goodbye
 _RENEWALS: Final = 1  # how often a session that has ended is begun again for one request
 
 
@@ -35,7 +38,7 @@ class NxApi:
         self._client = httpx.Client(
             base_url=url(connection),
             verify=_trust(connection),
-            timeout=connection.timeout,
+            timeout=httpx.Timeout(connection.timeout, connect=min(connection.timeout, _PATIENCE)),
             transport=transport,
             trust_env=False,
         )
@@ -70,7 +73,12 @@ class NxApi:
             self._cli("cli", batch)
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Let the session end and the connection go: a switch has room for few sessions."""
+        if self._token:
+            body = json.dumps({"aaaUser": {"attributes": {"name": self._who[0]}}})
+            with contextlib.suppress(httpx.HTTPError):
+                self._client.post("/api/aaaLogout.json", content=body, timeout=_FAREWELL)
+        self._token = ""
         self._client.close()
 
     def sign_in(self) -> None:
@@ -82,7 +90,7 @@ class NxApi:
             raise _not_let_in(self._address, name)
         found = self._read(answer).get("imdata") or [{}]
         self._token = found[0].get("aaaLogin", {}).get("attributes", {}).get("token", "")
-        if self._token:
+        if self._token and not self._client.cookies:
             self._client.cookies.set(_COOKIE, self._token)
 
     def _dme(self, method: str, path: str, **asked: Any) -> Mapping[str, Any]:
@@ -125,6 +133,13 @@ class NxApi:
 
     def _send(self, method: str, path: str, **asked: Any) -> httpx.Response:
         try:
+            return self._client.request(method, path, **asked)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as broken:
+            if method != "GET":  # it may have been done
+                raise _unreached(self._address, broken) from broken
+        except httpx.TransportError as failed:
+            raise _unreached(self._address, failed) from failed
+        try:  # a connection that was kept too long breaks when it is used: what only reads is asked again
             return self._client.request(method, path, **asked)
         except httpx.TransportError as failed:
             raise _unreached(self._address, failed) from failed

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sekisho.devices.switch.driver import Step
 from sekisho.devices.switch.nexus import cli, config_text
+from sekisho.devices.switch.order import stages
 from sekisho.model.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sekisho.devices.switch.intent import Key, Part, State
+    from sekisho.devices.switch.driver import Step
+    from sekisho.devices.switch.intent import State
     from sekisho.devices.switch.nexus.door import Door
 
-_MADE: Final = ("feature", "vrf", "vlan", "acl", "vpc")  # made before what needs them, gone after it
 _KEPT: Final = ("interface Ethernet", "interface mgmt", "vlan ", "username ", "vrf context management")
 _ROUNDS: Final = 3
 _NOT_CONFIGURATION: Final = ("version ", "boot ", "Building configuration", "Command:", "Time:", "Running ")
@@ -45,7 +45,7 @@ def restore(switch: Switch, door: Door, text: str, address: str) -> None:
     """Make a text the running configuration, or raise Refused with the lines that are still otherwise."""
     wanted = config_text.parts(text)
     for _ in range(_ROUNDS):
-        for stage in stages(wanted, config_text.parts(switch.running())):
+        for stage in stages(config_text.parts(switch.running()), wanted):
             switch.apply(stage)
         if plain(switch.running()) == plain(text):
             return
@@ -59,28 +59,6 @@ def restore(switch: Switch, door: Door, text: str, address: str) -> None:
             f"The switch {address} was not restored whole: {len(left)} lines are otherwise.",
             f"{address} still differs in: {cli.masked('; '.join(left[:20]))}.",
         )
-
-
-def stages(wanted: Mapping[Key, Part], actual: Mapping[Key, Part]) -> list[list[Step]]:
-    """Put the way from one configuration to another into stages: what others need is there while they do."""
-    steps = [
-        Step(actual.get(key), wanted.get(key))
-        for key in {**wanted, **actual}
-        if wanted.get(key) != actual.get(key)
-    ]
-    found = [[s for s in steps if s.after is not None and s.after.kind == kind and _on(s)] for kind in _MADE]
-    found.append([s for s in steps if (s.after or s.before) and _kind(s) not in _MADE])
-    found += [[s for s in steps if _kind(s) == kind and not (s.after and _on(s))] for kind in reversed(_MADE)]
-    return [stage for stage in found if stage]
-
-
-def _kind(step: Step) -> str:
-    part = step.after or step.before
-    return part.kind if part else ""
-
-
-def _on(step: Step) -> bool:
-    return getattr(step.after, "enabled", True) is not False or _kind(step) != "feature"
 
 
 def plain(text: str) -> dict[str, list[str]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
-from sekisho.devices.switch.nexus import guard
-from sekisho.devices.switch.nexus.door import batches, checked, refusal
+from sekisho.devices.switch.nexus import cli, guard
+from sekisho.devices.switch.nexus.door import checked
 from sekisho.model.errors import Refused, SekishoError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
@@ -16,11 +17,10 @@ if TYPE_CHECKING:
     from netmiko import BaseConnection
 
     from sekisho.devices.switch.document import Connection
-    from sekisho.devices.switch.nexus import cli
 
 PORT: Final = 22
-_COMMANDS: Final = 200  # in one batch
-_ERRORS: Final = r"(?m)^\s*(?:% ?\S|ERROR\b|Error:|.*[Ii]nvalid command)"
+PATIENCE: Final = 10.0  # seconds until a connection must stand
+_PROMPT: Final = r"[\w.-]+(?:\(config[^)]*\))?# ?$"
 
 
 class Ssh:
@@ -35,13 +35,15 @@ class Ssh:
     def run(self, commands: Sequence[str]) -> list[str]:
         """Carry out commands that show or act; see `door.Door.run`."""
         with self._session() as session:
-            found = []
-            for command in commands:
-                text = str(
-                    session.send_command(command, read_timeout=self._connection.timeout, strip_command=True)
-                )
-                found.append(checked(self._connection.address, text, command))
-            return found
+            return [self._run(session, command) for command in commands]
+
+    def _run(self, session: BaseConnection, command: str) -> str:
+        if not command.startswith("show "):
+            return self._say(session, command)
+        text = str(
+            session.send_command(command, read_timeout=self._connection.timeout, auto_find_prompt=False)
+        )
+        return checked(self._connection.address, text, command)
 
     def data(self, command: str) -> Mapping[str, Any]:
         """Ask for a command's structured output; see `door.Door.data`."""
@@ -57,18 +59,35 @@ class Ssh:
 
     def configure(self, blocks: Sequence[cli.Block]) -> None:
         """Send configuration commands; see `door.Door.configure`."""
-        from netmiko import ConfigInvalidException
+        lines = [line for block in blocks for line in cli.closed(block)]
+        guard.check(lines)
+        with self._session() as session:
+            self._say(session, "configure terminal")
+            try:
+                for line in lines:
+                    self._say(session, line)
+            finally:
+                self._heard(session, "end")
 
-        for batch in batches(blocks, _COMMANDS):
-            guard.check(batch)
-            with self._session() as session:
-                try:
-                    session.send_config_set(
-                        batch, error_pattern=_ERRORS, read_timeout=self._connection.timeout, cmd_verify=False
-                    )
-                except ConfigInvalidException as failed:
-                    self.close()  # the session stands in the middle of a configuration
-                    raise refusal(self._connection.address, _said(str(failed))) from failed
+    def _say(self, session: BaseConnection, line: str) -> str:
+        text = self._heard(session, line)
+        return checked(self._connection.address, text.replace(line, "", 1), line)
+
+    def _heard(self, session: BaseConnection, line: str) -> str:
+        """Send a line that may give the switch another name, and with it another prompt."""
+        text = str(
+            session.send_command(
+                line,
+                expect_string=_PROMPT,
+                read_timeout=self._connection.timeout,
+                cmd_verify=False,
+                strip_prompt=False,
+            )
+        )
+        said, _, prompt = text.rstrip().rpartition("\n")
+        if "(" not in prompt:
+            session.base_prompt = prompt.strip().rstrip("# ")
+        return said
 
     def close(self) -> None:
         """Let the connection go."""
@@ -92,7 +111,7 @@ class Ssh:
         except SekishoError:
             raise
         except Exception as failed:
-            self._open = None
+            self.close()
             raise _meant(self._connection, failed) from failed
 
     def _connect(self) -> BaseConnection:
@@ -105,7 +124,7 @@ class Ssh:
             port=self._port,
             username=given.username,
             password=self._secret,
-            conn_timeout=given.timeout,
+            conn_timeout=min(given.timeout, PATIENCE),
             ssh_strict=given.verify,
             system_host_keys=given.verify,
             alt_host_keys=bool(given.ca_file),
@@ -115,15 +134,7 @@ class Ssh:
 
 
 def _host(address: str) -> str:
-    return address.partition("//")[2].rpartition(":")[0] if "//" in address else address
-
-
-def _said(text: str) -> str:
-    """Find the switch's own words in what the library says of a refused command."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next(
-        (line for line in lines if line.startswith(("%", "ERROR", "Error"))), lines[-1] if lines else text
-    )
+    return urlsplit(address).hostname or address if "//" in address else address
 
 
 def _meant(given: Connection, failed: Exception) -> SekishoError:
