@@ -75,7 +75,7 @@ def _hints(stack: Stack) -> list[str]:
         f"  others to sign in as: {', '.join(people[1:])} (the password is the name)",
         *(f"  nsenter --net=/run/netns/{h.namespace} bash    # host {h.name}" for h in stack.hosts.values()),
         *(
-            f"  ovs-ofctl -OOpenFlow15 dump-flows {h.switch.management('br-int')}"
+            f"  ovs-ofctl -OOpenFlow14 dump-flows {h.switch.management('br-int')}"
             for h in stack.hosts.values()
         ),
         "Ctrl-C takes everything away.",
