@@ -23,7 +23,7 @@ def account(command: str, user: str = "olga", time: float = 100.0) -> Account:
         (Acl(4, "web-in"), "configure terminal ; ip access-list web-in ; 10 permit ip any any (SUCCESS)"),
         (Route("default", "0.0.0.0/0"), "configure terminal ; ip route 0.0.0.0/0 10.0.0.1 (SUCCESS)"),
         (Svi(10), "configure terminal ; interface Vlan10 ; no shutdown (SUCCESS)"),
-        (User("ada"), "configure terminal ; username ada role network-admin (SUCCESS)"),
+        (User("ada"), "configure terminal ; username ada ..."),
     ],
 )
 def test_a_command_about_a_part_is_told_beside_its_difference(part: Part, command: str) -> None:
@@ -96,6 +96,6 @@ def test_a_part_that_passes_several_stages_is_one_difference() -> None:
     ],
 )
 def test_what_people_typed_is_told_without_its_secrets(command: str) -> None:
-    (told,) = touches([Account(5.0, "eve", "vty", command)], "sekisho", 0.0)
+    (told,) = drift.touches([Account(5.0, "eve", "vty", command)], "sekisho", 0.0)
     assert "s3cret" not in told.command
     assert told.command

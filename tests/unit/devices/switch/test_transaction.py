@@ -464,7 +464,8 @@ def test_a_receipt_never_names_a_community() -> None:
                 self.state, parts={**self.state.parts, **parts(Community("s3cret", write=False))}
             )
 
-        restore = rollback
+        def restore(self, text: str) -> None:
+            del text
 
     class Losing(Sticky, Forgetful):
         def told(self, state: State) -> State:
