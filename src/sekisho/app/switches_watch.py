@@ -257,7 +257,7 @@ def _same(switch: Switch, known: Seen, state: State) -> None:
     serial = _clean(state.facts.serial)
     if known.of == switch and serial != known.view.serial:
         raise Unavailable(
-            f"{switch.name} answers as another switch than before: it is not believed until its file changes.",
+            f"{switch.name} answers as another switch: it is not believed until its file changes.",
             f"{switch.name}: its serial number is {serial!r}, and was {known.view.serial!r}.",
         )
 

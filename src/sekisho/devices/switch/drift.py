@@ -24,8 +24,8 @@ OTHERS = 20
 _LOOKS = re.compile(r"^\s*(show|terminal|dir|ping|traceroute|where)\b", re.IGNORECASE)
 # What a record may show of secrets.
 _SECRET = re.compile(
-    r"\b(key-string|authentication-key|authentication text|md5|message-digest-key|snmp-server host \S+|community"
-    r"|password|secret|username \S+|key|auth|priv|version (?:1|2c|3 \w+))\s.*",
+    r"\b(key-string|authentication-key|authentication text|md5|message-digest-key|snmp-server host \S+"
+    r"|community|password|secret|username \S+|key|auth|priv|version (?:1|2c|3 \w+))\s.*",
     re.IGNORECASE | re.DOTALL,
 )
 # How a command begins that is about such a part, where the part's own name does not say it.
