@@ -166,6 +166,9 @@ class Switches:
         except SekishoError as error:
             log.info("%s: no plan: %s", switch.name, error.fixer)
             return plans.without(switch.name, error), None
+        except Exception as error:  # a switch that says what nobody foresaw hinders no other
+            log.exception("%s: no plan", switch.name)
+            return plans.without(switch.name, plans.foreign(switch.name, error)), None
 
     def drift(self, names: Sequence[str], *, fresh: bool) -> tuple[DriftView, ...]:
         """Say what differs on switches (none named is all); `fresh` reads them now."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from sekisho.devices.switch.change import Before, Member, Outcome, Pace, Stopped
 from sekisho.devices.switch.rollout import Rollout, Verdict, Wave
 from sekisho.devices.switch.transaction import End, Transaction
-from sekisho.model.errors import NotFound, SekishoError, Unavailable
+from sekisho.model.errors import Malformed, NotFound, SekishoError, Unavailable
 from sekisho.model.switch import BAD, ChangeState, ChangeView, Phase, RolloutView
 
 if TYPE_CHECKING:
@@ -293,10 +293,15 @@ class Changing:
 
     def _found(self, lines: ExitStack, kept: Kept) -> End:
         change = kept.change
-        while self.folder.problems():  # whose file is wrong for a while is not gone
-            if self.stop.wait(self.pace.retry):
-                raise Stopped
-        switch = self.folder.switch(change.switch)
+        while True:  # whose file is wrong, or away, for a while is not gone
+            try:
+                switch = self.folder.switch(change.switch)
+                break
+            except (NotFound, Malformed) as error:
+                log.warning("%s: waits for its file: %s", change.id, error.fixer)
+                self.progress.put(change, Phase.WAITING, 0, 0, error.asker)
+                if self.stop.wait(self.pace.retry):
+                    raise Stopped from error
         line = self._hold(lines, switch)
         member = Member(
             switch.name, change.checkpoint, line.driver, line.drop, _never, switch.connection.save

@@ -83,6 +83,8 @@ def _free(switches: Mapping[str, Switch]) -> Mapping[str, Switch]:
 
 
 def _seen(folder: Path) -> Seen:
-    files = sorted([*folder.glob("*.toml"), *folder.glob("common/*.toml")])
+    # What editors put beside a file while it is open begins with a dot.
+    found = [*folder.glob("*.toml"), *folder.glob("common/*.toml")]
+    files = sorted(file for file in found if not file.name.startswith("."))
     stats = {str(file.relative_to(folder)): file.stat() for file in files}
     return {name: (s.st_mtime_ns, s.st_size, s.st_ino) for name, s in stats.items()}

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from sekisho.devices.switch.document import Connection
+from sekisho.devices.switch.driver import SwitchDriver
 from sekisho.devices.switch.intent import Intent, Vlan, parts
 from sekisho.ledger.switches import Changes
 from sekisho.model.errors import Conflict, Malformed, NotFound, Refused, Unavailable
@@ -191,6 +193,69 @@ def test_a_keeper_that_ends_while_a_switch_is_away_brings_it_back_when_it_starts
         switch.come_back()
         assert rig.ended(keeper, begun) == {"leaf-1": ChangeState.ROLLED_BACK}
     assert switch.state == began
+
+
+def test_a_keeper_that_starts_while_the_files_are_away_waits_for_them(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    began = switch.state
+    switch.faults = (Fault("apply", AWAY, 2, gone=True),)
+    with rig.keeper() as keeper:
+        begun = keeper.want(ADA, Wanted(("leaf-1",), "x"))
+        rig.until(lambda: keeper.rollout(begun.id).changes[0].phase is Phase.ROLLING_BACK)
+    switch.come_back()
+    (rig.root / "files").rename(rig.root / "away")
+    with rig.keeper() as keeper:
+        keeper.recover()
+        rig.until(lambda: "leaf-1" in keeper.rollout(begun.id).changes[0].error)
+        assert keeper.rollout(begun.id).changes[0].state is ChangeState.RUNNING
+        (rig.root / "away").rename(rig.root / "files")
+        assert rig.ended(keeper, begun) == {"leaf-1": ChangeState.ROLLED_BACK}
+    assert switch.state == began
+
+
+def test_a_file_that_begins_with_a_dot_is_no_switch(rig: Rig) -> None:
+    rig.add("leaf-1")
+    (rig.root / "files" / ".#leaf-1.toml").write_text("half a wor")
+    with rig.keeper() as keeper:
+        assert [s.name for s in keeper.switches()] == ["leaf-1"]
+
+
+def test_a_switch_that_breaks_its_driver_hinders_no_other_plan(rig: Rig) -> None:
+    rig.add("leaf-1")
+    rig.add("leaf-2")
+    connect = rig.connect
+
+    def broken(connection: Connection) -> SwitchDriver:
+        if connection.address == "leaf-1":
+            raise RecursionError
+        return connect(connection)
+
+    rig.connect = broken  # type: ignore[method-assign]
+    with rig.keeper() as keeper:
+        one, two = keeper.plan(())
+        assert one.problem
+        assert two.steps
+        found = keeper.drift((), fresh=True)
+        assert [bool(d.problem) for d in found] == [True, False]
+
+
+def test_what_a_switch_calls_itself_can_be_told(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    facts = replace(switch.state.facts, hostname="a\udcffb")
+    switch.state = replace(switch.state, facts=facts)
+    with rig.keeper() as keeper:
+        keeper.drift((), fresh=True)
+        assert keeper.switch("leaf-1").hostname.encode()
+
+
+def test_another_switch_at_the_same_address_is_not_believed_until_its_file_says_so(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        assert not keeper.drift((), fresh=True)[0].problem
+        switch.state = replace(switch.state, facts=replace(switch.state.facts, serial="other"))
+        assert "not believed" in keeper.drift((), fresh=True)[0].problem
+        rig.write("leaf-1", WIDER + "[vlan.30]\n")
+        assert not keeper.drift((), fresh=True)[0].problem
 
 
 def test_what_had_not_begun_when_the_keeper_ended_is_left_alone(rig: Rig) -> None:
