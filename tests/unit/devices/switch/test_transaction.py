@@ -415,8 +415,10 @@ CLOUDS = (Vlan(1001, "net"), Port("Ethernet1/1", allowed="1001", within="1000-19
 def test_vlans_that_a_change_has_no_word_in_are_as_before_or_it_is_undone() -> None:
     class Losing(Forgetful):
         def told(self, state: State) -> State:
-            port = replace(state.parts["port", "Ethernet1/1"], allowed="1001")
-            return replace(state, parts={**state.parts, ("port", "Ethernet1/1"): port})
+            port = state.parts["port", "Ethernet1/1"]
+            assert isinstance(port, Port)
+            fewer = replace(port, allowed="1001")
+            return replace(state, parts={**state.parts, ("port", "Ethernet1/1"): fewer})
 
     switch = Losing(state())
     book = change(switch, wanted=intent(*CLOUDS))
