@@ -39,7 +39,7 @@ class NxApi:
         connection: Connection,
         secret: str,
         transport: httpx.BaseTransport | None = None,
-        passed: Callable[[], float] = time.monotonic,
+        passed: Callable[[], float] = time.monotonic,  # noqa: TID251 - how long a network takes, no moment
         whole: float = _WHOLE,
     ) -> None:
         self._passed = passed

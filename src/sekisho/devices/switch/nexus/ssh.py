@@ -47,7 +47,7 @@ class Ssh:
         return checked(self._connection.address, text, command)
 
     def _shown(self, session: BaseConnection, command: str) -> str:
-        """Give all that a command shows: up to the prompt at its very end, for what is shown holds names too."""
+        """Give all that a command shows, up to the prompt at its very end: what is shown holds names too."""
         prompt = _prompt(re.escape(session.base_prompt))
         text = str(
             session.send_command(
