@@ -59,6 +59,11 @@ class Folder:
             raise NotFound(f"There is no switch {name!r}: it has no file in {self._path}.")
         return found
 
+    def known(self, name: str) -> Switch:
+        """Find one as its file was when all were good; raises Malformed if none ever was, NotFound."""
+        found = self.good().get(name)
+        return self.switch(name) if found is None else found
+
     def _look(self) -> None:
         try:
             seen = _seen(self._path)

@@ -363,6 +363,19 @@ def test_files_that_are_wrong_stop_plans_and_are_named(rig: Rig) -> None:
         assert keeper.notices() == ()
 
 
+def test_a_file_that_is_wrong_keeps_nobody_from_looking_or_going_back(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    began = switch.state
+    with rig.keeper() as keeper:
+        assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.APPLIED}
+        (rig.root / "files" / "leaf-2.toml").write_text("= nonsense")
+        assert [v.name for v in keeper.switches()] == ["leaf-1"]
+        assert keeper.drift(["leaf-1"], fresh=True)[0].problem == ""
+        assert keeper.backups("leaf-1")
+        rig.ended(keeper, keeper.rollback(ADA, "leaf-1", "", "not yet"))
+        assert switch.state.parts == began.parts
+
+
 def test_a_folder_that_is_not_there_is_no_switches(rig: Rig) -> None:
     (rig.root / "files").rmdir()
     with rig.keeper() as keeper:
