@@ -92,7 +92,7 @@ class Switches:
             self._journal,
             clock,
             self._stop,
-            Progress(self._tell),
+            Progress(self._tell, int(clock.now() * 1000)),
             pace,
             self._ended,
         )

@@ -438,3 +438,35 @@ def test_no_secret_is_in_plans_or_in_the_ledger(rig: Rig) -> None:
         assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.APPLIED}
     rig.ledger.close()
     assert not any(b"hush-hush" in p.read_bytes() for p in rig.root.glob("ledger.db*"))
+
+
+def test_who_is_told_a_revision_has_heard_all_that_it_counts(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        begun = keeper.want(ADA, Wanted(("leaf-1",), "x"))
+        rig.ended(keeper, begun)
+        journal = keeper._changing.journal
+        ended, before = journal.rollout(begun.id), keeper.rollout(begun.id).revision
+        still = tuple(replace(c, state=ChangeState.RUNNING, ended=0.0) for c in ended)
+
+        def read(_rollout: str) -> tuple[ChangeView, ...]:
+            keeper._changing.progress.touch(begun.id)  # it ends just after it was read
+            return still
+
+        monkeypatch.setattr(type(journal), "rollout", lambda _self, rollout: read(rollout))
+        shown = keeper.rollout(begun.id)
+        assert not shown.ended
+        assert shown.revision == before  # so that the end is news
+
+
+def test_a_keeper_that_starts_anew_does_not_count_from_the_beginning(rig: Rig) -> None:
+    rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        begun = keeper.want(ADA, Wanted(("leaf-1",), "x"))
+        rig.ended(keeper, begun)
+        seen = keeper.rollout(begun.id).revision
+    rig.time += 1.0
+    with rig.keeper() as keeper:
+        assert keeper.rollout(begun.id).revision > seen
