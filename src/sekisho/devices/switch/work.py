@@ -11,7 +11,7 @@ from sekisho.devices.switch.change import Work, digest
 from sekisho.devices.switch.intent import Port
 from sekisho.devices.switch.overlay import wanted
 from sekisho.devices.switch.plan import pair_risks, plan
-from sekisho.devices.switch.risk import RiskKind
+from sekisho.devices.switch.risk import RiskKind, untaken
 from sekisho.devices.switch.words import name, sentence
 from sekisho.model.errors import Conflict, Forbidden, NotFound
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from sekisho.devices.switch.driver import Abilities, Step, SwitchDriver
     from sekisho.devices.switch.intent import Intent, Key, Part, State
     from sekisho.devices.switch.plan import Ends, Plan
-    from sekisho.devices.switch.risk import Risk
 
 # So many differences are named in a sentence.
 NAMED = 5
@@ -52,7 +51,7 @@ class Intended:
             )
         mine = self.intent, state, abilities
         risks = [r for other in self.beside for r in pair_risks(other, mine)]
-        forbidden = (*found.forbidden(self.allowed), *_untaken(risks, self.allowed))
+        forbidden = (*found.forbidden(self.allowed), *untaken(risks, self.allowed))
         self.beside.append(mine)
         if forbidden:
             told = "; ".join(f"{r.sentence} [{r.kind}]" for r in forbidden)
@@ -121,10 +120,6 @@ def lines(text: str) -> list[str]:
 def same_text(one: str, other: str) -> bool:
     """Tell whether two running-configs say the same."""
     return lines(one) == lines(other)
-
-
-def _untaken(risks: Iterable[Risk], allowed: Collection[str]) -> Iterator[Risk]:
-    return (r for r in risks if r.forbidden and r.kind not in allowed)
 
 
 def _apply(stage: tuple[Step, ...], driver: SwitchDriver) -> None:
