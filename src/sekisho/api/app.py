@@ -20,7 +20,7 @@ from sekisho.api.problems import install
 from sekisho.api.reading import READING
 from sekisho.api.reporting import REPORTING
 from sekisho.api.settings import ApiSettings
-from sekisho.api.switches import SWITCHES
+from sekisho.api.switches import REACHING, SWITCHES
 from sekisho.api.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -106,4 +106,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = app.state.settings.threads
     app.state.asking = anyio.CapacityLimiter(app.state.settings.asking)
     app.state.telling = anyio.CapacityLimiter(app.state.settings.telling)
+    app.state.reaching = anyio.CapacityLimiter(REACHING)
     yield

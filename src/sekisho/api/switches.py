@@ -1,8 +1,11 @@
 """Routes about switches: what they are, what would change, what is being changed, what was by hand."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any, Final, TypeVar
 
+import anyio
 from fastapi import Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
@@ -11,7 +14,7 @@ from sekisho.api.bodies import Items, Name, Reason, Why, json_body
 from sekisho.api.fields import Limit, Marker, Revision, Text, Wait, cut, etag, page
 from sekisho.api.routes import Routes
 from sekisho.api.switch_keeper import Switches
-from sekisho.model.errors import NotFound
+from sekisho.model.errors import NotFound, Unavailable
 from sekisho.model.switch import (
     BackupView,
     ChangeView,
@@ -23,6 +26,10 @@ from sekisho.model.switch import (
 )
 
 SWITCHES = Routes()
+
+T = TypeVar("T")
+# So many requests speak to switches at once; each may take as long as a switch does.
+REACHING: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,22 @@ async def _switches(request: Request) -> Switches:
     return found
 
 
+async def _reached(request: Request, ask: Callable[..., T], *told: Any, **more: Any) -> T:
+    """Ask what a switch must answer, beside the threads that all else is answered by; raises Unavailable."""
+    line: anyio.CapacityLimiter = request.app.state.reaching
+    mine = object()
+    try:
+        line.acquire_on_behalf_of_nowait(mine)
+    except anyio.WouldBlock as full:
+        raise Unavailable(
+            f"{REACHING} requests speak to switches at this moment: ask again.", retry_after=5.0
+        ) from full
+    try:
+        return await anyio.to_thread.run_sync(partial(ask, *told, **more), limiter=anyio.CapacityLimiter(1))
+    finally:
+        line.release_on_behalf_of(mine)
+
+
 TheSwitches = Annotated[Switches, Depends(_switches)]
 NamedBody = Annotated[Named, Depends(json_body(Named))]
 BackBody = Annotated[Back, Depends(json_body(Back))]
@@ -78,9 +101,9 @@ def switches(
 
 
 @SWITCHES.add("POST", "/v1/switches/plans", VIEW, Items[PlanView], body=Named)
-def plan_switches(keeper: TheSwitches, body: NamedBody) -> Items[PlanView]:
+async def plan_switches(request: Request, keeper: TheSwitches, body: NamedBody) -> Items[PlanView]:
     """Read switches, and say what would change on them and on their pairs; nothing is changed."""
-    return Items(keeper.plan(body.switches))
+    return Items(await _reached(request, keeper.plan, body.switches))
 
 
 @SWITCHES.add("GET", "/v1/switches/drift", VIEW, Items[DriftView])
@@ -92,9 +115,9 @@ def drift(
 
 
 @SWITCHES.add("POST", "/v1/switches/drift", OPERATE, Items[DriftView], body=Named)
-def look_for_drift(keeper: TheSwitches, body: NamedBody) -> Items[DriftView]:
+async def look_for_drift(request: Request, keeper: TheSwitches, body: NamedBody) -> Items[DriftView]:
     """Read switches now, and say what differs from their files."""
-    return Items(keeper.drift(body.switches, fresh=True))
+    return Items(await _reached(request, keeper.drift, body.switches, fresh=True))
 
 
 @SWITCHES.add("POST", "/v1/switches/changes", ADMIN, RolloutView, body=Wanted, status=202)
@@ -168,9 +191,9 @@ def switch(keeper: TheSwitches, switch: str) -> SwitchView:
 
 
 @SWITCHES.add("GET", "/v1/switches/{switch}/export", ADMIN)
-def export_switch(keeper: TheSwitches, switch: str) -> Response:
+async def export_switch(request: Request, keeper: TheSwitches, switch: str) -> Response:
     """Write a switch as it is as the text of its file (TOML); it holds the switch's secrets."""
-    return PlainTextResponse(keeper.export(switch))
+    return PlainTextResponse(await _reached(request, keeper.export, switch))
 
 
 @SWITCHES.add("POST", "/v1/switches/{switch}/rollback", ADMIN, RolloutView, body=Back, status=202)
@@ -208,9 +231,9 @@ def backups(
 
 
 @SWITCHES.add("POST", "/v1/switches/{switch}/backups", OPERATE, BackupView)
-def back_up(keeper: TheSwitches, switch: str) -> BackupView:
+async def back_up(request: Request, keeper: TheSwitches, switch: str) -> BackupView:
     """Keep the running-config of this moment, if it is not kept already."""
-    return keeper.backup(switch)
+    return await _reached(request, keeper.backup, switch)
 
 
 @SWITCHES.add("GET", "/v1/switches/{switch}/backups/{backup}", ADMIN)
@@ -220,9 +243,11 @@ def backup_text(keeper: TheSwitches, switch: str, backup: str) -> Response:
 
 
 @SWITCHES.add("GET", "/v1/switches/{switch}/backups/{backup}/diff", ADMIN)
-def backup_diff(keeper: TheSwitches, switch: str, backup: str, other: Text = "") -> Response:
+async def backup_diff(
+    request: Request, keeper: TheSwitches, switch: str, backup: str, other: Text = ""
+) -> Response:
     """Compare a kept running-config with another one, or with what runs now; it holds secrets."""
-    return PlainTextResponse(keeper.backup_diff(switch, backup, other))
+    return PlainTextResponse(await _reached(request, keeper.backup_diff, switch, backup, other))
 
 
 def _begun(response: Response, found: RolloutView) -> RolloutView:

@@ -64,6 +64,7 @@ class Attachments:
         self._switches = switches
         self._lock = threading.RLock()
         self._known: dict[str, Known] = {}
+        self._contested: dict[str, tuple[str, ...]] = {}
         self.changed: Callable[[Iterable[str]], None] = lambda _: None
         self.fares: Callable[[str], tuple[bool, str]] = lambda _: (False, "")
         hosts = json.loads(memory.recall(_INDEX) or "[]")
@@ -163,7 +164,7 @@ class Attachments:
         """Take down whom a switch hears; who is silent for a while is still where it was heard last."""
         with self._lock:
             known = self._of(switch.name)
-            heard = places(switch.attach, neighbours, channels(parts))
+            heard = self._believed(switch, known, places(switch.attach, neighbours, channels(parts)))
             now = {**known.places, **{h: p for h, p in heard.items() if h not in switch.attach.hosts}}
             taken = {p for ports in heard.values() for p in ports}
             # Somebody else at its port: whoever was there has moved, though nobody heard where to.
@@ -172,6 +173,35 @@ class Attachments:
                 p for h, ports in {**now, **switch.attach.hosts}.items() if h in self._wanted for p in ports
             }
             self._know(switch.name, Known(now, tuple(sorted({*known.former, *used}))))
+
+    def _believed(self, switch: Switch, known: Known, heard: Places) -> Places:
+        """Leave out who is named by files, and whoever gives himself a name that is heard elsewhere.
+
+        LLDP proves nothing: whom a file names is where the file says, and a port of his is nobody else's.
+        """
+        there = self._switches()
+        named = {h for s in there.values() for h in s.attach.hosts}
+        given = {p for ports in switch.attach.hosts.values() for p in ports}
+        others = [s for n, s in there.items() if n not in (switch.name, switch.peer) and s.attach.lldp]
+        found = {h: p for h, p in heard.items() if h in switch.attach.hosts}
+        contested = set()
+        for host, ports in heard.items():
+            free = tuple(p for p in ports if p not in given)
+            if host in named or not free:
+                continue
+            before = [p for p in free if p in known.places.get(host, ())]
+            elsewhere = not before and any(host in self._of(s.name).places for s in others)
+            if elsewhere or (before and len(before) < len(free)):
+                contested.add(host)
+            if not elsewhere:
+                found[host] = tuple(before) or free
+        self._contested[switch.name] = tuple(sorted(contested & self._wanted.keys()))
+        return found
+
+    def contested(self) -> Mapping[str, tuple[str, ...]]:
+        """Name by switch the hosts that are heard where they cannot be, too."""
+        with self._lock:
+            return {n: hosts for n, hosts in self._contested.items() if hosts}
 
     def cleared(self, switch: Switch, demand: Demand) -> None:
         """Take down that a switch carries a demand, so that ports without hosts are forgotten."""

@@ -126,6 +126,11 @@ class Following:
             found = {n: t.problem for n, t in self._turns.items() if t.problem}
         lost = self.attachments.lost()
         told = [f"switch {n}: the cloud's VLANs are not carried: {p}" for n, p in sorted(found.items())]
+        for name, hosts in sorted(self.attachments.contested().items()):
+            told.append(
+                f"switch {name}: {', '.join(hosts[:5])} is heard in a second place, which gets nothing: "
+                "write under [attach.hosts] where it is"
+            )
         if lost:
             told.append(
                 f"hosts {', '.join(lost[:5])}{' ...' * (len(lost) > 5)}: no switch is known to have them"

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sekisho.app import all_in_one
 from sekisho.app.process import stop_on_signal
+from sekisho.lab.openstack.keeper import INSIDE, token_file
 from sekisho.lab.openstack.settings import USERS, StackSettings
 from sekisho.lab.openstack.shell import enter
 from sekisho.lab.openstack.stack import Stack
@@ -63,8 +65,9 @@ def _hints(stack: Stack) -> list[str]:
     """Say how to look around, and write the files that help with it."""
     program = stack.folder / "openstack"
     words = shlex.join([*enter(stack.place.controller), str(stack.settings.openstack / "bin" / "openstack")])
-    program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
-    program.chmod(0o755)
+    _write_program(program, words)
+    if stack.settings.sekisho:
+        _write_program(stack.folder / "sekisho", _ours(stack))
     people = ["admin", *(user.name for user in USERS)]
     for name in people:
         (stack.folder / f"{name}.sh").write_text(_exports(stack.environment(name)))
@@ -75,11 +78,24 @@ def _hints(stack: Stack) -> list[str]:
         f"  others to sign in as: {', '.join(people[1:])} (the password is the name)",
         *(f"  nsenter --net=/run/netns/{h.namespace} bash    # host {h.name}" for h in stack.hosts.values()),
         *(
-            f"  ovs-ofctl -OOpenFlow15 dump-flows {h.switch.management('br-int')}"
+            f"  ovs-ofctl -OOpenFlow14 dump-flows {h.switch.management('br-int')}"
             for h in stack.hosts.values()
         ),
+        *([f"  {stack.folder}/sekisho status    # the keeper"] if stack.settings.sekisho else []),
         "Ctrl-C takes everything away.",
     ]
+
+
+def _ours(stack: Stack) -> str:
+    """Give the command line that asks the stack's keeper, which listens in the controller's namespace."""
+    token = token_file(stack.place, "admin")
+    environment = ("env", f"SEKISHO_URL={INSIDE}", f"SEKISHO_TOKEN_FILE={token}")
+    return shlex.join([*enter(stack.place.controller), *environment, *all_in_one.command()])
+
+
+def _write_program(file: Path, words: str) -> None:
+    file.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+    file.chmod(0o755)
 
 
 def _exports(environment: Mapping[str, str]) -> str:

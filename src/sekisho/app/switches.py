@@ -92,7 +92,7 @@ class Switches:
             self._journal,
             clock,
             self._stop,
-            Progress(self._tell),
+            Progress(self._tell, int(clock.now() * 1000)),
             pace,
             self._ended,
         )
@@ -138,7 +138,7 @@ class Switches:
 
     def switches(self) -> tuple[SwitchView, ...]:
         """List all switches as they were when last looked at."""
-        switches = self.folder.switches()
+        switches = self.folder.good() or self.folder.switches()
         open_now = {k.change.switch: k.change.id for k in self._journal.open_now()}
         doubts = self._journal.doubts()
         return tuple(
@@ -148,7 +148,7 @@ class Switches:
 
     def switch(self, switch: str) -> SwitchView:
         """Tell of one switch; raises NotFound."""
-        self.folder.switch(switch)
+        self.folder.known(switch)
         return next(v for v in self.switches() if v.name == switch)
 
     def plan(self, names: Sequence[str]) -> tuple[PlanView, ...]:
@@ -166,10 +166,13 @@ class Switches:
         except SekishoError as error:
             log.info("%s: no plan: %s", switch.name, error.fixer)
             return plans.without(switch.name, error), None
+        except Exception as error:  # a switch that says what nobody foresaw hinders no other
+            log.exception("%s: no plan", switch.name)
+            return plans.without(switch.name, plans.foreign(switch.name, error)), None
 
     def drift(self, names: Sequence[str], *, fresh: bool) -> tuple[DriftView, ...]:
         """Say what differs on switches (none named is all); `fresh` reads them now."""
-        switches = named(self.folder.switches(), names)
+        switches = named(self.folder.good() or self.folder.switches(), names)
         if not fresh:
             return tuple(map(self._watch.drift, switches))
         look = partial(self._watch.look, wait=self._settings.wait)
@@ -177,7 +180,7 @@ class Switches:
 
     def export(self, switch: str) -> str:
         """Write a switch as it is as the text of its file; it holds the switch's secrets."""
-        found = self.folder.switch(switch)
+        found = self.folder.known(switch)
         with self.reach.hold(found, self._settings.wait) as line:
             return export(line.driver().read(), found.connection)
 
@@ -221,7 +224,7 @@ class Switches:
 
     def rollback(self, who: Principal, switch: str, change: str, reason: str) -> RolloutView:
         """Make a switch, and its pair, what it was before its newest change (or the one that is named)."""
-        self.folder.switch(switch)
+        self.folder.known(switch)
         newest = self._journal.last_applied(switch)
         kept = self._journal.change(change) if change else newest
         if kept.change.switch != switch or kept.change.state is not ChangeState.APPLIED:
@@ -229,12 +232,12 @@ class Switches:
         mine = [c for c in self._journal.rollout(kept.change.rollout) if c.unit == kept.change.unit]
         undone = [self._journal.change(c.id) for c in mine if c.state is ChangeState.APPLIED]
         purposes = {each.change.switch: partial(self._former, each) for each in undone}
-        switches = [self.folder.switch(each.change.switch) for each in undone]
+        switches = [self.folder.known(each.change.switch) for each in undone]
         return self._start(who.name, Verb.ROLLBACK, reason, switches, purposes, Wave())
 
     def restore(self, who: Principal, switch: str, backup: str, reason: str) -> RolloutView:
         """Make a switch what a backup says."""
-        found = self.folder.switch(switch)
+        found = self.folder.known(switch)
         text = self._backups.text(switch, backup)
         purposes: Mapping[str, Make] = {switch: lambda _change: Restored(text)}
         return self._start(who.name, Verb.RESTORE, reason, [found], purposes, Wave())
@@ -251,24 +254,24 @@ class Switches:
 
     def backups(self, switch: str) -> tuple[BackupView, ...]:
         """List the kept running-configs of a switch, newest first."""
-        self.folder.switch(switch)
+        self.folder.known(switch)
         return self._backups.list(switch)
 
     def backup(self, switch: str) -> BackupView:
         """Keep the running-config of this moment, if it is not kept already."""
-        found = self.folder.switch(switch)
+        found = self.folder.known(switch)
         with self.reach.hold(found, self._settings.wait) as line:
             name = self._backups.keep(switch, line.driver().running(), self._clock.now())
         return next(b for b in self._backups.list(switch) if b.name == name)
 
     def backup_text(self, switch: str, backup: str) -> str:
         """Give a kept running-config; it holds secrets."""
-        self.folder.switch(switch)
+        self.folder.known(switch)
         return self._backups.text(switch, backup)
 
     def backup_diff(self, switch: str, backup: str, other: str) -> str:
         """Compare a kept running-config with another one, or with what runs now where none is named."""
-        found = self.folder.switch(switch)
+        found = self.folder.known(switch)
         if other:
             return self._backups.diff(switch, backup, other)
         text = self._backups.text(switch, backup)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from sekisho.devices.switch.change import Before, Member, Outcome, Pace, Stopped
 from sekisho.devices.switch.rollout import Rollout, Verdict, Wave
 from sekisho.devices.switch.transaction import End, Transaction
-from sekisho.model.errors import NotFound, SekishoError, Unavailable
+from sekisho.model.errors import Malformed, NotFound, SekishoError, Unavailable
 from sekisho.model.switch import BAD, ChangeState, ChangeView, Phase, RolloutView
 
 if TYPE_CHECKING:
@@ -58,9 +58,10 @@ Unit: TypeAlias = tuple[Task, ...]
 
 @dataclass(slots=True)
 class Progress:
-    """How far the open changes are; thread-safe."""
+    """How far the open changes are; thread-safe. Revisions go on from `first`, past any earlier keeper's."""
 
     tell: Callable[[str], None]
+    first: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _phases: dict[str, tuple[Phase, int, int, str]] = field(default_factory=dict)
     _revisions: dict[str, int] = field(default_factory=dict)
@@ -77,10 +78,15 @@ class Progress:
             self._revisions[rollout] = self._revisions.get(rollout, 0) + 1
         self.tell(f"rollout:{rollout}")
 
-    def over(self, found: Sequence[ChangeView], rollout: str) -> RolloutView:
-        """Lay what is being done over what is written."""
+    def revision(self, rollout: str) -> int:
+        """Tell how many events of a rollout there were."""
         with self._lock:
-            phases, revision = dict(self._phases), self._revisions.get(rollout, 0)
+            return self.first + self._revisions.get(rollout, 0)
+
+    def over(self, found: Sequence[ChangeView], rollout: str, revision: int) -> RolloutView:
+        """Lay what is being done over what was written, read after `revision`."""
+        with self._lock:
+            phases = dict(self._phases)
         shown = []
         for change in found:
             phase, done, of, problem = phases.get(change.id, (Phase.WAITING, 0, 0, ""))
@@ -174,11 +180,13 @@ class Changing:
         known = [tuple(replace(task, change=made[task.switch.name]) for task in unit) for unit in units]
         self._spawn(f"rollout {drafts[0].verb}", lambda: self._roll(known, wave))
         changes = tuple(made.values())
-        return self.progress.over(changes, changes[0].rollout)
+        return self.progress.over(changes, changes[0].rollout, 0)
 
     def view(self, rollout: str) -> RolloutView:
         """Tell how far a rollout is; raises NotFound."""
-        return self.progress.over(self.journal.rollout(rollout), rollout)
+        # First: who is told this revision must have heard of all that it counts, or waits for ever.
+        revision = self.progress.revision(rollout)
+        return self.progress.over(self.journal.rollout(rollout), rollout, revision)
 
     def close(self, patience: float) -> None:
         """Wait for what is under way, once `stop` is set."""
@@ -293,10 +301,15 @@ class Changing:
 
     def _found(self, lines: ExitStack, kept: Kept) -> End:
         change = kept.change
-        while self.folder.problems():  # whose file is wrong for a while is not gone
-            if self.stop.wait(self.pace.retry):
-                raise Stopped
-        switch = self.folder.switch(change.switch)
+        while True:  # whose file is wrong, or away, for a while is not gone
+            try:
+                switch = self.folder.switch(change.switch)
+                break
+            except (NotFound, Malformed) as error:
+                log.warning("%s: waits for its file: %s", change.id, error.fixer)
+                self.progress.put(change, Phase.WAITING, 0, 0, error.asker)
+                if self.stop.wait(self.pace.retry):
+                    raise Stopped from error
         line = self._hold(lines, switch)
         member = Member(
             switch.name, change.checkpoint, line.driver, line.drop, _never, switch.connection.save

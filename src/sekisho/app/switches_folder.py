@@ -59,6 +59,11 @@ class Folder:
             raise NotFound(f"There is no switch {name!r}: it has no file in {self._path}.")
         return found
 
+    def known(self, name: str) -> Switch:
+        """Find one as its file was when all were good; raises Malformed if none ever was, NotFound."""
+        found = self.good().get(name)
+        return self.switch(name) if found is None else found
+
     def _look(self) -> None:
         try:
             seen = _seen(self._path)
@@ -83,6 +88,8 @@ def _free(switches: Mapping[str, Switch]) -> Mapping[str, Switch]:
 
 
 def _seen(folder: Path) -> Seen:
-    files = sorted([*folder.glob("*.toml"), *folder.glob("common/*.toml")])
+    # What editors put beside a file while it is open begins with a dot.
+    found = [*folder.glob("*.toml"), *folder.glob("common/*.toml")]
+    files = sorted(file for file in found if not file.name.startswith("."))
     stats = {str(file.relative_to(folder)): file.stat() for file in files}
     return {name: (s.st_mtime_ns, s.st_size, s.st_ino) for name, s in stats.items()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sekisho.devices.switch import words
 from sekisho.devices.switch.plan import pair_risks
-from sekisho.model.errors import Malformed
+from sekisho.model.errors import Malformed, Unavailable
 from sekisho.model.switch import PlanView, RiskView, SentText
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ def _risk(risk: Risk) -> RiskView:
 def without(switch: str, error: SekishoError) -> PlanView:
     """Show that there is no plan."""
     return PlanView(switch, problem=said(error))
+
+
+def foreign(switch: str, error: Exception) -> Unavailable:
+    """Tell of a fault of ours that a switch led to."""
+    return Unavailable(f"{switch}: a fault of ours; the keeper's log has it.", f"{switch}: {error!r}")
 
 
 def said(error: SekishoError) -> str:

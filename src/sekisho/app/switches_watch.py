@@ -59,6 +59,7 @@ class Seen:
     drift: DriftView
     due: float = 0.0
     looking: bool = False
+    of: Switch | None = None  # its file at the last look
 
 
 @dataclass(slots=True)
@@ -133,11 +134,14 @@ class Watch:
             return replace(self.drift(switch), problem=error.asker)
         except SekishoError as error:
             return self._missed(switch, error)
+        except Exception as error:  # a switch that says what nobody foresaw hinders no other
+            log.exception("%s: looking at it met a fault of ours", switch.name)
+            return self._missed(switch, plans.foreign(switch.name, error))
 
     def _read(self, switch: Switch, driver: SwitchDriver, *, active: bool) -> DriftView:
         state, now = driver.read(), self.clock.now()
-        self.backups.keep(switch.name, driver.running(), now)
         self._met(switch, state, now)
+        self.backups.keep(switch.name, driver.running(), now)
         found = plan(self.intent(switch, driver), state, driver.abilities())
         kept = self._recall(switch.name)
         mine = plans.intent_digest(switch.intent)
@@ -177,9 +181,12 @@ class Watch:
         with self._lock:
             self.looks += 1
             known = self._known(switch)
+            _same(switch, known, state)
             f = state.facts
+            hostname, model, serial, version = map(_clean, (f.hostname, f.model, f.serial, f.version))
+            known.of = switch
             known.view = replace(
-                known.view, hostname=f.hostname, model=f.model, serial=f.serial, version=f.version, read=now
+                known.view, hostname=hostname, model=model, serial=serial, version=version, read=now
             )
 
     def _missed(self, switch: Switch, error: SekishoError) -> DriftView:
@@ -243,6 +250,21 @@ class Watch:
         except ValueError:
             return {}
         return kept
+
+
+def _same(switch: Switch, known: Seen, state: State) -> None:
+    """Refuse what reads as another switch than at the last look, unless its file was changed since."""
+    serial = _clean(state.facts.serial)
+    if known.of == switch and serial != known.view.serial:
+        raise Unavailable(
+            f"{switch.name} answers as another switch: it is not believed until its file changes.",
+            f"{switch.name}: its serial number is {serial!r}, and was {known.view.serial!r}.",
+        )
+
+
+def _clean(text: str) -> str:
+    """Leave out what cannot be written as UTF-8."""
+    return text.encode(errors="replace").decode()
 
 
 def _record(driver: SwitchDriver, since: float) -> tuple[Account, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PROBLEM = "urn:sekisho:problem:"
+# Whoever is told to wait longer, in seconds, asks again then all the same.
+LONGEST = 3600.0
 ERRORS: dict[str, type[SekishoError]] = {
     "malformed": Malformed,
     "not-found": NotFound,
@@ -106,5 +109,6 @@ def _by_class(status: int) -> str:
 
 def _retry_after(answer: Answer) -> float:
     with suppress(ValueError):
-        return float(answer.headers.get("Retry-After", ""))
+        told = float(answer.headers.get("Retry-After", ""))
+        return min(max(told, 0.0), LONGEST) if math.isfinite(told) else 1.0
     return 1.0

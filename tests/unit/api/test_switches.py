@@ -10,7 +10,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from sekisho.api.switches import REACHING
 from sekisho.app.switches import Switches
+from sekisho.devices.switch.document import Connection
+from sekisho.devices.switch.driver import SwitchDriver
 from sekisho.model.access import Role
 from support_api import asking
 from support_keeping import WIDER, Rig
@@ -177,3 +180,34 @@ def test_switches_come_in_pages(rig: Rig, admin: httpx.Client) -> None:
         if not marker:
             break
     assert seen == [f"leaf-{n}" for n in range(5)]
+
+
+def test_switches_that_do_not_answer_leave_the_rest_of_the_api_alone(rig: Rig, admin: httpx.Client) -> None:
+    names = [f"leaf-{n}" for n in range(REACHING)]
+    for name in names:
+        rig.add(name)
+    arrived, gate, connect = threading.Semaphore(0), threading.Event(), rig.connect
+
+    def slow(connection: Connection) -> SwitchDriver:
+        arrived.release()
+        gate.wait(20.0)
+        return connect(connection)
+
+    rig.connect = slow  # type: ignore[method-assign]
+    asked = [
+        threading.Thread(target=admin.post, args=("/v1/switches/plans",), kwargs={"json": {"switches": [n]}})
+        for n in names
+    ]
+    for thread in asked:
+        thread.start()
+    try:
+        assert all(arrived.acquire(timeout=20.0) for _ in names)
+        refused = admin.post("/v1/switches/plans", json={})
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) > 0
+        assert admin.get("/v1/switches").status_code == 200
+    finally:
+        gate.set()
+        for thread in asked:
+            thread.join()
+    assert admin.post("/v1/switches/plans", json={}).status_code == 200

@@ -164,3 +164,30 @@ def test_a_hosts_last_vlan_leaves_its_port_to_be_cleared() -> None:
     demand = told.room.demand(LEAVES["leaf-3"])
     assert demand.places == {}
     assert demand.former == {"Ethernet1/1"}
+
+
+def test_who_takes_a_name_that_is_heard_elsewhere_gets_nothing() -> None:
+    leaves = {n: switch(n, Attach(OURS, lldp=True)) for n in ("leaf-1", "leaf-2")}
+    room = Attachments(Memory(), lambda: leaves)
+    room.put(NEUTRON, "c7", HostVlans((HostVlan(1001),)))
+    room.learn(leaves["leaf-1"], [Neighbour("Ethernet1/7", "c7", "eth0")], ())
+    liar = Neighbour("Ethernet1/9", "c7", "eth0")
+    room.learn(leaves["leaf-2"], [liar], ())
+    room.learn(leaves["leaf-1"], [Neighbour("Ethernet1/7", "c7", "eth0"), liar], ())
+    assert room.demand(leaves["leaf-1"]).places == {"c7": ("Ethernet1/7",)}
+    assert room.demand(leaves["leaf-2"]).places == {}
+    assert room.contested() == {"leaf-1": ("c7",), "leaf-2": ("c7",)}
+
+
+def test_whom_a_file_names_is_heard_nowhere_and_a_port_of_his_is_nobody_elses() -> None:
+    leaves = {
+        "leaf-1": switch("leaf-1", Attach(OURS, {"c1": ("Ethernet1/1",)}, lldp=True)),
+        "leaf-2": switch("leaf-2", Attach(OURS, lldp=True)),
+    }
+    room = Attachments(Memory(), lambda: leaves)
+    for host in ("c1", "c7"):
+        room.put(NEUTRON, host, HostVlans((HostVlan(1001),)))
+    room.learn(leaves["leaf-2"], [Neighbour("Ethernet1/9", "c1", "eth0")], ())
+    room.learn(leaves["leaf-1"], [Neighbour("Ethernet1/1", "c7", "eth0")], ())
+    assert room.demand(leaves["leaf-2"]).places == {}
+    assert room.demand(leaves["leaf-1"]).places == {"c1": ("Ethernet1/1",)}

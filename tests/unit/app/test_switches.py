@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from sekisho.devices.switch.document import Connection
+from sekisho.devices.switch.driver import SwitchDriver
 from sekisho.devices.switch.intent import Intent, Vlan, parts
 from sekisho.ledger.switches import Changes
 from sekisho.model.errors import Conflict, Malformed, NotFound, Refused, Unavailable
@@ -193,6 +195,69 @@ def test_a_keeper_that_ends_while_a_switch_is_away_brings_it_back_when_it_starts
     assert switch.state == began
 
 
+def test_a_keeper_that_starts_while_the_files_are_away_waits_for_them(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    began = switch.state
+    switch.faults = (Fault("apply", AWAY, 2, gone=True),)
+    with rig.keeper() as keeper:
+        begun = keeper.want(ADA, Wanted(("leaf-1",), "x"))
+        rig.until(lambda: keeper.rollout(begun.id).changes[0].phase is Phase.ROLLING_BACK)
+    switch.come_back()
+    (rig.root / "files").rename(rig.root / "away")
+    with rig.keeper() as keeper:
+        keeper.recover()
+        rig.until(lambda: "leaf-1" in keeper.rollout(begun.id).changes[0].error)
+        assert keeper.rollout(begun.id).changes[0].state is ChangeState.RUNNING
+        (rig.root / "away").rename(rig.root / "files")
+        assert rig.ended(keeper, begun) == {"leaf-1": ChangeState.ROLLED_BACK}
+    assert switch.state == began
+
+
+def test_a_file_that_begins_with_a_dot_is_no_switch(rig: Rig) -> None:
+    rig.add("leaf-1")
+    (rig.root / "files" / ".#leaf-1.toml").write_text("half a wor")
+    with rig.keeper() as keeper:
+        assert [s.name for s in keeper.switches()] == ["leaf-1"]
+
+
+def test_a_switch_that_breaks_its_driver_hinders_no_other_plan(rig: Rig) -> None:
+    rig.add("leaf-1")
+    rig.add("leaf-2")
+    connect = rig.connect
+
+    def broken(connection: Connection) -> SwitchDriver:
+        if connection.address == "leaf-1":
+            raise RecursionError
+        return connect(connection)
+
+    rig.connect = broken  # type: ignore[method-assign]
+    with rig.keeper() as keeper:
+        one, two = keeper.plan(())
+        assert one.problem
+        assert two.steps
+        found = keeper.drift((), fresh=True)
+        assert [bool(d.problem) for d in found] == [True, False]
+
+
+def test_what_a_switch_calls_itself_can_be_told(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    facts = replace(switch.state.facts, hostname="a\udcffb")
+    switch.state = replace(switch.state, facts=facts)
+    with rig.keeper() as keeper:
+        keeper.drift((), fresh=True)
+        assert keeper.switch("leaf-1").hostname.encode()
+
+
+def test_another_switch_at_the_same_address_is_not_believed_until_its_file_says_so(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        assert not keeper.drift((), fresh=True)[0].problem
+        switch.state = replace(switch.state, facts=replace(switch.state.facts, serial="other"))
+        assert "not believed" in keeper.drift((), fresh=True)[0].problem
+        rig.write("leaf-1", WIDER + "[vlan.30]\n")
+        assert not keeper.drift((), fresh=True)[0].problem
+
+
 def test_what_had_not_begun_when_the_keeper_ended_is_left_alone(rig: Rig) -> None:
     one = rig.add("leaf-1")
     rig.add("leaf-2")
@@ -298,6 +363,19 @@ def test_files_that_are_wrong_stop_plans_and_are_named(rig: Rig) -> None:
         assert keeper.notices() == ()
 
 
+def test_a_file_that_is_wrong_keeps_nobody_from_looking_or_going_back(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    began = switch.state
+    with rig.keeper() as keeper:
+        assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.APPLIED}
+        (rig.root / "files" / "leaf-2.toml").write_text("= nonsense")
+        assert [v.name for v in keeper.switches()] == ["leaf-1"]
+        assert keeper.drift(["leaf-1"], fresh=True)[0].problem == ""
+        assert keeper.backups("leaf-1")
+        rig.ended(keeper, keeper.rollback(ADA, "leaf-1", "", "not yet"))
+        assert switch.state.parts == began.parts
+
+
 def test_a_folder_that_is_not_there_is_no_switches(rig: Rig) -> None:
     (rig.root / "files").rmdir()
     with rig.keeper() as keeper:
@@ -360,3 +438,35 @@ def test_no_secret_is_in_plans_or_in_the_ledger(rig: Rig) -> None:
         assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.APPLIED}
     rig.ledger.close()
     assert not any(b"hush-hush" in p.read_bytes() for p in rig.root.glob("ledger.db*"))
+
+
+def test_who_is_told_a_revision_has_heard_all_that_it_counts(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        begun = keeper.want(ADA, Wanted(("leaf-1",), "x"))
+        rig.ended(keeper, begun)
+        journal = keeper._changing.journal
+        ended, before = journal.rollout(begun.id), keeper.rollout(begun.id).revision
+        still = tuple(replace(c, state=ChangeState.RUNNING, ended=0.0) for c in ended)
+
+        def read(_rollout: str) -> tuple[ChangeView, ...]:
+            keeper._changing.progress.touch(begun.id)  # it ends just after it was read
+            return still
+
+        monkeypatch.setattr(type(journal), "rollout", lambda _self, rollout: read(rollout))
+        shown = keeper.rollout(begun.id)
+        assert not shown.ended
+        assert shown.revision == before  # so that the end is news
+
+
+def test_a_keeper_that_starts_anew_does_not_count_from_the_beginning(rig: Rig) -> None:
+    rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        begun = keeper.want(ADA, Wanted(("leaf-1",), "x"))
+        rig.ended(keeper, begun)
+        seen = keeper.rollout(begun.id).revision
+    rig.time += 1.0
+    with rig.keeper() as keeper:
+        assert keeper.rollout(begun.id).revision > seen

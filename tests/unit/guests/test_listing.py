@@ -117,3 +117,16 @@ def test_what_the_keeper_cannot_filter_is_filtered_here() -> None:
     asked = ask({"origin": ["automatic"], "revision_number": [7]})
     assert asked.fits({"origin": "automatic", "revision_number": 7})
     assert not asked.fits({"origin": "operator", "revision_number": 7})
+
+
+def test_a_field_that_is_empty_in_some_is_sorted_too() -> None:
+    shown: list[dict[str, Any]] = [{"id": n, "policy": p} for n, p in (("a", "spam"), ("b", ""), ("c", None))]
+    assert [s["id"] for s in ask(sorts=(("policy", True),)).cut(shown)] == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize("name", ["id", "port_id"])
+def test_one_question_to_neutron_is_not_thousands_to_the_keeper(name: str) -> None:
+    hundred = [f"r{n}" for n in range(100)]
+    assert ask({name: hundred}).fits({name: "r99"})
+    with pytest.raises(Malformed, match="100"):
+        ask({name: [f"r{n}" for n in range(101)]})

@@ -19,6 +19,7 @@ from sekisho.model.units import did_you_mean
 Transport: TypeAlias = Literal["auto", "nxapi", "ssh"]
 
 COMMON: Final = "common/"
+_COMMUNITY: Final = re.compile(r"^(.*?)\bsnmp\.community\W.*\Z", re.DOTALL)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
@@ -84,13 +85,20 @@ def load(folder_texts: Mapping[str, str]) -> Mapping[str, Switch]:
     for name, whole in wholes.items():
         _check(name, whole)
     _check_pairs(wholes)
-    problems = complaints(piece.sheet for piece in pieces.values())
+    problems = tuple(map(_discreet, complaints(piece.sheet for piece in pieces.values())))
     if problems:
         count = f"{len(problems)} mistake{'s' * (len(problems) != 1)}"
         raise Malformed(
             f"The switches' files have {count}; none of them was taken over.", "\n".join(problems), problems
         )
     return {name: _switch(name, whole) for name, whole in wholes.items()}
+
+
+def _discreet(problem: str) -> str:
+    """Tell the place of a community's mistake without its name, which is a secret."""
+    return _COMMUNITY.sub(
+        r"\1snmp.community: a community has a mistake there; its name is a secret.", problem
+    )
 
 
 def _stem(path: str) -> str:

@@ -24,8 +24,9 @@ OTHERS = 20
 _LOOKS = re.compile(r"^\s*(show|terminal|dir|ping|traceroute|where)\b", re.IGNORECASE)
 # What a record may show of secrets.
 _SECRET = re.compile(
-    r"\b(password|secret|key|community|auth \w+|priv(?: aes-\d+)?|version (?:1|2c|3 \w+))(?: [0-9])? \S+",
-    re.IGNORECASE,
+    r"\b(key-string|authentication-key|authentication text|md5|message-digest-key|snmp-server host \S+"
+    r"|community|password|secret|username \S+|key|auth|priv|version (?:1|2c|3 \w+))\s.*",
+    re.IGNORECASE | re.DOTALL,
 )
 # How a command begins that is about such a part, where the part's own name does not say it.
 _ABOUT = {

@@ -48,7 +48,7 @@ class Plan:
 
     def forbidden(self, allowed: Collection[str] = ()) -> tuple[Risk, ...]:
         """List the risks that forbid applying it, but for the kinds that were allowed by name."""
-        return tuple(r for r in self.risks if r.forbidden and r.kind not in allowed)
+        return risk.untaken(self.risks, allowed)
 
 
 def plan(intent: Intent, state: State, abilities: Abilities) -> Plan:

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 from sekisho.devices.switch import vlans
 from sekisho.devices.switch.clash import things
-from sekisho.devices.switch.intent import Feature, Ntp, Port, Route, Svi, Syslog, Trap, Vlan, Vpc, key
+from sekisho.devices.switch.intent import (
+    Feature,
+    Ntp,
+    Port,
+    Route,
+    Svi,
+    Syslog,
+    Trap,
+    Vlan,
+    Vpc,
+    key,
+    mentioned,
+)
 from sekisho.devices.switch.overlay import FIXED, MIRRORED, in_turn, is_channel, membership, needs
 from sekisho.devices.switch.words import name
 from sekisho.model.units import did_you_mean
@@ -57,11 +69,16 @@ def _interfaces(intent: Intent, before: Mapping[Key, Part]) -> Iterator[str]:
     for part in intent.parts.values():
         if not isinstance(part, Port):
             continue
-        if not is_channel(part.name) and key(part) not in before:
+        if key(part) not in before and (_beside(part) or not is_channel(part.name)):
             yield f"{name(key(part))}: the switch has no such interface."
         for member in part.members or ():
             if ("port", member) not in before:
                 yield f"{name(key(part))}: its member {member} is no interface of the switch."
+
+
+def _beside(part: Port) -> bool:
+    """Tell whether a port is spoken of beside others only: who has a word in some VLANs makes no port."""
+    return bool(part.within) and mentioned(part).keys() <= {"name", "allowed"}
 
 
 def _fixed(intent: Intent) -> Iterator[str]:

@@ -13,7 +13,7 @@ from sekisho.devices.switch.overlay import in_turn, membership
 from sekisho.devices.switch.words import name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from sekisho.devices.switch.intent import Intent, Key, Part
 
@@ -62,6 +62,11 @@ def risks(intent: Intent, before: Parts, after: Parts) -> tuple[Risk, ...]:
         *_vlans_gone([old for _, old, new in changes if new is None and isinstance(old, Vlan)], after),
     )
     return tuple(sorted(found, key=lambda r: (not r.forbidden, list(RiskKind).index(r.kind), in_turn(r.key))))
+
+
+def untaken(risks: Iterable[Risk], allowed: Collection[str]) -> tuple[Risk, ...]:
+    """List the risks that forbid applying a plan, but for the kinds that were allowed by name."""
+    return tuple(r for r in risks if r.forbidden and r.kind not in allowed)
 
 
 def pair(one: Parts, other: Parts) -> tuple[Risk, ...]:

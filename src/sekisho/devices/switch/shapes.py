@@ -191,9 +191,11 @@ class Several:
             node.problem(f"must be a list; write for example {self.example}.")
             return None
         found = [value for item in node.items() if (value := self.one.read(item)) is not None]
-        for number, value in enumerate(found):
-            if value in found[:number]:
+        seen: set[Any] = set()
+        for value in found:
+            if value in seen:
                 node.problem(f"has {value} twice.")
+            seen.add(value)
         return self.order(tuple(found)) if self.order else tuple(found)
 
     def schema(self) -> dict[str, Any]:

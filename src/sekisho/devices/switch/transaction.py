@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sekisho.devices.switch.change import Before, Outcome, Pace, Stopped, Work, digest
+from sekisho.devices.switch.words import name
 from sekisho.model.errors import (
     Conflict,
     NotFound,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from sekisho.devices.switch.change import Member, Record, Time
     from sekisho.devices.switch.driver import Pair, SwitchDriver
-    from sekisho.devices.switch.intent import Key, Part
+    from sekisho.devices.switch.intent import Key, Part, State
 
 log = logging.getLogger("sekisho.switches")
 
@@ -54,6 +55,7 @@ class End:
     saved: bool = False  # the startup may hold what must be undone
     tries: int = 0
     error: str = ""
+    device: tuple[str, str] = ("", "")  # model and serial number of what was read, empty until then
 
     @property
     def name(self) -> str:
@@ -69,6 +71,18 @@ class End:
     def of(self) -> int:
         """How many stages there are."""
         return len(self.work.stages)
+
+    def read(self) -> State:
+        """Read the switch; raises Unavailable for a reading that is not, or may not be, of this one."""
+        state = self.driver.read()
+        device = state.facts.model, state.facts.serial  # routers in software have no serial number
+        if not any(device) or (any(self.device) and device != self.device):
+            raise Unavailable(
+                f"{self.name} answered, but not as the switch that was read before: it is not believed.",
+                f"{self.name}: model and serial number are {device}, and were {self.device}.",
+            )
+        self.device = device
+        return state
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +123,10 @@ class Transaction:
         driver = member.reach()
         # First: what is read afterwards is what the checkpoint holds.
         driver.checkpoint(member.checkpoint)
-        state = driver.read()
-        end = End(member, Before(member.checkpoint, "", digest(state.parts)), parts=state.parts)
+        end = End(member, Before(member.checkpoint, "", ""))
         try:
+            state = end.read()
+            end.before, end.parts = Before(member.checkpoint, "", digest(state.parts)), state.parts
             end.work = member.prepare(driver, state, driver.abilities())
         except Exception:
             self._forget([end])
@@ -168,7 +183,7 @@ class Transaction:
                 raise Refused(f"The switch took the change, but is not as it should be: {'; '.join(wrong)}.")
 
     def _faults(self, end: End) -> tuple[str, ...]:
-        state = end.driver.read()
+        state = end.read()
         end.after = digest(state.parts)
         found = end.work.faults(end.driver, state)
         return found or (() if end.work.loosens else _worse(end.pair, end.driver.pair()))
@@ -193,7 +208,7 @@ class Transaction:
         """
         while all(after.values()):
             try:
-                if any(digest(e.driver.read().parts) != after[e.name] for e in ends):
+                if any(digest(e.read().parts) != after[e.name] for e in ends):
                     break
                 for end in ends:
                     self._disarm(end)
@@ -299,10 +314,10 @@ def _restored(end: End) -> str:
     """Roll back where it is needed; say what is not as it was, "" when all is."""
     driver = end.driver
     # A switch that went back by itself, or never took anything, needs no rollback.
-    if digest(driver.read().parts) == end.before.digest:
+    if digest(end.read().parts) == end.before.digest:
         return ""
     _roll_back(driver, end)
-    parts = driver.read().parts
+    parts = end.read().parts
     return "" if digest(parts) == end.before.digest else _differences(end.parts, parts)
 
 
@@ -323,7 +338,7 @@ def _differences(before: Mapping[Key, Part] | None, now: Mapping[Key, Part]) -> 
     if before is None:
         return "it does not read as it did before."
     other = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
-    return f"{len(other)} parts differ, among them {', '.join(' '.join(k[:2]) for k in other[:5])}."
+    return f"{len(other)} parts differ, among them {', '.join(map(name, other[:5]))}."
 
 
 def _worse(before: Pair | None, after: Pair | None) -> tuple[str, ...]:

@@ -6,19 +6,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sekisho.devices.switch import vlans
 from sekisho.devices.switch.change import Work, digest
+from sekisho.devices.switch.intent import Port
+from sekisho.devices.switch.overlay import wanted
 from sekisho.devices.switch.plan import pair_risks, plan
-from sekisho.devices.switch.risk import RiskKind
-from sekisho.devices.switch.words import sentence
+from sekisho.devices.switch.risk import RiskKind, untaken
+from sekisho.devices.switch.words import name, sentence
 from sekisho.model.errors import Conflict, Forbidden, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from sekisho.devices.switch.driver import Abilities, Step, SwitchDriver
-    from sekisho.devices.switch.intent import Intent, State
+    from sekisho.devices.switch.intent import Intent, Key, Part, State
     from sekisho.devices.switch.plan import Ends, Plan
-    from sekisho.devices.switch.risk import Risk
 
 # So many differences are named in a sentence.
 NAMED = 5
@@ -49,7 +51,7 @@ class Intended:
             )
         mine = self.intent, state, abilities
         risks = [r for other in self.beside for r in pair_risks(other, mine)]
-        forbidden = (*found.forbidden(self.allowed), *_untaken(risks, self.allowed))
+        forbidden = (*found.forbidden(self.allowed), *untaken(risks, self.allowed))
         self.beside.append(mine)
         if forbidden:
             told = "; ".join(f"{r.sentence} [{r.kind}]" for r in forbidden)
@@ -57,7 +59,8 @@ class Intended:
             raise Forbidden(f"{self.intent.switch}: {told}. If that is meant: {names}.")
         self.planned(driver, found)
         stages = tuple(partial(_apply, stage) for stage in found.stages)
-        faults = partial(_unlike, self.intent, abilities)
+        target = wanted(self.intent, state, abilities).parts
+        faults = partial(_unlike, self.intent, abilities, target)
         return Work(stages, faults, loosens=RiskKind.PEER_LINK in self.allowed)
 
 
@@ -119,17 +122,31 @@ def same_text(one: str, other: str) -> bool:
     return lines(one) == lines(other)
 
 
-def _untaken(risks: Iterable[Risk], allowed: Collection[str]) -> Iterator[Risk]:
-    return (r for r in risks if r.forbidden and r.kind not in allowed)
-
-
 def _apply(stage: tuple[Step, ...], driver: SwitchDriver) -> None:
     driver.apply(stage)
 
 
-def _unlike(intent: Intent, abilities: Abilities, driver: SwitchDriver, state: State) -> tuple[str, ...]:
+def _unlike(
+    intent: Intent, abilities: Abilities, target: Mapping[Key, Part], driver: SwitchDriver, state: State
+) -> tuple[str, ...]:
     del driver
-    return tuple(few(map(sentence, plan(intent, state, abilities).steps)))
+    # First: whoever lost a port has no plan, but an error.
+    lost = tuple(few(_strayed(intent, target, state.parts)))
+    return lost or tuple(few(map(sentence, plan(intent, state, abilities).steps)))
+
+
+def _strayed(intent: Intent, target: Mapping[Key, Part], now: Mapping[Key, Part]) -> Iterator[str]:
+    """Name what nobody wanted changed: a port that is gone, VLANs that an intent has no word in."""
+    for subject, part in target.items():
+        if not isinstance(part, Port):
+            continue
+        found, said = now.get(subject), intent.parts.get(subject)
+        if not isinstance(found, Port):
+            yield f"{name(subject)}: is gone"
+        elif isinstance(said, Port) and said.within:
+            was, has = (vlans.without(p.allowed or "", said.within) for p in (part, found))
+            if was != has or part.mode != found.mode:
+                yield f"{name(subject)}: what it had beside VLANs {said.within} is not as it was"
 
 
 def few(sentences: Iterable[str]) -> list[str]:

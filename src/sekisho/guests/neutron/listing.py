@@ -21,6 +21,8 @@ PRESENT: Final = (State.ACTIVE, State.PROPOSED)
 UNDECIDED: Final = (State.PROPOSED, State.REJECTED)
 _KNOWN: Final = tuple(s.value for s in State)
 _PAGE: Final = 1000
+# So many ids, or ports, can be asked for at once: each is a question of its own to the keeper.
+MOST: Final = 100
 # The order in which the keeper gives them; Neutron adds the id to whatever order is asked for.
 _NEWEST: Final = ("created_at", False)
 _TAIL: Final = ("id", True)
@@ -75,7 +77,7 @@ class Wanted:
 
 def _by(key: str) -> Callable[[Mapping[str, Any]], tuple[bool, Any]]:
     """Order by a field; nothing is the least there is."""
-    return lambda shown: (shown[key] is not None, shown[key] or 0)
+    return lambda shown: (shown[key] is not None, 0 if shown[key] is None else shown[key])
 
 
 def wanted(
@@ -86,10 +88,13 @@ def wanted(
     *,
     reverse: bool | None,
 ) -> Wanted:
-    """Read what Neutron hands a plugin; raises Malformed for a state that there is not."""
+    """Read what Neutron hands a plugin; raises Malformed for a state that there is not, or too many names."""
     given = {name: frozenset(map(str, values)) for name, values in (filters or {}).items() if values}
     if not given.get("state", frozenset()).issubset(_KNOWN):
         raise Malformed(f"state is one of {', '.join(_KNOWN)}.")
+    many = [name for name in ("id", "port_id") if len(given.get(name, ())) > MOST]
+    if many:
+        raise Malformed(f"At most {MOST} of {many[0]} can be asked for at once; ask for the rest again.")
     return Wanted(given, tuple(sorts or ()), limit or 0, marker or "", bool(reverse))
 
 

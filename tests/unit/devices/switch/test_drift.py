@@ -23,7 +23,7 @@ def account(command: str, user: str = "olga", time: float = 100.0) -> Account:
         (Acl(4, "web-in"), "configure terminal ; ip access-list web-in ; 10 permit ip any any (SUCCESS)"),
         (Route("default", "0.0.0.0/0"), "configure terminal ; ip route 0.0.0.0/0 10.0.0.1 (SUCCESS)"),
         (Svi(10), "configure terminal ; interface Vlan10 ; no shutdown (SUCCESS)"),
-        (User("ada"), "configure terminal ; username ada role network-admin (SUCCESS)"),
+        (User("ada"), "configure terminal ; username ada ..."),
     ],
 )
 def test_a_command_about_a_part_is_told_beside_its_difference(part: Part, command: str) -> None:
@@ -78,3 +78,24 @@ def test_a_part_that_passes_several_stages_is_one_difference() -> None:
     way = [Vlan(10, "a"), Vlan(10, "b"), Vlan(10, "c")]
     steps = [Step(way[0], way[1]), Step(way[1], way[2])]
     assert drift.whole(steps) == (Step(way[0], way[2]),)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "key chain a ; key 1 ; key-string 7 s3cret",
+        "ntp authentication-key 1 md5 s3cret",
+        "ip ospf message-digest-key 1 md5 3 s3cret",
+        "snmp-server host 10.0.0.1 traps version 2c s3cret",
+        "snmp-server host 10.0.0.1 s3cret",
+        "authentication text s3cret",
+        "neighbor 10.0.0.1 password 3 s3cret",
+        "username eve password 5 s3cret role network-admin",
+        "snmp-server community s3cret group network-operator",
+        "snmp-server user eve auth md5 s3cret priv aes-128 s3cret localizedkey",
+    ],
+)
+def test_what_people_typed_is_told_without_its_secrets(command: str) -> None:
+    (told,) = drift.touches([Account(5.0, "eve", "vty", command)], "sekisho", 0.0)
+    assert "s3cret" not in told.command
+    assert told.command

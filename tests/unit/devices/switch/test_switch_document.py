@@ -326,3 +326,15 @@ def test_a_set_of_vlans_is_the_same_however_it_is_written() -> None:
     for text in ("10,20-22", "20-21, 22,10", "10,20,21,22,20"):
         assert vlans.parse(text) == "10,20-22"
     assert (vlans.parse("none"), vlans.parse("ALL")) == ("", "1-4094")
+
+
+@pytest.mark.parametrize(
+    "said", ["[snmp.community.s3cret]\nwrit = 1", '[snmp.community."s3 cret"]\nwrite = true']
+)
+def test_a_mistake_of_a_community_is_told_without_its_name(said: str) -> None:
+    with pytest.raises(Malformed) as raised:
+        load({"leaf-1.toml": f'[connect]\ndriver = "memory"\naddress = "x"\n{said}\n'})
+    told = " ".join(raised.value.problems) + raised.value.fixer
+    assert "leaf-1.toml:" in told
+    assert "snmp.community" in told
+    assert "s3" not in told

@@ -293,3 +293,9 @@ def test_four_thousand_vlans_on_forty_eight_ports_take_no_square_of_the_time() -
     assert len(planned(full, exclusive=frozenset({"vlan"})).steps) == len(many)
     assert not planned(full, *many, *ports)
     assert time.process_time() - began < 2  # some 100 ms where nothing else runs
+
+
+def test_a_port_that_is_spoken_of_beside_others_alone_is_there_or_a_mistake() -> None:
+    with pytest.raises(Malformed) as raised:
+        planned(state(), Port("port-channel11", allowed="1001", within="1000-1999"))
+    assert raised.value.problems == ("port port-channel11: the switch has no such interface.",)

@@ -9,7 +9,7 @@ import pytest
 
 from sekisho.devices.switch.change import Before, Member, Pace, Stopped, Work, digest
 from sekisho.devices.switch.driver import Abilities, Pair, SwitchDriver
-from sekisho.devices.switch.intent import Intent, State, Vlan
+from sekisho.devices.switch.intent import Community, Facts, Intent, Port, State, Vlan, parts
 from sekisho.devices.switch.plan import plan
 from sekisho.devices.switch.transaction import End, Transaction
 from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable, Unsupported
@@ -396,3 +396,84 @@ def test_the_digest_is_the_same_in_every_order() -> None:
     assert digest(one.parts) == digest(dict(sorted(one.parts.items(), reverse=True)))
     assert digest(one.parts) != digest(state(Vlan(10, "other")).parts)
     assert Before("", "", digest(one.parts)).digest
+
+
+class Forgetful(MemorySwitch):
+    """Once it has been changed, it reads as `told` says."""
+
+    def told(self, state: State) -> State:
+        return state
+
+    def read(self) -> State:
+        state = super().read()
+        return self.told(state) if "apply" in self.calls and "rollback" not in self.calls else state
+
+
+CLOUDS = (Vlan(1001, "net"), Port("Ethernet1/1", allowed="1001", within="1000-1999"))
+
+
+def test_vlans_that_a_change_has_no_word_in_are_as_before_or_it_is_undone() -> None:
+    class Losing(Forgetful):
+        def told(self, state: State) -> State:
+            port = state.parts["port", "Ethernet1/1"]
+            assert isinstance(port, Port)
+            fewer = replace(port, allowed="1001")
+            return replace(state, parts={**state.parts, ("port", "Ethernet1/1"): fewer})
+
+    switch = Losing(state())
+    book = change(switch, wanted=intent(*CLOUDS))
+    assert book.outcomes["leaf-1"].state is ChangeState.ROLLED_BACK
+    assert "beside VLANs 1000-1999" in book.outcomes["leaf-1"].error
+    assert change(MemorySwitch(state()), wanted=intent(*CLOUDS)).outcomes["leaf-1"].state is (
+        ChangeState.APPLIED
+    )
+
+
+def test_a_port_that_is_gone_is_not_as_it_should_be_whoever_spoke_of_it() -> None:
+    class Losing(Forgetful):
+        def told(self, state: State) -> State:
+            return replace(state, parts={k: p for k, p in state.parts.items() if k[1:] != ("Ethernet1/2",)})
+
+    book = change(Losing(state()))
+    assert book.outcomes["leaf-1"].state is ChangeState.ROLLED_BACK
+    assert "Ethernet1/2: is gone" in book.outcomes["leaf-1"].error
+
+
+@pytest.mark.parametrize("told", [Facts("leaf-1", "memory", "other", "1"), Facts("leaf-1", "", "", "")])
+def test_what_reads_as_another_switch_is_not_believed(told: Facts) -> None:
+    class Other(Forgetful):
+        def told(self, state: State) -> State:
+            once = self.calls.count("read") == 2  # the one that is to prove the change
+            return replace(state, facts=told) if once else state
+
+    book = change(Other(state()))
+    assert book.outcomes["leaf-1"].state is ChangeState.ROLLED_BACK
+    assert "not believed" in book.outcomes["leaf-1"].error
+
+
+def test_a_switch_that_says_nothing_of_itself_is_not_changed() -> None:
+    switch = MemorySwitch(replace(state(), facts=Facts("leaf-1", "", "", "")))
+    book = change(switch, wanted=intent(*WIDER))
+    assert book.outcomes["leaf-1"].state is ChangeState.REFUSED
+    assert "apply" not in switch.calls
+
+
+def test_a_receipt_never_names_a_community() -> None:
+    class Sticky(MemorySwitch):
+        def rollback(self, name: str) -> None:
+            super().rollback(name)
+            self.state = replace(
+                self.state, parts={**self.state.parts, **parts(Community("s3cret", write=False))}
+            )
+
+        def restore(self, text: str) -> None:
+            del text
+
+    class Losing(Sticky, Forgetful):
+        def told(self, state: State) -> State:
+            return replace(state, parts={k: p for k, p in state.parts.items() if k[0] != "vlan"})
+
+    book = change(Losing(state()))
+    assert book.outcomes["leaf-1"].state is ChangeState.IN_DOUBT
+    assert "SNMP community" in book.outcomes["leaf-1"].receipt
+    assert "s3cret" not in book.outcomes["leaf-1"].receipt

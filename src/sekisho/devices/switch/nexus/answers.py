@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 _CHECKPOINT: Final = re.compile(r"^\s*\d+\)\s+(\S+?):\s*$", re.MULTILINE)
 _ACCOUNT: Final = re.compile(
     r"^(\w{3} \w{3}\s+\d+ \d\d:\d\d:\d\d(?:\.\d+)? \d{4})"
-    r":type=(\w+):id=([^:]*(?:::?[^:]*)*?):user=([^:]*):cmd=(.*)$",
-    re.MULTILINE,
+    r":type=(\w+):id="
 )
+_LONGEST: Final = 4_000  # characters of a line of the accounting log that are read
+_LINES: Final = 100_000  # of the accounting log that are read, the newest
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)\((\d+)")
 
 
@@ -41,10 +42,23 @@ def checkpoints(text: str) -> tuple[str, ...]:
 
 def accounts(text: str, since: float) -> Iterator[Account]:
     """Read ``show accounting log``: what was changed since a time, the switch's clock read as UTC."""
-    for when, kind, origin, user, command in _ACCOUNT.findall(text):
-        stamp = calendar.timegm(time.strptime(re.sub(r"\.\d+", "", when), "%a %b %d %H:%M:%S %Y"))
-        if kind == "update" and stamp >= since:
+    for line in text.splitlines()[-_LINES:]:
+        found = _ACCOUNT.match(line[:_LONGEST])
+        if found is None or found[2] != "update":
+            continue
+        # an origin may hold colons, a user's name none
+        origin, told, rest = line[found.end() : _LONGEST].partition(":user=")
+        user, done, command = rest.partition(":cmd=")
+        stamp = _stamp(found[1])
+        if told and done and stamp is not None and stamp >= since:
             yield Account(float(stamp), user, origin, cli.masked(command.strip().removesuffix(" (SUCCESS)")))
+
+
+def _stamp(when: str) -> int | None:
+    try:
+        return calendar.timegm(time.strptime(re.sub(r"\.\d+", "", when), "%a %b %d %H:%M:%S %Y"))
+    except ValueError:  # a day that there is not
+        return None
 
 
 def pair(brief: Mapping[str, Any], differing: Mapping[str, Any]) -> Pair | None:

@@ -32,10 +32,13 @@ _MODES: Final = (
     *("interface ", "vlan ", "vrf context ", "vpc domain "),
     *("ip access-list ", "ipv6 access-list "),
 )
-_SECRET: Final = (
-    (re.compile(r"(snmp-server community )\S+"), r"\1***"),
-    (re.compile(r"(snmp-server host \S+ (?:traps|informs) version (?:1|2c|3 \w+) )\S+"), r"\1***"),
-    (re.compile(r"(username \S+ password \d+ )\S+"), r"\1***"),
+# all that stands behind such words: a secret may hold blanks, and quotes around them
+_SECRET: Final = re.compile(
+    r"(\b(?:snmp-server host \S+(?: (?:traps|informs))?(?: version (?:1|2c|3(?: \w+)?))?"
+    r"|username \S+ password \d+|key-string|authentication-key|message-digest-key|md5|authentication text"
+    r"|password|secret|community))"
+    r" +(?!strength-check|use-vrf )[^\r\n]+?(?= \((?:SUCCESS|FAILURE)\)|[\r\n]|$)",
+    re.IGNORECASE,
 )
 
 
@@ -70,9 +73,7 @@ def closed(block: Block) -> Block:
 
 def masked(text: str) -> str:
     """Write commands without the secrets in them."""
-    for pattern, shown in _SECRET:
-        text = pattern.sub(shown, text)
-    return text
+    return _SECRET.sub(r"\1 ***", text)
 
 
 def _rank(step: Step) -> tuple[int, tuple[str, ...]]:
@@ -189,8 +190,10 @@ def _vpc_lines(before: Vpc, after: Vpc) -> list[str]:
 
 
 def _alive(part: Vpc) -> str:
-    source = f" source {part.source}" if part.source else ""
-    return f"destination {part.destination}{source} vrf {part.vrf or 'management'}"
+    where = "vPC: keepalive"
+    source = f" source {names.address(part.source, where)}" if part.source else ""
+    destination = names.address(part.destination or "", where) if part.destination else ""
+    return f"destination {destination}{source} vrf {names.vrf(part.vrf or 'management')}"
 
 
 def _acl(step: Step) -> list[Block]:
@@ -241,11 +244,13 @@ def _route(step: Step) -> list[Block]:
     ]
     if part.vrf == names.DEFAULT_VRF:
         return [(line,) for line in lines]
-    return [(f"vrf context {part.vrf}", *lines)] if lines else []
+    return [(f"vrf context {names.vrf(part.vrf)}", *lines)] if lines else []
 
 
 def _hop(verb: str, prefix: str, hop: tuple[str, int]) -> str:
     via, preference = hop
+    for text in (prefix, *via.split()):
+        names.address(text, "Route")
     return f"{verb} {prefix} {'Null0' if via == 'discard' else via}" + (
         f" {preference}" if preference != 1 else ""
     )

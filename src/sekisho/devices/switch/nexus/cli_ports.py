@@ -194,9 +194,7 @@ def _svi_lines(before: Svi, after: Svi) -> list[str]:
     addresses = before.addresses or ()
     if after.vrf != before.vrf:  # takes the addresses away
         plain = after.vrf == names.DEFAULT_VRF
-        lines.append(
-            "no vrf member" if plain else f"vrf member {names.word(after.vrf or '', 'VRF: name', 32)}"
-        )
+        lines.append("no vrf member" if plain else f"vrf member {names.vrf(after.vrf)}")
         addresses = ()
     lines += _addresses(addresses, after.addresses or ())
     lines += _bindings(before, after)
@@ -218,7 +216,9 @@ def _family(verb: str, old: list[str], new: list[str], *, secondary: bool) -> li
     """Change addresses with no moment without one: the first is replaced, others come before others go."""
 
     def said(address: str, addresses: list[str]) -> str:
-        return f"{verb} {address}" + (" secondary" if secondary and address != addresses[0] else "")
+        return f"{verb} {names.address(address, 'addresses')}" + (
+            " secondary" if secondary and address != addresses[0] else ""
+        )
 
     if not secondary or not old or not new or old[0] == new[0]:
         lines = [said(a, new) for a in new if a not in old]

@@ -49,17 +49,17 @@ def _lines(part: Part, no: str) -> list[tuple[str, ...]]:
 
 
 def _vrf(vrf: str | None) -> str:
-    return f" use-vrf {names.word(vrf or names.DEFAULT_VRF, 'VRF: name', 32)}"
+    return f" use-vrf {names.vrf(vrf)}"
 
 
 def _ntp(part: Ntp, no: str) -> str:
-    address = names.word(part.address, "NTP server")
+    address = names.address(part.address, "NTP server")
     prefer = " prefer" if part.prefer and not no else ""
     return f"{no}ntp server {address}{prefer}{_vrf(part.vrf)}"
 
 
 def _syslog(part: Syslog, no: str) -> str:
-    address = names.word(part.address, "Syslog server")
+    address = names.address(part.address, "Syslog server")
     if no:
         return f"no logging server {address}"
     blank = defaults.syslog(part.address)
@@ -69,7 +69,7 @@ def _syslog(part: Syslog, no: str) -> str:
 
 
 def _trap(part: Trap, no: str) -> list[tuple[str, ...]]:
-    address = names.word(part.address, "SNMP trap receiver")
+    address = names.address(part.address, "SNMP trap receiver")
     community = names.word(part.community or "public", f"SNMP trap receiver {address}: community")
     version = "3 noauth" if part.version == "3" else part.version or "2c"
     host = (f"{no}snmp-server host {address} traps version {version} {community}",)
@@ -80,8 +80,8 @@ def _trap(part: Trap, no: str) -> list[tuple[str, ...]]:
 
 
 def _dns(part: Dns, no: str) -> list[tuple[str, ...]]:
-    line = f"{no}ip name-server {names.word(part.address, 'Name server')}"
-    return [(line,)] if part.vrf == names.DEFAULT_VRF else [(f"vrf context {part.vrf}", line)]
+    line = f"{no}ip name-server {names.address(part.address, 'Name server')}"
+    return [(line,)] if part.vrf == names.DEFAULT_VRF else [(f"vrf context {names.vrf(part.vrf)}", line)]
 
 
 def hash_kind(password: str) -> str:

@@ -187,9 +187,11 @@ def _vpc(top: tree.Branch, step: Step, part: Vpc) -> None:
     if part.peer_gateway is not None:
         domain.set(peerGw=tree.enabled(part.peer_gateway))
     if part.destination:
-        alive = domain.at("vpcKeepalive").set(destIp=part.destination, vrf=part.vrf or "management")
+        alive = domain.at("vpcKeepalive").set(
+            destIp=names.address(part.destination, "vPC: keepalive"), vrf=names.vrf(part.vrf or "management")
+        )
         if part.source:
-            alive.set(srcIp=part.source)
+            alive.set(srcIp=names.address(part.source, "vPC: keepalive"))
 
 
 def _acl(top: tree.Branch, step: Step, part: Acl) -> None:
@@ -241,16 +243,18 @@ def _unsaid() -> dict[str, str]:
 
 
 def _route(top: tree.Branch, step: Step, part: Route) -> None:
+    vrf, prefix = names.vrf(part.vrf), names.address(part.prefix, "Route")
     family = 6 if ":" in part.prefix else 4
-    domain = top.at(f"ipv{family}Entity").at(f"ipv{family}Inst").at(f"ipv{family}Dom", name=part.vrf)
-    branch = domain.at(f"ipv{family}Route", prefix=part.prefix)
+    domain = top.at(f"ipv{family}Entity").at(f"ipv{family}Inst").at(f"ipv{family}Dom", name=vrf)
+    branch = domain.at(f"ipv{family}Route", prefix=prefix)
     if step.after is None:
         branch.gone()
         return
     before = dict(defaults.hops(step.before if isinstance(step.before, Route) else None))
     after = dict(defaults.hops(part))
     for hop in {**before, **after}:
-        naming = {"nhIf": "unspecified", "nhAddr": f"{hop}/{32 if family == 4 else 128}", "nhVrf": part.vrf}
+        via = names.address(hop, f"Route {prefix}")
+        naming = {"nhIf": "unspecified", "nhAddr": f"{via}/{32 if family == 4 else 128}", "nhVrf": vrf}
         if hop not in after:
             branch.at(f"ipv{family}Nexthop", **naming).gone()
         elif before.get(hop) != after[hop]:

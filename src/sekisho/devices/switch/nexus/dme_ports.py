@@ -190,7 +190,7 @@ def svi(top: tree.Branch, step: Step, part: Svi) -> None:
     if before.enabled != after.enabled:
         branch.set(adminSt="up" if after.enabled else "down")
     if before.vrf != after.vrf:
-        branch.at("nwRtVrfMbr").set(tDn=f"sys/inst-{after.vrf}")
+        branch.at("nwRtVrfMbr").set(tDn=f"sys/inst-{names.vrf(after.vrf)}")
     _addresses(top, name, before, after)
 
 
@@ -201,14 +201,14 @@ def _addresses(top: tree.Branch, name: str, before: Svi, after: Svi) -> None:
         new = _of(after, family)
         if old == new:
             continue
-        domain = (
-            top.at(f"ipv{family}Entity").at(f"ipv{family}Inst").at(f"ipv{family}Dom", name=after.vrf or "")
-        )
+        vrf = names.vrf(after.vrf)
+        domain = top.at(f"ipv{family}Entity").at(f"ipv{family}Inst").at(f"ipv{family}Dom", name=vrf)
         branch = domain.at(f"ipv{family}If", id=name)
         for address in old:
             if address not in new:
                 branch.at(f"ipv{family}Addr", addr=address).gone()
         for address in new:
+            names.address(address, f"{name}: addresses")
             kind = "secondary" if family == 4 and address != new[0] else "primary"
             if address not in old or (family == 4 and (address == new[0]) != (address == old[0])):
                 branch.at(f"ipv{family}Addr", addr=address).set(type=kind)

@@ -36,11 +36,13 @@ def grow(top: tree.Branch, step: Step) -> None:
 
 
 def _vrf(vrf: str | None) -> str:
-    return names.word(vrf or names.DEFAULT_VRF, "VRF: name", 32)
+    return names.vrf(vrf)
 
 
 def _ntp(top: tree.Branch, step: Step, part: Ntp) -> None:
-    branch = top.at("datetimeClkPol").at("datetimeNtpProvider", name=names.word(part.address, "NTP server"))
+    branch = top.at("datetimeClkPol").at(
+        "datetimeNtpProvider", name=names.address(part.address, "NTP server")
+    )
     if step.after is None:
         branch.gone()
         return
@@ -51,13 +53,13 @@ def _dns(top: tree.Branch, step: Step, part: Dns) -> None:
     profile = top.at("dnsEntity").at("dnsProf", name="default")
     if part.vrf != names.DEFAULT_VRF:
         profile = profile.at("dnsVrf", name=_vrf(part.vrf))
-    branch = profile.at("dnsProvider", addr=names.word(part.address, "Name server"))
+    branch = profile.at("dnsProvider", addr=names.address(part.address, "Name server"))
     if step.after is None:
         branch.gone()
 
 
 def _syslog(top: tree.Branch, step: Step, part: Syslog) -> None:
-    host = names.word(part.address, "Syslog server")
+    host = names.address(part.address, "Syslog server")
     branch = top.at("syslogSyslog").at("syslogRemoteDest", host=host)
     if step.after is None:
         branch.gone()
@@ -77,7 +79,7 @@ def _community(top: tree.Branch, step: Step, part: Community) -> None:
 
 
 def _trap(top: tree.Branch, step: Step, part: Trap) -> None:
-    address = names.word(part.address, "SNMP trap receiver")
+    address = names.address(part.address, "SNMP trap receiver")
     branch = top.at("snmpEntity").at("snmpInst").at("snmpHost", hostName=address, udpPortID="162")
     if step.after is None:
         branch.gone()

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sekisho.devices.switch.nexus import cli
-from sekisho.model.errors import Conflict, Refused, SekishoError
+from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,8 +32,11 @@ class Door(Protocol):
         ...
 
 
+_ODD: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_LONGEST: Final = 1_000  # characters of a refusal that are read
 _LOCKED: Final = re.compile(
-    r"lock(ed)?\b.*(session|user|by)|(session|user)\b.*\block|another (user|session)|in progress by",
+    r"lock(?:ed)?\b.{0,1000}(?:session|user|by)|(?:session|user)\b.{0,1000}\block"
+    r"|another (?:user|session)|in progress by",
     re.IGNORECASE,
 )
 _WHO: Final = re.compile(
@@ -41,14 +44,28 @@ _WHO: Final = re.compile(
 )
 _NOT_NAMES: Final = ("is", "session", "has", "holds", "another", "user", "the")
 _NO_ACT: Final = re.compile(
-    r"^\s*(% ?\S.*|ERROR\b.*|Error:.*|.*\b(?:[Ff]ailed|denied|[Ii]nvalid command)\b.*)$", re.MULTILINE
+    r"\s*(% ?\S.*|ERROR\b.*|Error:.*|.*\b(?:[Ff]ailed|denied|[Ii]nvalid command)\b.*)"
 )
 _NO_SHOW: Final = re.compile(r"\s*(?:\^\s*\n\s*)?(%.*|ERROR\b.*)")  # what is shown may hold any word
 
 
+def clean(found: Any) -> Any:
+    """Give what a switch said with a question mark for each character that no text may hold.
+
+    Those are control characters but for tab and line ends, and halves of surrogates.
+    """
+    if isinstance(found, str):
+        return _ODD.sub("?", found)
+    if isinstance(found, list):
+        return [clean(item) for item in found]
+    if isinstance(found, dict):
+        return {clean(name): clean(item) for name, item in found.items()}
+    return found
+
+
 def refusal(address: str, words: str, command: str = "") -> SekishoError:
     """Say what a switch's no means: somebody else holds its configuration, or it does not want this."""
-    plain = cli.masked(" ".join(words.split()))
+    plain = cli.masked(" ".join(words[:_LONGEST].split()))
     sent = f" It was sent: {cli.masked(command.strip())!r}." if command else ""
     if _LOCKED.search(plain):
         who = next((m for m in _WHO.findall(plain) if m.lower() not in _NOT_NAMES), "somebody else")
@@ -61,9 +78,25 @@ def refusal(address: str, words: str, command: str = "") -> SekishoError:
 
 def checked(address: str, text: str, command: str) -> str:
     """Give a command's text; raise what it means if it is a refusal: NX-OS answers 200 to those too."""
-    found = _NO_SHOW.match(text) if command.startswith("show ") else _NO_ACT.search(text)
+    if command.startswith("show "):
+        found = _NO_SHOW.match(text[:_LONGEST])
+    else:
+        lines = (_NO_ACT.match(line[:_LONGEST]) for line in text.splitlines() if line.strip())
+        found = next((no for no in lines if no is not None), None)
     if found is not None:
         raise refusal(address, found[1], command)
+    return str(clean(text))
+
+
+def whole(address: str, text: str) -> str:
+    """Give a configuration's text if it begins as every one does. Raises Unavailable."""
+    lines = (line for line in text.splitlines() if line.strip() and not line.startswith("!"))
+    if not next(lines, "").startswith("version "):
+        raise Unavailable(
+            f"The switch {address} did not give its whole configuration.",
+            f"{address}: a configuration begins with its version, and this one does not; ask again.",
+            retry_after=5,
+        )
     return text
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sekisho.devices.switch.driver import Abilities, Account, Neighbour, Pair, Sent, Step
 from sekisho.devices.switch.intent import KINDS, Facts, State, key
 from sekisho.devices.switch.nexus import answers, cli, config_text, dme, names, read, restore
+from sekisho.devices.switch.nexus.door import whole
 from sekisho.devices.switch.nexus.nxapi import NxApi
 from sekisho.devices.switch.nexus.ssh import PORT, Ssh
 from sekisho.model.errors import NotFound, Refused, Unavailable, Unsupported
@@ -49,7 +50,14 @@ class Nexus:
     def read(self) -> State:
         """Tell everything that the switch has of the kinds that we know."""
         door = self._opened()
-        found = self._read_tree(door) if isinstance(door, NxApi) else self._read_text(door)
+        try:
+            found = self._read_tree(door) if isinstance(door, NxApi) else self._read_text(door)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as odd:
+            raise Unavailable(
+                f"The switch {self._connection.address} describes itself in a way that cannot be read.",
+                f"{self._connection.address}: {type(odd).__name__}: {odd!s:.200}.",
+                retry_after=5,
+            ) from odd
         facts = self._known_facts()
         hostname = config_text.hostname(found) or facts.hostname
         return State(Facts(hostname, facts.model, facts.serial, facts.version), found)
@@ -77,7 +85,7 @@ class Nexus:
 
     def running(self) -> str:
         """Give the running configuration as text, without the lines that tell when it was asked for."""
-        return _WHEN.sub("", self._opened().run(["show running-config"])[0])
+        return _WHEN.sub("", self._configuration(self._opened()))
 
     def restore(self, text: str) -> None:
         """Make a text of `running` the running configuration; see `restore` for how."""
@@ -175,7 +183,7 @@ class Nexus:
     def _known_facts(self) -> Facts:
         if self._facts is None:
             door = self._opened()
-            self._facts = (
+            self._facts = self._certain(
                 _facts_of_tree(door) if isinstance(door, NxApi) else answers.facts(door.data("show version"))
             )
         return self._facts
@@ -184,9 +192,21 @@ class Nexus:
         wanted = self._known_classes(door)
         lists = door.objects("sys/acl", rsp_subtree="full", rsp_prop_include="config-only")
         found = read.objects((*wanted, *lists))
+        if not any(it.get("name") for it in found.get("topSystem", ())):
+            self._certain(Facts("", "", "", ""))
         # the tree never gives password hashes away, the configuration does
-        users = door.run(["show running-config security"])[0] if found.get("aaaUser") else ""
+        users = self._configuration(door, " security") if found.get("aaaUser") else ""
         return read.parts(found, config_text.hashes(users))
+
+    def _certain(self, facts: Facts) -> Facts:
+        """Give what a switch says of itself; one that says nothing gave no answer."""
+        if facts.hostname and facts.serial:
+            return facts
+        raise Unavailable(
+            f"The switch {self._connection.address} does not say which one it is.",
+            f"{self._connection.address}: its answer lacks its name or its serial number; ask again.",
+            retry_after=5,
+        )
 
     def _known_classes(self, door: NxApi) -> list[Mapping[str, Any]]:
         """Get all objects of our classes; one that this version does not have is left out from then on."""
@@ -205,7 +225,11 @@ class Nexus:
                 self._classes = tuple(name for name in self._classes if name != unknown[1])
 
     def _read_text(self, door: Ssh) -> dict[Key, Part]:
-        return config_text.parts(door.run(["show running-config"])[0])
+        return config_text.parts(self._configuration(door))
+
+    def _configuration(self, door: NxApi | Ssh, section: str = "") -> str:
+        text = door.run([f"show running-config{section}"])[0]
+        return whole(self._connection.address, text)
 
     def _all_checkpoints(self) -> tuple[str, ...]:
         return answers.checkpoints(self._opened().run(["show checkpoint summary"])[0])

@@ -207,10 +207,25 @@ def line(text: str, where: str, longest: int = 254) -> str:
 
 
 def word(text: str, where: str, longest: int = 64) -> str:
-    """Give one word for a switch: as `line`, and without blanks and quotes. Raises Unsupported."""
+    """Give one word for a switch: as `line`, and without blanks and quotes. Raises Unsupported.
+
+    The error never quotes the word: it may be a secret.
+    """
     if not text or re.search(r"[\s\"';|]", text):
-        raise Unsupported(f'{where}: "{text}" must be one word without quotes, ; and | for NX-OS.')
+        raise Unsupported(f"{where} must be one word without quotes, ; and | for NX-OS.")
     return line(text, where, longest)
+
+
+def vrf(text: str | None) -> str:
+    """Give the name of a VRF for a switch, the default one's for none. Raises Unsupported."""
+    return word(text or DEFAULT_VRF, "VRF: name", 32)
+
+
+def address(text: str, where: str) -> str:
+    """Give an address or a host's name for a switch, which takes none with a scope. Raises Unsupported."""
+    if "%" in text:
+        raise Unsupported(f"{where}: leave out the scope, which begins with %; NX-OS does not take it.")
+    return word(text, where)
 
 
 def set_of(text: str) -> str:

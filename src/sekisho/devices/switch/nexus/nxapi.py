@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import ssl
+import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
 from sekisho.devices.switch.nexus import guard
-from sekisho.devices.switch.nexus.door import batches, checked, refusal
+from sekisho.devices.switch.nexus.door import batches, checked, clean, refusal
 from sekisho.model.errors import Refused, SekishoError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sekisho.devices.switch.document import Connection
     from sekisho.devices.switch.nexus import cli
@@ -24,6 +25,9 @@ _COOKIE: Final = "APIC-cookie"
 _COMMANDS: Final = 400  # a request
 _PATIENCE: Final = 10.0  # seconds until a connection must stand
 _FAREWELL: Final = 2.0  # seconds: nobody waits longer to say goodbye
+_LONGEST: Final = 64 * 1024 * 1024  # bytes of one answer, unpacked
+_WHOLE: Final = 4.0  # times connection.timeout, which is for each piece: until a whole answer must be there
+_OK: Final = 200
 _RENEWALS: Final = 1  # how often a session that has ended is begun again for one request
 
 
@@ -31,8 +35,15 @@ class NxApi:
     """Speaks NX-API to one switch; see `door.Door`. Signs in when asked, and again when a session ends."""
 
     def __init__(
-        self, connection: Connection, secret: str, transport: httpx.BaseTransport | None = None
+        self,
+        connection: Connection,
+        secret: str,
+        transport: httpx.BaseTransport | None = None,
+        passed: Callable[[], float] = time.monotonic,  # noqa: TID251 - how long a network takes, no moment
+        whole: float = _WHOLE,
     ) -> None:
+        self._passed = passed
+        self._patience = whole * connection.timeout  # seconds
         self._address = connection.address
         self._who = (connection.username, secret)
         self._client = httpx.Client(
@@ -47,8 +58,7 @@ class NxApi:
     def objects(self, dn: str, **query: str) -> list[Mapping[str, Any]]:
         """Get managed objects of the tree: those at and, if the query says so, below a distinguished name."""
         asked = {name.replace("_", "-"): value for name, value in query.items()}
-        found = self._dme("GET", f"/api/mo/{dn}.json", params=asked)
-        return list(found.get("imdata", ()))
+        return self._dme("GET", f"/api/mo/{dn}.json", params=asked)
 
     def post(self, body: str) -> None:
         """Send one tree: the switch takes all of it, or says which part it does not want."""
@@ -77,7 +87,7 @@ class NxApi:
         if self._token:
             body = json.dumps({"aaaUser": {"attributes": {"name": self._who[0]}}})
             with contextlib.suppress(httpx.HTTPError):
-                self._client.post("/api/aaaLogout.json", content=body, timeout=_FAREWELL)
+                self._whole("POST", "/api/aaaLogout.json", content=body, timeout=_FAREWELL)
         self._token = ""
         self._client.close()
 
@@ -88,12 +98,14 @@ class NxApi:
         answer = self._send("POST", "/api/aaaLogin.json", content=body)
         if answer.status_code in (401, 403):
             raise _not_let_in(self._address, name)
-        found = self._read(answer).get("imdata") or [{}]
-        self._token = found[0].get("aaaLogin", {}).get("attributes", {}).get("token", "")
-        if self._token and not self._client.cookies:
+        signed = [item["aaaLogin"] for item in self._read(answer) if "aaaLogin" in item]
+        self._token = str(signed[0]["attributes"].get("token", "")) if signed else ""
+        if not self._token:
+            raise _odd(self._address, answer)
+        if not self._client.cookies:
             self._client.cookies.set(_COOKIE, self._token)
 
-    def _dme(self, method: str, path: str, **asked: Any) -> Mapping[str, Any]:
+    def _dme(self, method: str, path: str, **asked: Any) -> list[Mapping[str, Any]]:
         for _ in range(_RENEWALS + 1):
             if not self._token:
                 self.sign_in()
@@ -127,32 +139,50 @@ class NxApi:
         for reply, command in zip(replies, commands, strict=False):
             if error := (reply.get("error") if isinstance(reply, dict) else None):
                 raise refusal(self._address, _words(error), command)
-        if answer.status_code >= 400 or not replies:
+        spoken = all(isinstance(reply, dict) and "result" in reply for reply in replies)
+        if answer.status_code != _OK or not spoken or len(replies) != len(commands):
             raise _odd(self._address, answer)
-        return [reply.get("result") if isinstance(reply, dict) else None for reply in replies]
+        return [reply["result"] for reply in replies]
 
     def _send(self, method: str, path: str, **asked: Any) -> httpx.Response:
         try:
-            return self._client.request(method, path, **asked)
+            return self._whole(method, path, **asked)
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as broken:
             if method != "GET":  # it may have been done
                 raise _unreached(self._address, broken) from broken
-        except httpx.TransportError as failed:
+        except (httpx.RequestError, httpx.StreamError) as failed:
             raise _unreached(self._address, failed) from failed
         try:  # a connection that was kept too long breaks when it is used: what only reads is asked again
-            return self._client.request(method, path, **asked)
-        except httpx.TransportError as failed:
+            return self._whole(method, path, **asked)
+        except (httpx.RequestError, httpx.StreamError) as failed:
             raise _unreached(self._address, failed) from failed
 
-    def _read(self, answer: httpx.Response) -> Mapping[str, Any]:
-        found = _json(answer)
-        body = found if isinstance(found, dict) else {}
-        for item in body.get("imdata") or ():
-            if words := item.get("error", {}).get("attributes", {}).get("text"):
-                raise refusal(self._address, words)
-        if answer.status_code >= 400:
+    def _whole(self, method: str, path: str, **asked: Any) -> httpx.Response:
+        """Ask, and take an answer that is neither too long nor too slow as a whole."""
+        until = self._passed() + self._patience
+        with self._client.stream(method, path, **asked) as answer:
+            taken = bytearray()
+            for piece in answer.iter_bytes():
+                taken += piece
+                if len(taken) > _LONGEST or self._passed() > until:
+                    raise httpx.ReadTimeout(
+                        f"more than {_LONGEST} bytes or {self._patience:g} seconds", request=answer.request
+                    )
+        return httpx.Response(answer.status_code, content=bytes(taken), request=answer.request)
+
+    def _read(self, answer: httpx.Response) -> list[Mapping[str, Any]]:
+        """Give the objects of an answer, all of them, or raise what else it means."""
+        body = _json(answer)
+        found = body.get("imdata") if isinstance(body, dict) else None
+        if not isinstance(found, list) or not all(_is_tree(item) for item in found):
             raise _odd(self._address, answer)
-        return body
+        for item in found:
+            if words := item.get("error", {}).get("attributes", {}).get("text"):
+                raise refusal(self._address, str(words))
+        told = str(body.get("totalCount", ""))
+        if answer.status_code != _OK or (told.isdigit() and int(told) > len(found)):
+            raise _odd(self._address, answer)
+        return found
 
 
 def url(connection: Connection) -> str:
@@ -182,9 +212,24 @@ def _trust(connection: Connection) -> ssl.SSLContext | bool:
 
 def _json(answer: httpx.Response) -> Any:
     try:
-        return answer.json()
-    except ValueError:
+        return clean(answer.json())
+    except (ValueError, RecursionError):
         return None
+
+
+def _is_tree(item: Any) -> bool:
+    """Tell whether this is a managed object: a class with attributes of text, and children alike."""
+    if not isinstance(item, dict):
+        return False
+    for body in item.values():
+        if not isinstance(body, dict):
+            return False
+        attributes, below = body.get("attributes", {}), body.get("children", [])
+        if not isinstance(attributes, dict) or not all(isinstance(it, str) for it in attributes.values()):
+            return False
+        if not isinstance(below, list) or not all(_is_tree(it) for it in below):
+            return False
+    return True
 
 
 def _text(result: Any) -> str:
@@ -193,7 +238,9 @@ def _text(result: Any) -> str:
     return "" if result is None else str(result)
 
 
-def _words(error: Mapping[str, Any]) -> str:
+def _words(error: Any) -> str:
+    if not isinstance(error, dict):
+        return str(error)
     data = error.get("data")
     said = data.get("msg") if isinstance(data, dict) else data
     return str(said or error.get("message") or error)
@@ -209,9 +256,9 @@ def _not_let_in(address: str, name: str) -> Unauthenticated:
 def _odd(address: str, answer: httpx.Response) -> SekishoError:
     sentence = f"The switch {address} answered {answer.status_code}, which is no answer of NX-API."
     fixer = f"{address}: {answer.request.method} {answer.request.url.path} gave {answer.status_code}."
-    if answer.status_code >= 500:
-        return Unavailable(sentence, fixer, retry_after=5)
-    return Refused(sentence, fixer)
+    if 400 <= answer.status_code < 500 and _json(answer) is not None:
+        return Refused(sentence, fixer)
+    return Unavailable(sentence, fixer, retry_after=5)
 
 
 def _unreached(address: str, failed: Exception) -> SekishoError:

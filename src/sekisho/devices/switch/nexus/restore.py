@@ -57,7 +57,7 @@ def restore(switch: Switch, door: Door, text: str, address: str) -> None:
     if left:
         raise Refused(
             f"The switch {address} was not restored whole: {len(left)} lines are otherwise.",
-            f"{address} still differs in: {cli.masked('; '.join(left[:20]))}.",
+            f"{address} still differs in: {'; '.join(cli.masked(line) for line in left[:20])}.",
         )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import threading
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from sekisho.devices.switch.nexus import cli, guard
-from sekisho.devices.switch.nexus.door import checked
+from sekisho.devices.switch.nexus.door import checked, clean
 from sekisho.model.errors import Refused, SekishoError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 
 PORT: Final = 22
 PATIENCE: Final = 10.0  # seconds until a connection must stand
-_PROMPT: Final = r"[\w.-]+(?:\(config[^)]*\))?# ?$"
+_NAME: Final = r"[\w.-]+(?:\(config[^)\r\n]*\))?"  # of a prompt that may be another one than before
+_QUIET: Final = 0.1  # seconds without a word after a prompt: then it was the last one
 
 
 class Ssh:
@@ -40,10 +43,30 @@ class Ssh:
     def _run(self, session: BaseConnection, command: str) -> str:
         if not command.startswith("show "):
             return self._say(session, command)
-        text = str(
-            session.send_command(command, read_timeout=self._connection.timeout, auto_find_prompt=False)
-        )
+        text = self._shown(session, command)
         return checked(self._connection.address, text, command)
+
+    def _shown(self, session: BaseConnection, command: str) -> str:
+        """Give all that a command shows, up to the prompt at its very end: what is shown holds names too."""
+        prompt = _prompt(re.escape(session.base_prompt))
+        text = str(
+            session.send_command(
+                command,
+                expect_string=prompt,
+                read_timeout=self._connection.timeout,
+                strip_prompt=False,
+            )
+        )
+        threading.Event().wait(_QUIET)
+        said, end, _ = f"\n{text}".rpartition(f"\n{session.base_prompt}#")
+        if not end or not re.search(prompt, f"\n{text}") or session.read_channel():
+            self.close()  # what is still to come must not be taken for the next answer
+            raise Unavailable(
+                f"The switch {self._connection.address} did not answer to the end.",
+                f"{self._connection.address}: the answer to {command!r} has no prompt at its end; ask again.",
+                retry_after=5,
+            )
+        return said.lstrip("\n")
 
     def data(self, command: str) -> Mapping[str, Any]:
         """Ask for a command's structured output; see `door.Door.data`."""
@@ -52,8 +75,8 @@ class Ssh:
         if start < 0:
             return {}
         try:
-            found = json.loads(text[start : text.rfind("}") + 1])
-        except ValueError:
+            found = clean(json.loads(text[start : text.rfind("}") + 1]))
+        except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -78,7 +101,7 @@ class Ssh:
         text = str(
             session.send_command(
                 line,
-                expect_string=_PROMPT,
+                expect_string=_prompt(_NAME),
                 read_timeout=self._connection.timeout,
                 cmd_verify=False,
                 strip_prompt=False,
@@ -131,6 +154,11 @@ class Ssh:
             alt_key_file=given.ca_file,
             use_keys=False,
         )
+
+
+def _prompt(name: str) -> str:
+    """Write the pattern of a prompt: a line of its own, with nothing after it."""
+    return rf"[\r\n]{name}# ?\Z"
 
 
 def _host(address: str) -> str:

@@ -1,0 +1,92 @@
+"""What comes over SSH in pieces: all of it is read, and what has no end is no answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from sekisho.devices.switch.document import Connection
+from sekisho.devices.switch.driver import Step
+from sekisho.devices.switch.intent import Vlan
+from sekisho.devices.switch.nexus.door import whole
+from sekisho.devices.switch.nexus.driver import Nexus, connect
+from sekisho.model.errors import Unavailable
+from sekisho.testing.nexus import Box, Door, serve
+
+pytest.importorskip("netmiko")
+VLANS = range(10, 40)
+PIECE = 300
+
+
+def by_ssh(door: Door, timeout: float = 10) -> Nexus:
+    return connect(
+        Connection(
+            "nexus", door.address, door.ssh_port, "admin", verify=False, transport="ssh", timeout=timeout
+        ),
+        "admin",
+    )
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    with serve(Box(hostname="leaf-1", version="9.3(10)", ports=8)) as found:
+        with closing(
+            connect(Connection("nexus", found.url, username="admin", transport="nxapi"), "admin")
+        ) as one:
+            one.apply([Step(None, Vlan(vlan, f"net{vlan}", 0)) for vlan in VLANS])
+        yield found
+
+
+@pytest.fixture
+def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the network carry answers in pieces, each later than the one before."""
+    from sekisho.testing.nexus import ssh
+
+    def say(self: Any, text: str, end: str = "\n") -> None:
+        if text or not end:
+            whole = (text + ("" if text.endswith("\n") else end)).replace("\n", "\r\n").encode()
+            for start in range(0, len(whole), PIECE):
+                self.channel.sendall(whole[start : start + PIECE])
+                time.sleep(0.03)  # the network's, not ours
+
+    monkeypatch.setattr(ssh._Terminal, "_say", say)
+
+
+@pytest.mark.usefixtures("in_pieces")
+def test_a_configuration_that_comes_in_pieces_is_read_to_its_end(door: Door) -> None:
+    with closing(by_ssh(door)) as driver:
+        text = driver.running()
+        assert text.rstrip().endswith(door.box.running_config().rstrip()[-60:])
+        assert {("vlan", str(vlan)) for vlan in VLANS} <= set(driver.read().parts)
+
+
+def test_a_configuration_that_does_not_end_with_the_prompt_is_no_answer(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sekisho.testing.nexus import ssh
+
+    say = ssh._Terminal._say
+
+    def cut(self: Any, text: str, end: str = "\n") -> None:
+        if "hostname leaf-1" not in text:
+            say(self, text, end)
+            return
+        say(self, text[: text.index("hostname leaf-1") + 15])
+        self.session.closed = True
+
+    monkeypatch.setattr(ssh._Terminal, "_say", cut)
+    with closing(by_ssh(door, timeout=2)) as driver, pytest.raises(Unavailable):
+        driver.running()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n!Time: now\n", "<html>", "hostname leaf-1\nvlan 10\n", "vlan 10\nversion 9"]
+)
+def test_a_configuration_without_its_beginning_is_no_answer(text: str) -> None:
+    with pytest.raises(Unavailable):
+        whole("leaf-1", text)
+    assert whole("leaf-1", f"!Command: x\n\nversion 9.3(10)\n{text}")
