@@ -16,6 +16,7 @@ from sekisho.api.deciding import DECIDING
 from sekisho.api.description import DESCRIPTION, of_route
 from sekisho.api.health import HEALTH
 from sekisho.api.metrics import DoorMetrics, Watched
+from sekisho.api.notices import NOTICES
 from sekisho.api.problems import install
 from sekisho.api.reading import READING
 from sekisho.api.reporting import REPORTING
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sekisho.api.attachments import Attachments
     from sekisho.api.balancer_keeper import Balancers
     from sekisho.api.keeper import Keeper
+    from sekisho.api.notices import Notices
     from sekisho.api.routes import Route
     from sekisho.api.switch_keeper import Switches
 
@@ -42,6 +44,7 @@ ROUTES: tuple[Route, ...] = (
     *SWITCHES.rows,
     *ATTACHMENTS.rows,
     *BALANCERS.rows,
+    *NOTICES.rows,
 )
 
 
@@ -51,6 +54,7 @@ def create_app(
     switches: Switches | None = None,
     attachments: Attachments | None = None,
     balancers: Balancers | None = None,
+    notices: Notices | None = None,
 ) -> FastAPI:
     """Put the keeper behind HTTP; serve what this gives with `sekisho.api.serve`, or any ASGI server."""
     app = FastAPI(
@@ -67,6 +71,7 @@ def create_app(
     app.state.switches = switches
     app.state.attachments = attachments
     app.state.balancers = balancers
+    app.state.notices = notices
     app.state.settings = settings = settings or ApiSettings()
     app.state.waiting = Waiting(settings.max_wait)
     app.state.metrics = DoorMetrics(app.state.waiting)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sekisho.api import create_app, serve
-from sekisho.app import balancers_start, cloud, publish, rules
+from sekisho.app import balancers_start, cloud, notices_start, publish, rules
 from sekisho.app.all_in_one import first_token, open_ledger
 from sekisho.app.attachments_follow import follow
 from sekisho.app.identity import Identity
@@ -85,7 +85,15 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     balancing = balancers_start.start(settings.balancers, ledger, clock, stop, troubles)
     keeper.notices.append(balancing.balancers.notices)
     keeper.numbers.append(balancing.balancers.metrics)
-    app = create_app(keeper, settings.api, switches, following.attachments, balancing.balancers)
+    telling = notices_start.start(settings.notices, ledger, keeper, clock, stop, troubles)
+    app = create_app(
+        keeper,
+        settings.api,
+        switches,
+        following.attachments,
+        balancing.balancers,
+        telling.notices if telling else None,
+    )
     gc.freeze()  # what is there now stays
     gc.set_threshold(*LOOKS)
     try:
@@ -98,6 +106,8 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
         looking.join(max(0.0, until - clock.passed()))
         switches.close(max(0.0, until - clock.passed()))
         balancing.close(max(0.0, until - clock.passed()))
+        if telling is not None:
+            telling.close(max(0.0, until - clock.passed()))
         if metering is not None and not threads[-1].is_alive():
             metering.close(clock.now())
         _write_last(keeper)

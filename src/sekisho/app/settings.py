@@ -27,6 +27,7 @@ from sekisho.app.switches_settings import SwitchesSettings
 from sekisho.detect.guard import GuardSettings
 from sekisho.metering.settings import MeteringSettings
 from sekisho.model.errors import Malformed
+from sekisho.notify.settings import NotifySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +69,7 @@ class KeeperSettings:
     keystone: KeystoneSettings = field(default_factory=KeystoneSettings)
     switches: SwitchesSettings = field(default_factory=SwitchesSettings)
     balancers: BalancersSettings = field(default_factory=BalancersSettings)
+    notices: NotifySettings = field(default_factory=NotifySettings)
 
 
 def load(path: Path | None = None) -> dict[str, Any]:

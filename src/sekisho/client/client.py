@@ -16,6 +16,7 @@ from sekisho.model.access import Role, Token, WhoAmI
 from sekisho.model.attachment import Attachment, HostVlans
 from sekisho.model.errors import Malformed
 from sekisho.model.inventory import HostReport, Inventory, Subject
+from sekisho.model.notice import Letter
 from sekisho.model.plain import to_plain
 from sekisho.model.policy import Exemption, Scope
 from sekisho.model.report import (
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sekisho.model.cloud import CloudPort
+    from sekisho.model.notice import LetterState
     from sekisho.model.policy import Action
 
 T = TypeVar("T")
@@ -241,6 +243,19 @@ class Client:
         """Turn the kill switch: off lifts everything automatic."""
         body = {"enabled": enabled, "reason": reason}
         return fitting(Enforcement, self._json("PUT", "enforcement", body=body))
+
+    def notices(self, states: Sequence[LetterState] = (), channel: str = "") -> Iterator[Letter]:
+        """List letters to people, newest first, page by page."""
+        query = {"state": [s.value for s in states], "channel": channel}
+        return self._pages(Letter, "notices", query, 1000)
+
+    def retry_notice(self, letter: str) -> Letter:
+        """Let a dead letter be tried again."""
+        return fitting(Letter, self._json("POST", f"notices/{_name(letter)}/retry"))
+
+    def test_notice(self, channel: str) -> None:
+        """Send a test letter to a channel."""
+        self._json("POST", "notices/test", body={"channel": channel})
 
     def tokens(self) -> tuple[Token, ...]:
         """List all tokens; never their secrets."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from sqlalchemy import select
 
-from sekisho.ledger import access, diary, entries, memory, projects, questions, receipts, schema
+from sekisho.ledger import access, diary, entries, letters, memory, projects, questions, receipts, schema
 from sekisho.ledger.entries import Ending
 from sekisho.ledger.glance import Glance
 from sekisho.ledger.rows import dump
@@ -241,6 +241,7 @@ class Ledger:
             entries.shift(connection, active, delta, Ending("shift", author, "The clock stepped.", now))
             access.shift(connection, delta)
             projects.shift(connection, delta)
+            letters.shift(connection, delta)
             for name, value in (remember or {}).items():
                 memory.put(connection, f"app.{name}", value)
 

@@ -216,3 +216,14 @@ balancer_total = Table(  # of a listener on a device: what it counted last, and 
     Column("listener", Text, primary_key=True),
     *map(_text, ("base", "last")),
 )
+
+letter = Table(  # to people: what is to be told, was told, or could not be
+    "letter",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    *map(_text, ("channel", "recipient", "title", "body", "payload", "state", "problem")),
+    *map(_count, ("notices", "attempts")),
+    *map(_time, ("created", "due", "ended")),
+    Index("letter_by_state", "state", "channel", "due"),
+    sqlite_autoincrement=True,
+)
