@@ -107,8 +107,15 @@ class Notices:
             self._looked = now
             self._conditions.take(conditions(self._keeper.status(), self._settings.silent), now)
             self.letters.forget(now - self._settings.keep)
+        troubles: list[SekishoError] = []
         for name in self._carriers:
-            self._gather_for(self._desk(name), now)
+            try:
+                self._gather_for(self._desk(name), now)
+            except SekishoError as error:  # the other channels are told all the same
+                self._desks.pop(name, None)  # read again what was written last
+                troubles.append(error)
+        if troubles:
+            raise troubles[0]
 
     def _desk(self, name: str) -> _Desk:
         if name not in self._desks:
@@ -163,11 +170,7 @@ class Notices:
         self._save(desk, made)
 
     def _save(self, desk: _Desk, made: tuple[Letter, ...]) -> None:
-        try:
-            self.letters.post(made, self._told(desk))
-        except SekishoError:
-            del self._desks[desk.name]  # read again what was written last
-            raise
+        self.letters.post(made, self._told(desk))
         desk.saved = desk.line
         if made:
             self._bells[desk.name].set()

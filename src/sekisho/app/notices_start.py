@@ -1,4 +1,4 @@
-"""Starts what tells people: one thread that gathers, and one for each channel, so that none waits for another."""
+"""Starts what tells people: one thread gathers, each channel has its own, so that none waits for another."""
 
 from __future__ import annotations
 
