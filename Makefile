@@ -153,7 +153,7 @@ lock:
 	for f in "requirements.lock" "requirements-dev.lock --extra=dev"; do set -- $$f; \
 	  env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" .make/lock/bin/pip-compile -q --generate-hashes \
 	  --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \
-	  --extra=collector --extra=agent --extra=keeper --extra=cli --extra=settings --extra=openstack --extra=switches --extra=adx --extra=build -o $$1 "$${@:2}" pyproject.toml; done
+	  --extra=collector --extra=agent --extra=keeper --extra=cli --extra=settings --extra=openstack --extra=switches --extra=adx --extra=archive --extra=console --extra=notify --extra=logs --extra=build -o $$1 "$${@:2}" pyproject.toml; done
 	for name in openstack gnocchi octavia peers; do \
 	  env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" .make/lock/bin/pip-compile -q --generate-hashes \
 	  --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \
