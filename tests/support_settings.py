@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sekisho.app.balancers_settings import PairSettings
 from sekisho.app.settings import sections
+from sekisho.model.notice import NoticeKind
+from sekisho.notify.settings import ChannelSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +23,9 @@ TYPES: dict[object, str] = {
     bool: "true or false",
     tuple[str, ...]: "list of texts",
     tuple[int, ...]: "list of whole numbers",
+    tuple[NoticeKind, ...]: "list of texts",
     Mapping[str, PairSettings]: "tables by name",
+    Mapping[str, ChannelSettings]: "tables by name",
     Mapping[str, Any]: "table",
 }
 # Their defaults are no constants.

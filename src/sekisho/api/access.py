@@ -22,6 +22,7 @@ OPERATE: Roles = ADMIN | {Role.OPERATOR}
 VIEW: Roles = OPERATE | {Role.VIEWER}
 AGENT: Roles = ADMIN | {Role.AGENT}
 ANYBODY: Roles = VIEW | AGENT
+MEMBER: Roles = frozenset({Role.MEMBER})
 OWN: Roles = VIEW | {Role.MEMBER}  # members see what is their project's
 EVERYBODY: Roles = frozenset(Role)
 

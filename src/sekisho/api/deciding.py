@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Response
 
-from sekisho.api.access import ADMIN, OPERATE, Asker, TheKeeper
+from sekisho.api import own
+from sekisho.api.access import ADMIN, MEMBER, OPERATE, Asker, TheKeeper
 from sekisho.api.bodies import (
     Enforce,
     Exempt,
@@ -91,6 +92,15 @@ def reject(
 ) -> Restriction:
     """Turn a proposal down."""
     return _tagged(response, keeper.reject(who, restriction, body.reason, key))
+
+
+@DECIDING.add("POST", "/v1/self/restrictions/{restriction}/release", MEMBER, Restriction, body=Why)
+def release(
+    response: Response, keeper: TheKeeper, who: Asker, restriction: str, body: WhyBody, key: Key = ""
+) -> Restriction:
+    """End a restriction of one's own early, where its policy lets its owner: say what was mended."""
+    ended = keeper.release(who, restriction, body.reason, key)
+    return _tagged(response, own.restriction(who, restriction, ended))
 
 
 @DECIDING.add("POST", "/v1/policies/check", OPERATE, Problems, body=str)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sekisho.model.cloud import CloudPort
     from sekisho.model.inventory import HostReport, Inventory, Subject
     from sekisho.model.policy import Action, Exemption, Scope
+    from sekisho.model.release import OwnView
     from sekisho.model.report import (
         CollectorReport,
         Enforcement,
@@ -117,6 +118,14 @@ class Keeper(Protocol):
         ...
 
     def lift(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction: ...
+
+    def own(self, project: str) -> OwnView:
+        """Show what a project sees of itself: ports, restrictions, and which may be ended early."""
+        ...
+
+    def release(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
+        """End a restriction of the asker's project early; Forbidden where policy or time say no."""
+        ...
 
     def approve(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction: ...
 

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Final
 from sekisho.model.access import Role
 from sekisho.model.errors import Malformed, NotFound
 from sekisho.model.policy import Scope
-from sekisho.model.restriction import State
+from sekisho.model.release import SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sekisho.model.access import Principal
     from sekisho.model.inventory import Subject
+    from sekisho.model.release import OwnView
     from sekisho.model.report import Explanation
-    from sekisho.model.restriction import JournalEntry, Restriction
+    from sekisho.model.restriction import JournalEntry, Restriction, State
 
-# Neither a proposal nor its rejection is a decision about anybody yet.
-SHOWN: Final = (State.ACTIVE, State.LIFTED, State.EXPIRED)
 # What befell the customer's own restriction; other lines are about the operator's work.
-TOLD: Final = ("impose", "extend", "lift", "expire")
+TOLD: Final = ("impose", "extend", "lift", "expire", "release")
 POLICY: Final = "policy:"
 SOMEBODY: Final = "operator"
+LOOKS: Final = "You may look at this project's restrictions, and not end them."
 
 
 def need_no_host(host: str) -> None:
@@ -84,6 +84,18 @@ def explanation(who: Principal, found: Explanation) -> Explanation:
         baselines=tuple(replace(b, scope=Scope()) for b in found.baselines),
         exemptions=(),
         journal=tuple(_line(e) for e in found.journal if e.verb in TOLD and e.restriction in names),
+    )
+
+
+def view(who: Principal, found: OwnView) -> OwnView:
+    """Show a member what is its own."""
+    return replace(
+        found,
+        subjects=subjects(who, found.subjects),
+        restrictions=restrictions(who, found.restrictions),
+        releases=found.releases
+        if who.may_release
+        else tuple(replace(r, may=False, why=r.why or LOOKS, at=0.0) for r in found.releases),
     )
 
 

@@ -5,13 +5,14 @@ from typing import Annotated, Literal
 from fastapi import Query, Request, Response
 
 from sekisho.api import own
-from sekisho.api.access import ADMIN, ANYBODY, EVERYBODY, OWN, VIEW, Asker, TheKeeper
+from sekisho.api.access import ADMIN, ANYBODY, EVERYBODY, MEMBER, OWN, VIEW, Asker, TheKeeper
 from sekisho.api.bodies import Items
 from sekisho.api.fields import Limit, Marker, Revision, Text, Wait, cut, etag, page
 from sekisho.api.routes import Route, Routes
 from sekisho.model.access import Token, WhoAmI
 from sekisho.model.inventory import Subject
 from sekisho.model.policy import Exemption
+from sekisho.model.release import OwnView
 from sekisho.model.report import Enforcement, Explanation, HostStatus, PolicyView, Status, Talker
 from sekisho.model.restriction import JournalEntry, Restriction, State
 
@@ -36,6 +37,12 @@ def whoami(request: Request, keeper: TheKeeper, who: Asker) -> WhoAmI:
         if who.role in r.roles and (not who.host or r.personal or "{host}" in r.path)
     )
     return WhoAmI(who.name, who.role, who.host, who.project, may, keeper.moment())
+
+
+@READING.add("GET", "/v1/self", MEMBER, OwnView)
+def self_(keeper: TheKeeper, who: Asker) -> OwnView:
+    """Show a customer its own ports, what restricts them and why, and what it may end early."""
+    return own.view(who, keeper.own(who.project))
 
 
 @READING.add("GET", "/v1/hosts", VIEW, Items[HostStatus])

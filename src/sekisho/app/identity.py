@@ -29,13 +29,17 @@ LONGEST_PART: Final = 64  # characters of each name in a principal's own
 
 @dataclass(frozen=True, slots=True)
 class KeystoneRoles:
-    """Which of Keystone's roles make which of ours, in the operators' scope; `member` in any project."""
+    """Which of Keystone's roles make which of ours, in the operators' scope; `member` in any project.
+
+    `release` are those of its roles with which a member may also end a restriction early.
+    """
 
     admin: tuple[str, ...] = ("admin",)
     operator: tuple[str, ...] = ("sekisho_operator",)
     viewer: tuple[str, ...] = ("sekisho_viewer", "reader")
     agent: tuple[str, ...] = ()
     member: tuple[str, ...] = ("member", "reader")
+    release: tuple[str, ...] = ("member",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +305,8 @@ def principal_of(facts: Facts, settings: KeystoneSettings) -> Principal | Forbid
     if (ours or (facts.system and settings.system_scope)) and facts.roles & set(roles.viewer):
         return Principal(name, Role.VIEWER)
     if facts.project is not None and facts.project.id and facts.roles & set(roles.member):
-        return Principal(name, Role.MEMBER, project=facts.project.id)
+        may_release = bool(facts.roles & set(roles.release))
+        return Principal(name, Role.MEMBER, project=facts.project.id, may_release=may_release)
     where = "the system scope" if facts.system else "this project"
     return Forbidden(f"None of your roles in {where} lets you in here.")
 

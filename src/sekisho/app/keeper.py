@@ -18,7 +18,8 @@ from sekisho.app.receipts import Receipts
 from sekisho.app.rules import Rules, Source
 from sekisho.app.verdicts import Verdicts
 from sekisho.model.access import Issuer
-from sekisho.model.errors import Unauthenticated, Unavailable
+from sekisho.model.errors import Forbidden, Unauthenticated, Unavailable
+from sekisho.model.release import MOST, REMEMBERED, SHOWN, OwnView, Release, release
 from sekisho.model.report import (
     CollectorReport,
     Explanation,
@@ -30,7 +31,7 @@ from sekisho.model.report import (
     Talker,
     Verdict,
 )
-from sekisho.model.restriction import Evidence, Receipt, State
+from sekisho.model.restriction import Evidence, Receipt, Restriction, State
 
 if TYPE_CHECKING:
     from sekisho.app.identity import Identity
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from sekisho.model.access import Principal
     from sekisho.model.cloud import Cloud, CloudPort
     from sekisho.model.inventory import HostReport, Inventory, Subject
+    from sekisho.model.policy import Policy
 
 log = logging.getLogger("sekisho.keeper")
 
@@ -181,6 +183,34 @@ class Keeper(Deciding):
             self._ledger.journal("", subject, 50, "").items,
             subjects.talkers(self._fleet.collectors).get(subject),
         )
+
+    # --- owners --------------------------------------------------------------------------------
+
+    def own(self, project: str) -> OwnView:
+        now = self._clock.now()
+        self._receipts.write(now)
+        subjects = self.subjects("", project, "", MOST, "").items
+        found = self._ledger.restrictions(project=project, states=SHOWN, limit=MOST).items
+        active = (r for r in found if r.state is State.ACTIVE)
+        return OwnView(project, now, subjects, found, tuple(self._release(r, now) for r in active))
+
+    def _release(self, entry: Restriction, now: float) -> Release:
+        before = self._ledger.releases(entry.subject, entry.policy, now - REMEMBERED)
+        return release(entry, self._policy(entry.policy), before, now)
+
+    def _policy(self, name: str) -> Policy | None:
+        return next((p for p in self._rules.policies.policies if p.name == name), None)
+
+    def release(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
+        self.restriction(restriction, who.project)  # of others it is not there at all
+        if not who.may_release:
+            raise Forbidden("You may look at this project's restrictions, and not end them.")
+        now = self._clock.now()
+
+        def may(entry: Restriction, before: tuple[float, ...]) -> Release:
+            return release(entry, self._policy(entry.policy), before, now)
+
+        return self._changed(self._ledger.release(restriction, who.name, reason, now, may, key=key))
 
     # --- policies ------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ def _notice(
         subject=line.subject,
         project=entry.project,
         host=(subject.host if subject else "") or entry.host,
-        addresses=tuple(map(str, subject.addresses)) if subject else (),
+        addresses=subject.addresses if subject else (),
         restriction=entry.id,
         policy=entry.policy,
         author=line.author,

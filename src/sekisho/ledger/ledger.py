@@ -16,6 +16,7 @@ from sekisho.model.access import Principal, Role, Token
 from sekisho.model.errors import Conflict, Forbidden, Malformed
 from sekisho.model.plain import from_plain, to_plain
 from sekisho.model.policy import Exemption, Scope
+from sekisho.model.release import REMEMBERED
 from sekisho.model.report import Enforcement, Page
 from sekisho.model.restriction import Evidence, Imposed, JournalEntry, Receipt, Restriction, State
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.model.policy import Action
+    from sekisho.model.release import Release
 
 T = TypeVar("T")
 _table = schema.restriction
@@ -148,6 +150,37 @@ class Ledger:
         """Free a subject before the entry's end."""
         ending = Ending("lift", author, reason, now)
         return self._end(restriction, State.ACTIVE, State.LIFTED, ending, key)
+
+    def release(
+        self,
+        restriction: str,
+        author: str,
+        reason: str,
+        now: float,
+        may: Callable[[Restriction, tuple[float, ...]], Release],
+        *,
+        key: str = "",
+    ) -> Restriction:
+        """End an entry early by its owner's word; the offence stays remembered, as if its time were over.
+
+        `may` judges by the entry and by when the same subject was released from the same policy before,
+        inside the transaction: who asks twice at once is released once. Forbidden where it says no.
+        """
+
+        def decide(connection: Connection) -> Restriction:
+            entry = entries.find_in(connection, restriction, State.ACTIVE, now)
+            before = questions.releases(connection, entry.subject, entry.policy, now - REMEMBERED)
+            judged = may(entry, before)
+            if not judged.may:
+                raise Forbidden(judged.why)
+            return entries.end(connection, [entry], State.EXPIRED, Ending("release", author, reason, now))[0]
+
+        return self._keyed(Restriction, author, key, ("release", restriction, reason), now, decide)
+
+    def releases(self, subject: str, policy: str, since: float) -> tuple[float, ...]:
+        """Tell when a subject was released early from a policy by its owner, since then (unix seconds)."""
+        with self.store.reading() as connection:
+            return questions.releases(connection, subject, policy, since)
 
     def approve(
         self, restriction: str, author: str, reason: str, now: float, *, key: str = ""

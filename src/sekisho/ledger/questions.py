@@ -103,6 +103,13 @@ def _counts(since: float) -> ColumnElement[bool]:
     return (table.c.state == State.ACTIVE.value) | ended_by_itself
 
 
+def releases(connection: Connection, subject: str, policy: str, since: float) -> tuple[float, ...]:
+    """Read when a subject's entries of a policy were ended early by their owner."""
+    ended_early = (table.c.state == State.EXPIRED.value) & (table.c.ended < table.c.until)
+    mine = (table.c.subject == subject) & (table.c.policy == policy) & (table.c.ended >= since)
+    return tuple(connection.execute(select(table.c.ended).where(mine, ended_early)).scalars())
+
+
 def imposed_since(connection: Connection, since: float) -> Imposed:
     """Count what was imposed automatically since and binds; what was only proposed does not."""
     told = ~_in(State.PROPOSED, State.REJECTED)

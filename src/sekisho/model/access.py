@@ -11,7 +11,8 @@ class Role(StrEnum):
 
     viewer reads; operator also imposes, lifts, approves, exempts; admin also handles tokens and the
     kill switch; agent reports what hosts and collectors see and reads what they must carry, no more.
-    member is a customer: sees the subjects and restrictions of its own project, and changes nothing.
+    member is a customer: sees the subjects and restrictions of its own project, and changes nothing but
+    that it may end a restriction early where the policy lets it.
     """
 
     VIEWER = "viewer"
@@ -37,13 +38,15 @@ class Principal:
     """Whoever a token speaks for.
 
     `host` binds an agent's token to one host, `project` a member to what is its project's; empty binds
-    to none, but a member without a project sees nothing.
+    to none, but a member without a project sees nothing. With `may_release` a member may also end early
+    what a policy lets it.
     """
 
     name: str
     role: Role
     host: str = ""
     project: str = ""
+    may_release: bool = False
 
 
 @dataclass(frozen=True, slots=True)

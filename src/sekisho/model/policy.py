@@ -198,6 +198,7 @@ class Policy:
     closed seconds in a row. The n-th offence within `memory` seconds takes rung n of the ladder;
     beyond the last, the duration grows by `backoff` each time, up to `max_duration`.
     While it stays crossed what binds is extended, or without `extend` ends when it was said to.
+    With `early_release` an owner may end what it imposed early, once in so many seconds (0: never).
     `destinations` is ``internet`` (private and the cloud's own prefixes never count) or ``any``.
     """
 
@@ -214,6 +215,7 @@ class Policy:
     backoff: float = 2.0
     max_duration: float = 7 * 86400.0
     extend: bool = True
+    early_release: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

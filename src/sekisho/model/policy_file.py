@@ -40,7 +40,7 @@ DEFAULT: Final = Policy("", (), ())
 
 _POLICY_KEYS: Final = (
     "description", "mode", "scope", "destinations", "confidence", "for", "memory", "backoff", "max_duration",
-    "extend", "when", "then",
+    "extend", "early_release", "when", "then",
 )  # fmt: skip
 _WHEN_KEYS: Final = ("detector", "threshold", "clear", "window")
 _ACTION_KEYS: Final = ("drop", "limit", "burst", "direction")
@@ -135,6 +135,7 @@ def _policy(node: Node, catalogue: Catalogue) -> Policy:
         backoff=_backoff(node.child("backoff")),
         max_duration=most,
         extend=_extend(node.child("extend")),
+        early_release=_duration(node, "early_release", DEFAULT.early_release),
     )
 
 

@@ -39,15 +39,17 @@ class ChannelSettings:
     batch: float = 30.0
     timeout: float = 10.0
 
-    def __post_init__(self) -> None:
+    def problem(self) -> str:
+        """Say what is amiss with it; empty where nothing is."""
         if bool(self.url_file) == bool(self.webhook):
-            raise Malformed("A channel has either `url_file` or `webhook`.")
+            return "has either `url_file` or `webhook`."
         if self.webhook and not self.secret_file:
-            raise Malformed("A webhook needs a `secret_file`: who is told must know that we say it.")
+            return "needs a `secret_file`: who is told must know that we say it."
         if self.webhook and not self.webhook.startswith(("http://", "https://")):
-            raise Malformed("`webhook` begins with https:// (or http://).")
+            return "`webhook` begins with https:// (or http://)."
         if not 0 <= self.batch <= 3600 or not 0.1 <= self.timeout <= 120:
-            raise Malformed("`batch` is 0 to 3600 seconds, `timeout` 0.1 to 120.")
+            return "`batch` is 0 to 3600 seconds, `timeout` 0.1 to 120."
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,12 @@ class NotifySettings:
             ZoneInfo(self.zone)
         except (ValueError, OSError, KeyError) as error:
             raise Malformed(f"`zone` {self.zone!r} is no time zone: write for example Asia/Tokyo.") from error
+        found = [(name, channel.problem()) for name, channel in self.channels.items()]
+        problems = [f"channels.{name}: {problem}" for name, problem in found if problem]
         if "customers" in self.channels:
-            raise Malformed("No channel is called `customers`: they have a table of their own.")
+            problems.append("channels.customers: customers have a table of their own; choose another name.")
+        if problems:
+            raise Malformed("The channels are not right.", problems=tuple(problems))
 
     @property
     def on(self) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from sekisho.model.access import Issuer, Principal, Role
 from sekisho.model.cloud import CloudPort
-from sekisho.model.errors import Conflict, Malformed, NotFound, SekishoError, Unauthenticated
+from sekisho.model.errors import Conflict, Forbidden, Malformed, NotFound, SekishoError, Unauthenticated
 from sekisho.model.inventory import Host, HostReport, Subject, Telemetry
 from sekisho.model.policy import (
     Baseline,
@@ -38,6 +38,7 @@ from sekisho.model.restriction import Count, Evidence, Finding, Receipt, Restric
 
 if TYPE_CHECKING:
     from sekisho.api.keeper import Keeper
+    from sekisho.model.release import Release
 
 T = TypeVar("T")
 
@@ -84,6 +85,7 @@ POLICIES = PolicySet(
         _policy("propose-it", Mode.PROPOSE),
         _policy("enforce-it", Mode.ENFORCE, Step((SMTP,), HOUR), Step((SMTP,), 2 * HOUR)),
         _policy("warn-first", Mode.ENFORCE, Step((), HOUR), Step((SMTP,), HOUR)),
+        replace(_policy("owner-may", Mode.ENFORCE), early_release=24 * HOUR),
         _policy("others-only", Mode.ENFORCE, scope=Scope(projects=("nobody",))),
     ),
     baselines=(Baseline("no-telnet", (Drop(Transport.TCP, Direction.EGRESS, 23, 23),)),),
@@ -678,6 +680,64 @@ def who_comes_back_is_bound_longer(rig: Rig) -> None:
     assert again.outcome is Outcome.IMPOSED
     made = keeper.restriction(again.restriction)
     assert (made.offence, made.duration) == (2, 2 * HOUR)
+
+
+@check
+def an_owner_may_end_early_what_a_policy_lets_it_and_then_ever_more_seldom(rig: Rig) -> None:
+    """Free at once, no grace: who goes on is bound again, for longer, and cannot do it again that day."""
+    keeper = rig.keeper
+    populate(keeper)
+    owner = Principal("keystone:mia", Role.MEMBER, project="acme", may_release=True)
+    looker = replace(owner, may_release=False)
+    other = replace(owner, project="umbrella")
+
+    def seen(restriction: str) -> Release:
+        (found,) = (r for r in keeper.own("acme").releases if r.restriction == restriction)
+        return found
+
+    def again() -> str:
+        verdict = keeper.evidence(AGENT, (evidence(WEB, "owner-may"),))[0]
+        assert verdict.outcome is Outcome.IMPOSED, verdict.reason
+        return verdict.restriction
+
+    first = again()
+    assert seen(first).may
+    raises(NotFound, lambda: keeper.release(other, first, "let me", ""))
+    raises(Forbidden, lambda: keeper.release(looker, first, "let me", ""))
+    assert bound(keeper, "h1")
+    ended = keeper.release(owner, first, "I cleaned it.", "")
+    assert (ended.state, bound(keeper, "h1")) == (State.EXPIRED, {})
+    assert [e.verb for e in keeper.journal(first, "", 1, "").items] == ["release"]
+    raises(Conflict, lambda: keeper.release(owner, first, "again", ""))
+
+    second = again()
+    assert keeper.restriction(second).offence == 2
+    refused = seen(second)
+    assert not refused.may
+    assert 23 * HOUR < refused.at - keeper.moment() <= 24 * HOUR
+    raises(Forbidden, lambda: keeper.release(owner, second, "please", ""))
+    rig.advance(24 * HOUR + 1)
+    populate(keeper)  # hosts go on reporting meanwhile
+    third = again()
+    assert keeper.release(owner, third, "I cleaned it again.", "").state is State.EXPIRED
+    fourth = again()
+    assert 47 * HOUR < seen(fourth).at - keeper.moment() <= 48 * HOUR
+
+
+@check
+def what_a_person_decided_no_owner_ends(rig: Rig) -> None:
+    """Nor what a policy imposed that does not let it."""
+    keeper = rig.keeper
+    populate(keeper)
+    owner = Principal("keystone:mia", Role.MEMBER, project="acme", may_release=True)
+    by_hand = impose(keeper).id
+    strict = keeper.evidence(AGENT, (evidence(FAR, "enforce-it"),))[0].restriction
+    raises(Forbidden, lambda: keeper.release(owner, by_hand, "please", ""))
+    raises(Forbidden, lambda: keeper.release(owner, strict, "please", ""))
+    view = keeper.own("acme")
+    assert {s.id for s in view.subjects} == {WEB, FAR}
+    assert {r.restriction: r.may for r in view.releases} == {by_hand: False, strict: False}
+    assert keeper.own("umbrella").restrictions == ()
 
 
 @check

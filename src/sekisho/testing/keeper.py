@@ -20,6 +20,7 @@ from sekisho.model.errors import Conflict, Forbidden, Malformed, NotFound, Sekis
 from sekisho.model.inventory import Host, HostReport, Inventory, Subject
 from sekisho.model.plain import to_plain
 from sekisho.model.policy import Exemption, Mode, PolicySet, Scope
+from sekisho.model.release import MOST, SHOWN, OwnView, Release, release
 from sekisho.model.report import (
     CollectorReport,
     Enforcement,
@@ -361,6 +362,39 @@ class FakeKeeper:
             return self._change(entry, who.name, "lift", reason, state=State.LIFTED, ended=self.now)
 
         return self._once(who, key, ("lift", restriction, reason), once)
+
+    def own(self, project: str) -> OwnView:
+        """Show a project itself."""
+        with self._open():
+            found = self.restrictions("", "", SHOWN, MOST, "", project).items
+            active = [r for r in found if r.state is State.ACTIVE]
+            subjects = self.subjects("", project, "", MOST, "").items
+            return OwnView(project, self.now, subjects, found, tuple(map(self._release, active)))
+
+    def _release(self, entry: Restriction) -> Release:
+        before = [
+            r.ended
+            for r in self._restrictions.values()
+            if (r.subject, r.policy, r.state) == (entry.subject, entry.policy, State.EXPIRED)
+            and r.ended < r.until
+        ]
+        policy = next((p for p in self._view.policies.policies if p.name == entry.policy), None)
+        return release(entry, policy, before, self.now)
+
+    def release(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
+        """End one of the asker's own early."""
+
+        def once() -> Restriction:
+            self.restriction(restriction, who.project)
+            if not who.may_release:
+                raise Forbidden("You may look at this project's restrictions, and not end them.")
+            entry = self._in_state(restriction, State.ACTIVE)
+            judged = self._release(entry)
+            if not judged.may:
+                raise Forbidden(judged.why)
+            return self._change(entry, who.name, "release", reason, state=State.EXPIRED, ended=self.now)
+
+        return self._once(who, key, ("release", restriction, reason), once)
 
     def approve(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
         """Turn a proposal into a restriction."""

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -28,8 +29,10 @@ OWN = (
     "/v1/subjects",
     "/v1/subjects/{subject:path}",
     "/v1/subjects/{subject:path}/explain",
+    "/v1/self",
     "/v1/whoami",
 )
+RELEASE = "/v1/self/restrictions/{restriction}/release"
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +125,8 @@ def test_nothing_else_is_a_members(route: object, client: httpx.Client) -> None:
     answer = client.request(method, re.sub(r"\{[^}]*\}", "nobody", path), headers=MEMBER)
     if method == "GET" and path in OWN:
         assert answer.status_code in (200, 404)
+    elif path == RELEASE:
+        assert answer.status_code == 422  # let in, and asked why
     else:
         assert answer.status_code == 403
 
@@ -171,12 +176,33 @@ def test_keystone_away_is_503_and_tokens_of_ours_go_on(
 def test_everybody_may_ask_who_they_are(client: httpx.Client, keeper: FakeKeeper) -> None:
     told = client.get("/v1/whoami", headers=MEMBER).json()
     assert (told["name"], told["role"], told["project"]) == ("keystone:mia@Default (acme)", "member", "acme")
-    assert set(told["may"]) == {f"GET {p.replace(':path', '')}" for p in OWN}
+    assert set(told["may"]) == {f"GET {p.replace(':path', '')}" for p in OWN} | {f"POST {RELEASE}"}
     assert told["now"] == keeper.now
     _, secret = keeper.create_token(OPERATOR, "a7", Role.AGENT, "h1", 0)
     told = client.get("/v1/whoami", headers=bearer(secret)).json()
     assert told["host"] == "h1"
     assert all("{host}" in m or m == "GET /v1/whoami" for m in told["may"])
+
+
+def test_a_member_sees_itself_and_ends_what_its_policy_lets_it(
+    client: httpx.Client, keeper: FakeKeeper
+) -> None:
+    mia = Principal("keystone:mia@Default (acme)", Role.MEMBER, project="acme", may_release=True)
+    keeper.signed_in["mias-token"] = mia
+    (verdict,) = keeper.evidence(AGENT, (evidence(WEB, "owner-may"),))
+    seen = client.get("/v1/self", headers=MEMBER).json()
+    assert {s["id"] for s in seen["subjects"]} == {WEB, FAR}
+    assert {s["host"] for s in seen["subjects"]} == {""}
+    assert {r["project"] for r in seen["restrictions"]} == {"acme"}
+    assert {r["restriction"] for r in seen["releases"] if r["may"]} == {verdict.restriction}
+    keeper.signed_in["mias-token"] = replace(mia, may_release=False)
+    assert not any(r["may"] for r in client.get("/v1/self", headers=MEMBER).json()["releases"])
+    path, why = RELEASE.format(restriction=verdict.restriction), {"reason": "I fixed it."}
+    assert client.post(path, headers=MEMBER, json=why).status_code == 403
+    keeper.signed_in["mias-token"] = mia
+    ended = client.post(path, headers=MEMBER, json=why)
+    assert (ended.status_code, ended.json()["state"], ended.json()["host"]) == (200, "expired", "")
+    assert client.post(path, headers=MEMBER, json=why).status_code == 409
 
 
 def test_a_keystone_that_hangs_does_not_hold_those_who_need_none() -> None:

@@ -45,7 +45,7 @@ def test_an_answer_is_remembered_for_the_cache_time_and_no_longer(desk: Desk) ->
     assert desk.identity.recognised(token) is None
     for _ in range(3):
         assert desk.identity.principal(token) == Principal(
-            "keystone:mia@Default (acme)", Role.MEMBER, project="id-acme"
+            "keystone:mia@Default (acme)", Role.MEMBER, project="id-acme", may_release=True
         )
     assert desk.keystone.asked == [token]
     desk.keystone.revoke(token)
@@ -262,3 +262,10 @@ def test_settings_that_cannot_work_are_named(wrong: dict[str, object], named: st
     with pytest.raises(Malformed) as told:
         KeystoneSettings(**wrong)  # type: ignore[arg-type]
     assert any(p.startswith(f"keystone.{named}: ") for p in told.value.problems)
+
+
+@pytest.mark.parametrize(("roles", "may"), [(("member", "reader"), True), (("reader",), False)])
+def test_who_only_reads_a_project_ends_nothing_there(roles: tuple[str, ...], may: bool) -> None:  # noqa: FBT001 - a case
+    found = principal_of(facts(*roles, project="acme"), KeystoneSettings())
+    assert isinstance(found, Principal)
+    assert (found.role, found.may_release) == (Role.MEMBER, may)

@@ -94,7 +94,7 @@ def test_what_others_wrote_stays_within_its_line() -> None:
 def test_a_customer_hears_nothing_of_hosts_and_people() -> None:
     told = notice(NoticeKind.LIFTED, author="ada"), notice(), notice(NoticeKind.EXPIRED)
     for language in ("en", "ja"):
-        said = words(language, None, "UTC").text(told, customer=True, help="abuse@example.net")  # type: ignore[arg-type]
+        said = words(language, None, "UTC").text(told, customer=True, help="abuse@example.net")
         assert "h7" not in said
         assert "ada" not in said
         assert said.rstrip().endswith("abuse@example.net")
