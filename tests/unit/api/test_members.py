@@ -126,7 +126,7 @@ def test_nothing_else_is_a_members(route: object, client: httpx.Client) -> None:
     if method == "GET" and path in OWN:
         assert answer.status_code in (200, 404)
     elif path == RELEASE:
-        assert answer.status_code == 422  # let in, and asked why
+        assert answer.status_code == 400  # let in, and asked why
     else:
         assert answer.status_code == 403
 
@@ -189,6 +189,7 @@ def test_a_member_sees_itself_and_ends_what_its_policy_lets_it(
 ) -> None:
     mia = Principal("keystone:mia@Default (acme)", Role.MEMBER, project="acme", may_release=True)
     keeper.signed_in["mias-token"] = mia
+    keeper.revoke_exemption(OPERATOR, keeper.exemptions()[0].id, "")
     (verdict,) = keeper.evidence(AGENT, (evidence(WEB, "owner-may"),))
     seen = client.get("/v1/self", headers=MEMBER).json()
     assert {s["id"] for s in seen["subjects"]} == {WEB, FAR}
