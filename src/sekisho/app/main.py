@@ -17,7 +17,7 @@ import typer
 
 from sekisho import cli
 from sekisho.app import lab_command, openstack_command, switches_lab
-from sekisho.app.process import start_log, stop_on_signal
+from sekisho.app.process import LogFormat, start_log, stop_on_signal
 from sekisho.cli.exits import EXITS, spoken
 from sekisho.cli.words import clean
 from sekisho.model.errors import Malformed, SekishoError
@@ -35,6 +35,10 @@ TokenFile = Annotated[
     Path | None, typer.Option("--token-file", help="File with the bearer token.", show_default=False)
 ]
 LogLevel = Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")]
+Form = Annotated[
+    LogFormat,
+    typer.Option("--log-format", help="For people, or JSON lines for programs.", envvar="SEKISHO_LOG_FORMAT"),
+]
 
 
 P = ParamSpec("P")
@@ -61,6 +65,7 @@ def said(command: Callable[P, None]) -> Callable[P, None]:
 def keeper(
     config: Config = None,
     log_level: LogLevel = "INFO",
+    log_format: Form = LogFormat.CONSOLE,
     listen_fd: Annotated[
         list[int] | None,
         typer.Option("--listen-fd", help="A listening socket inherited from who started us."),
@@ -72,18 +77,23 @@ def keeper(
     """
     from sekisho.app import keeper_process, settings
 
-    start_log(log_level)
+    start_log(log_level, log_format)
     keeper_process.run(settings.keeper(settings.load(config)), inherited_sockets(listen_fd or ()))
 
 
 @said
-def collector(config: Config = None, token_file: TokenFile = None, log_level: LogLevel = "INFO") -> None:
+def collector(
+    config: Config = None,
+    token_file: TokenFile = None,
+    log_level: LogLevel = "INFO",
+    log_format: Form = LogFormat.CONSOLE,
+) -> None:
     """Run a collector: hear flow datagrams, judge them, tell the keeper."""
     from sekisho.app import settings
     from sekisho.app.collector import Collector, CollectorSettings
     from sekisho.host.clock import Clock
 
-    start_log(log_level)
+    start_log(log_level, log_format)
     raw = settings.load(config)
     ours = settings.validate(CollectorSettings, raw.get("collector", {}), "collector")
     worker = Collector(ours, _client(settings.client(raw), token_file), Clock())
@@ -96,6 +106,7 @@ def agent(
     config: Config = None,
     token_file: TokenFile = None,
     log_level: LogLevel = "INFO",
+    log_format: Form = LogFormat.CONSOLE,
     *,
     clear: Annotated[
         bool, typer.Option("--clear", help="Take everything of ours off this host's switch, and end.")
@@ -109,7 +120,7 @@ def agent(
     from sekisho.host.counting import spawn_counting
     from sekisho.host.switch import open_switch
 
-    start_log(log_level)
+    start_log(log_level, log_format)
     raw = settings.load(config)
     ours = settings.validate(AgentSettings, raw.get("agent", {}), "agent")
     if clear:
@@ -129,6 +140,7 @@ def director(
     config: Config = None,
     token_file: TokenFile = None,
     log_level: LogLevel = "INFO",
+    log_format: Form = LogFormat.CONSOLE,
     *,
     clear: Annotated[
         bool, typer.Option("--clear", help="Take everything of ours off this director, and end.")
@@ -139,7 +151,7 @@ def director(
     from sekisho.app.director import DirectorSettings, clear_director, open_director
     from sekisho.host.clock import Clock
 
-    start_log(log_level)
+    start_log(log_level, log_format)
     raw = settings.load(config)
     ours = settings.validate(DirectorSettings, raw.get("director", {}), "director")
     if clear:
@@ -152,12 +164,12 @@ def director(
 
 
 @said
-def up(config: Config = None, log_level: LogLevel = "INFO") -> None:
+def up(config: Config = None, log_level: LogLevel = "INFO", log_format: Form = LogFormat.CONSOLE) -> None:
     """Run keeper, collector and agent of this machine together."""
     from sekisho.app import all_in_one, settings
     from sekisho.host.clock import Clock
 
-    start_log(log_level)
+    start_log(log_level, log_format)
     raw = settings.load(config)
     ours, reach = settings.keeper(raw), settings.client(raw)
     files = all_in_one.prepare(Path(ours.state), reach.url, Clock())

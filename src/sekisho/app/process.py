@@ -5,27 +5,56 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from sekisho.model.errors import Malformed
 
 if TYPE_CHECKING:
     import threading
     from types import FrameType
 
 
+CONSOLE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 # Libraries that tell of every request at INFO.
 CHATTY = ("httpx", "httpcore", "paramiko")
 
 
-def start_log(level: str = "INFO") -> None:
-    """Write log lines to standard error."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=level,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        force=True,
-    )
+class LogFormat(StrEnum):
+    """How log lines look: for people, or one JSON document each for programs."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+def start_log(level: str = "INFO", form: LogFormat = LogFormat.CONSOLE) -> None:
+    """Write log lines to standard error; raises Malformed where what makes JSON is not installed."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_json_lines() if form is LogFormat.JSON else logging.Formatter(CONSOLE))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def _json_lines() -> logging.Formatter:
+    """Make lines with timestamp (ISO 8601, UTC), level, logger, event and, of an error, its traceback."""
+    try:
+        from structlog import processors, stdlib
+    except ImportError as error:
+        raise Malformed("log-format: JSON needs structlog: install sekisho[logs].") from error
+    return stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            stdlib.add_log_level,
+            stdlib.add_logger_name,
+            stdlib.ExtraAdder(),
+            processors.TimeStamper(fmt="iso", utc=True),
+            processors.dict_tracebacks,
+        ],
+        processors=[
+            stdlib.ProcessorFormatter.remove_processors_meta,
+            processors.JSONRenderer(ensure_ascii=False),
+        ],
+    )
 
 
 def stop_on_signal(stop: threading.Event) -> None:

@@ -13,6 +13,7 @@ from sekisho.cli import (
     policies,
     restrictions,
     subjects,
+    support,
     switch_changes,
     switch_hosts,
     switches,
@@ -35,7 +36,7 @@ def build(*more: Callable[[typer.Typer], None]) -> typer.Typer:
         pretty_exceptions_show_locals=False,  # locals hold tokens
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for group in (watch, subjects, restrictions, policies, exemptions, notices, tokens):
+    for group in (watch, subjects, restrictions, policies, exemptions, notices, tokens, support):
         group.add_to(app)
     switch = typer.Typer(no_args_is_help=True, help="Switches: what each should be, and making it so.")
     app.add_typer(switch, name="switch")
