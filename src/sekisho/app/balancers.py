@@ -28,9 +28,10 @@ from sekisho.model.balancer import (
     Member,
     Object,
     Provisioning,
+    Statistics,
     StatusPage,
 )
-from sekisho.model.errors import Conflict, NotFound, Unsupported
+from sekisho.model.errors import Conflict, Malformed, NotFound, Unsupported
 
 if TYPE_CHECKING:
     from sekisho.host.clock import Clock
@@ -44,6 +45,8 @@ STATUSES: Final = "balancer-statuses"
 PAGE: Final = 500
 # Seconds between two writings of what listeners have carried.
 WRITE: Final = 30.0
+# Octavia's database holds no larger number.
+MOST: Final = (1 << 63) - 1
 
 
 class Balancers:
@@ -302,15 +305,39 @@ class Balancers:
     def take(self, pair: str, report: DirectorReport) -> None:
         """Take what a device tells, however it was heard."""
         with self._lock:
+            report = self._own(pair, report)
             self._devices.take(pair, report)
-            known = self._book.home
-            self._totals.take(report.director, (s for s in report.statistics if s.listener in known))
+            self._totals.take(report.director, report.statistics)
             speaks = self._devices.active(pair) in ("", report.director)
             if speaks and self._book.operate(report.operating, self._clock.now()):
                 self._tell(STATUSES)
             self._judge.look([b for b in self._book.open if self._book.kept[b].pair == pair])
             if speaks:
                 self._judge.troubles(pair, report)
+
+    def _own(self, pair: str, report: DirectorReport) -> DirectorReport:
+        """Give what a device tells of its own balancers: of others it has no say.
+
+        Raises Conflict for a revision that was never given out: what it carries is another keeper's.
+        """
+        newest = self._book.revision(pair)
+        if report.revision > newest:
+            raise Conflict(
+                f"{report.director} tells of revision {report.revision}, and the newest is {newest}.",
+                f"{report.director} carries what another keeper told it, or a later ledger than this one; "
+                "it is given everything anew.",
+            )
+        odd = [s.listener for s in report.statistics if not _is_total(s)]
+        if odd:
+            problems = (f"statistics: {odd[0]}: totals are 0 to {MOST}.",)
+            raise Malformed(f"{report.director} tells what cannot have been counted.", problems=problems)
+        own = self._book.pair_of
+        return replace(
+            report,
+            operating={i: how for i, how in report.operating.items() if own(i) == pair},
+            problems={b: said for b, said in report.problems.items() if not b or own(b) == pair},
+            statistics=tuple(s for s in report.statistics if own(s.listener) == pair),
+        )
 
     # --- for driven pairs -------------------------------------------------------------------------
 
@@ -377,6 +404,11 @@ class Balancers:
 
 
 _ABOVE: Final = frozenset({Kind.BALANCER, Kind.LISTENER, Kind.POOL})
+
+
+def _is_total(of: Statistics) -> bool:
+    counts = (of.active, of.total, of.bytes_in, of.bytes_out, of.errors)
+    return min(counts) >= 0 and max(counts) <= MOST
 
 
 def _preferred(pair: str) -> str:

@@ -64,9 +64,14 @@ class Book:
         """Give all that a pair must carry."""
         return tuple(k.balancer for k in self.kept.values() if k.pair == pair and not k.gone)
 
+    def pair_of(self, thing: str) -> str | None:
+        """Name the pair that carries an object, None for one of nobody's."""
+        kept = self.kept.get(self.home.get(thing, ""))
+        return kept.pair if kept is not None else None
+
     def since(self, pair: str, revision: int) -> tuple[tuple[Balancer, ...], tuple[str, ...]] | None:
         """Give what a pair must carry otherwise since a revision, and what no more; None if nobody knows."""
-        if revision < self.floor:
+        if not self.floor <= revision <= self.revision(pair):
             return None
         names = [b for b, r in self._changed[pair].items() if r > revision]
         there = [self.kept[n].balancer for n in names if n in self.kept and not self.kept[n].gone]

@@ -461,6 +461,50 @@ def test_a_balancer_whose_pair_was_taken_away_can_be_deleted_or_put_elsewhere(ro
     assert [b.id for b in room.keeper.program("d9", before).balancers] == ["lb2"]
 
 
+# --- whose word counts for what --------------------------------------------------------------------
+
+
+def test_a_director_has_no_say_of_what_another_pair_carries(room: Room) -> None:
+    room.keeper.put(OCTAVIA, replace(balancer("lb2", 2), zone="north"))
+    room.report("d3", operating=dict.fromkeys(("lb2", "lb2-m1"), Operating.ONLINE))
+    carried(room)
+    lie = {"lb2-m1": Operating.ERROR, "lb2": Operating.ERROR, "lb1-m1": Operating.ERROR}
+    counted = (Statistics("lb2-l", 1, 1, 1), Statistics("lb1-l", 1, 1, 1))
+    # While something of its own is open too, whose end would take the lie along.
+    room.keeper.put_object(OCTAVIA, "lb1-p", replace(members("lb1")[0], weight=2))
+    room.keeper.put_object(OCTAVIA, "lb2-p", replace(members("lb2", net=2)[0], weight=2))
+    room.report("d1", operating=lie, problems={"lb2": "All is lost."}, statistics=counted)
+    room.report("d3")
+    page = room.tell()
+    other, own = room.keeper.balancer("lb2"), room.keeper.balancer("lb1")
+    assert {s.id: s.operating for s in other.statuses}["lb2-m1"] is not Operating.ERROR
+    assert other.operating is Operating.ONLINE
+    assert (other.problem, other.statistics) == ("", ())
+    assert {s.id: s.operating for s in own.statuses}["lb1-m1"] is Operating.ERROR
+    assert page is not None
+    assert [s.listener for s in page.statistics] == ["lb1-l"]
+
+
+def test_a_revision_that_nobody_gave_out_carries_nothing(room: Room) -> None:
+    room.keeper.put(OCTAVIA, balancer())
+    newest = room.keeper.program_revision("d1")
+    with pytest.raises(Conflict):
+        room.report(revision=newest + 1)
+    room.keeper.tick()
+    assert room.tell() is None
+    # It carries what a later ledger said, which was lost: it is told everything, and nothing by halves.
+    program = room.keeper.program("d1", newest + 1)
+    assert (program.since, [b.id for b in program.balancers]) == (0, ["lb1"])
+
+
+@pytest.mark.parametrize("count", [-1, 1 << 63])
+def test_totals_that_nobody_can_count_are_refused(room: Room, count: int) -> None:
+    carried(room)
+    with pytest.raises(Malformed):
+        room.report(statistics=(Statistics("lb1-l", 1, count, 0),))
+    assert room.keeper.balancer("lb1").statistics == ()
+
+
 # --- totals ----------------------------------------------------------------------------------------
 
 
