@@ -28,8 +28,11 @@ class Balancers(Protocol):
         """Call back, from any thread, with ``director:NAME`` and ``balancer-statuses`` when that has news."""
         ...
 
-    def put(self, who: Principal, balancer: Balancer) -> BalancerView:
-        """Make or change a balancer and what it names; what it does not name stays."""
+    def put(self, who: Principal, balancer: Balancer, changed: float | None = None) -> BalancerView:
+        """Make or change a balancer and what it names; what it does not name stays.
+
+        With `changed` only if it last changed at that moment, else it raises Conflict.
+        """
         ...
 
     def delete(self, who: Principal, balancer: str, *, cascade: bool) -> None:

@@ -86,10 +86,13 @@ def put_balancer(
     who: Asker,
     balancer: str,
     body: Annotated[Balancer, Depends(json_body(Balancer))],
+    changed: Annotated[
+        float | None, Query(allow_inf_nan=False, description="Only if it last changed at that moment.")
+    ] = None,
 ) -> BalancerView:
     """Make or change a load balancer and what it names; what it does not name stays as it is."""
     _same("id", body.id, balancer)
-    return keeper.put(who, body)
+    return keeper.put(who, body, changed)
 
 
 @BALANCERS.add("DELETE", "/v1/balancers/{balancer}", GUEST, status=202)

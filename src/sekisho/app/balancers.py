@@ -79,10 +79,12 @@ class Balancers:
 
     # --- what is wanted ---------------------------------------------------------------------------
 
-    def put(self, who: Principal, balancer: Balancer) -> BalancerView:
+    def put(self, who: Principal, balancer: Balancer, changed: float | None = None) -> BalancerView:
         """Make or change a balancer and what it names; what it does not name stays."""
         with self._lock:
             there = self._book.kept.get(balancer.id)
+            if changed is not None and (there is None or there.gone or there.changed != changed):
+                raise Conflict(f"{balancer.id} has changed since it was looked at; look again.")
             if there is not None and there.balancer.provider != balancer.provider:
                 raise Conflict(f"{balancer.id} is of the provider {there.balancer.provider} already.")
             old = there.balancer if there is not None and not there.gone else None

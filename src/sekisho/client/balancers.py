@@ -43,12 +43,14 @@ class Balancers:
 
     # --- what is wanted ---------------------------------------------------------------------------
 
-    def put(self, balancer: Balancer) -> BalancerView:
+    def put(self, balancer: Balancer, changed: float | None = None) -> BalancerView:
         """Make or change a balancer and what it names of listeners, pools, members and monitors.
 
-        What of it the keeper has and this does not name stays: that goes by `delete_object`.
+        What of it the keeper has and this does not name stays: that goes by `delete_object`. With `changed`,
+        a view's, it is a Conflict if the balancer has changed since that view.
         """
-        return fitting(BalancerView, self._json("PUT", _balancer(balancer.id), body=balancer))
+        query = {"changed": changed}
+        return fitting(BalancerView, self._json("PUT", _balancer(balancer.id), query, balancer))
 
     def delete(self, balancer: str, *, cascade: bool = False) -> None:
         """Take a balancer away; with `cascade` all that is in it too, else that is a Conflict.

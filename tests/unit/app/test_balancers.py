@@ -598,6 +598,18 @@ def test_what_belongs_to_another_is_not_taken(room: Room) -> None:
         room.keeper.program("stranger", None)
 
 
+def test_a_balancer_that_changed_since_it_was_looked_at_is_not_laid_over(room: Room) -> None:
+    carried(room)
+    looked = room.keeper.balancer("lb1").changed
+    room.time.pass_by(1.0)
+    room.keeper.put(OCTAVIA, replace(balancer(), name="shop"), looked)
+    with pytest.raises(Conflict):
+        room.keeper.put(OCTAVIA, replace(balancer(), name="late"), looked)
+    with pytest.raises(Conflict):
+        room.keeper.put(OCTAVIA, balancer("lb2", 2), looked)
+    assert [v.balancer.name for v in room.keeper.balancers("", "")] == ["shop"]
+
+
 def test_what_needs_a_person_is_said(room: Room) -> None:
     room.keeper.put(OCTAVIA, balancer())
     room.report("d1")
