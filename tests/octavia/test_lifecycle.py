@@ -18,7 +18,7 @@ PROVIDERS = ("sekisho-lvs", "sekisho-adx")
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_all_is_made_changed_and_deleted_piece_by_piece(there: Bed, provider: str) -> None:
-    made = there.whole(provider)
+    made = there.pieces(provider)
     view = there.octavia.client.balancers.show(made.lb)
     (pool,) = view.balancer.pools
     assert view.provisioning is Provisioning.ACTIVE

@@ -1,4 +1,4 @@
-"""What the keeper has otherwise than Octavia: both sides' balancer in, what to put and to take away out; pure.
+"""What the keeper has otherwise than Octavia: both sides' balancer in, what to put and what to take away; pure.
 
 Octavia's word is what the customer was told, so it counts.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`put` names what the keeper must have otherwise, None for nothing; `gone` what Octavia does not have."""
+    """`put` names what the keeper must have otherwise, if anything; `gone` what Octavia does not have."""
 
     put: Balancer | None = None
     gone: Mapping[str, Kind] = field(default_factory=dict)
