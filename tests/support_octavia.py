@@ -20,7 +20,7 @@ SUBNET = "11111111-1111-4111-8111-111111111111"
 # Seconds: what takes minutes at its usual settings.
 PATIENCE = 4.0  # until the keeper gives up on devices
 SILENT = 3.0  # until a director that says nothing counts no more
-TIMEOUT = 8.0  # of a step of a request to the keeper
+TIMEOUT = 6.0  # of a step of a request to the keeper
 AUDIT = 1.5  # until the keeper is compared with Octavia, and four times that
 
 
@@ -117,11 +117,15 @@ class Bed:
         finally:
             os.killpg(process.pid, signal.SIGCONT)
 
-    def unread(self) -> int:
-        """Count the connections on which the keeper has not read what it was sent."""
-        place = self.octavia.place
-        found = call(*enter(place.controller), "ss", "-Htn", f"sport = :{KEEPER_PORT}")
-        return sum(int(line.split()[1]) > 0 for line in found.splitlines())
+    def asks_in_vain(self, service: str) -> bool:
+        """Tell whether the keeper has not read what a service has sent it."""
+        process = self.octavia.service(service).process
+        assert process is not None
+        ask = (*enter(self.octavia.place.controller), "ss", "-Htnp")
+        theirs = [line.split() for line in call(*ask, f"dport = :{KEEPER_PORT}").splitlines()]
+        own = {line[3] for line in theirs if f"pid={process.pid}," in line[-1]}
+        sent = [line.split() for line in call(*ask, f"sport = :{KEEPER_PORT}").splitlines()]
+        return any(int(line[1]) > 0 and line[4] in own for line in sent)
 
     # --- making things ----------------------------------------------------------------------------
 

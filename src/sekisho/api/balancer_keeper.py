@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Kind,
         Member,
         Object,
+        PairView,
         StatusPage,
     )
 
@@ -61,6 +62,10 @@ class Balancers(Protocol):
 
     def balancer(self, balancer: str) -> BalancerView:
         """Tell of one balancer; raises NotFound."""
+        ...
+
+    def pairs(self) -> tuple[PairView, ...]:
+        """List the pairs of devices, as the settings have them."""
         ...
 
     def ailments(self, balancer: str) -> tuple[Ailment, ...]:

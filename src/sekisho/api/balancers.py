@@ -21,6 +21,7 @@ from sekisho.model.balancer import (
     Kind,
     Member,
     Object,
+    PairView,
     StatusPage,
 )
 from sekisho.model.errors import Malformed, NotFound
@@ -110,6 +111,12 @@ def delete_balancer(
 def fail_over_balancer(keeper: TheBalancers, who: Asker, balancer: str) -> None:
     """Let the other device of its pair take over."""
     keeper.failover(who, balancer)
+
+
+@BALANCERS.add("GET", "/v1/balancer-pairs", ANYBODY, Items[PairView])
+def balancer_pairs(keeper: TheBalancers) -> Items[PairView]:
+    """List the pairs of devices that carry load balancers, with their zones."""
+    return Items(keeper.pairs())
 
 
 @BALANCERS.add("GET", "/v1/balancer-ailments", ANYBODY, Items[Ailment])

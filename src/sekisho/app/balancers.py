@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -27,6 +28,7 @@ from sekisho.model.balancer import (
     Kind,
     Member,
     Object,
+    PairView,
     Provisioning,
     Statistics,
     StatusPage,
@@ -89,9 +91,9 @@ class Balancers:
                 raise Conflict(f"{balancer.id} is of the provider {there.balancer.provider} already.")
             old = there.balancer if there is not None and not there.gone else None
             new = tree.merged(old, balancer)
-            self._need_own(new)
             stays = there is not None and there.pair in self.settings.pairs
             pair = there.pair if there is not None and stays else pairs.place(self.settings, new)
+            self._need_able(pair, new, old)
             kept = replace(there or Kept(new, pair), balancer=new, pair=pair, gone=False)
             wish = Wish("balancer-put", who.name, balancer, own=tree.all_kinds(balancer))
             return self._want(kept, wish)
@@ -113,7 +115,7 @@ class Balancers:
         with self._lock:
             kept = self._having(parent)
             new = tree.put(kept.balancer, parent, thing)
-            self._need_own(new)
+            self._need_able(kept.pair, new, kept.balancer)
             own = tree.kinds((thing, *tree.inside(thing)))
             detail = {"parent": parent, "object": thing}
             wish = Wish("balancer-put", who.name, detail, own, tree.line(new, thing.id))
@@ -124,7 +126,7 @@ class Balancers:
         with self._lock:
             kept = self._having(pool)
             new = tree.put_members(kept.balancer, pool, members)
-            self._need_own(new)
+            self._need_able(kept.pair, new, kept.balancer)
             before = tree.find(kept.balancer, pool)
             left = tree.kinds(tree.inside(before) if before is not None else ())
             gone = {i: k for i, k in left.items() if k is Kind.MEMBER and i not in tree.kinds(members)}
@@ -195,6 +197,12 @@ class Balancers:
         self._book.away(kind, thing, who.name, self._clock.now())
         self._tell(STATUSES)
 
+    def _need_able(self, pair: str, balancer: Balancer, before: Balancer | None) -> None:
+        """Raise Malformed, Conflict or Unsupported for what is not to be carried."""
+        tree.need_plain(balancer)
+        self._need_own(balancer)
+        pairs.need_able(self.settings.pairs.get(pair), balancer, before)
+
     def _need_own(self, balancer: Balancer) -> None:
         """Raise Conflict for an object that another balancer has."""
         for thing in tree.all_kinds(balancer):
@@ -248,6 +256,23 @@ class Balancers:
             tuple(map(status, rows)),
             tuple(s for s in counted if s is not None),
         )
+
+    def pairs(self) -> tuple[PairView, ...]:
+        """List the pairs of devices, as the settings have them."""
+        with self._lock:
+            has = Counter(k.pair for k in self._book.kept.values() if not k.gone)
+            return tuple(
+                PairView(
+                    name,
+                    pair.provider,
+                    self._devices.names(name),
+                    pair.zones,
+                    self._devices.active(name),
+                    has[name],
+                    self._devices.silence(name),
+                )
+                for name, pair in self.settings.pairs.items()
+            )
 
     def ailments(self, balancer: str) -> tuple[Ailment, ...]:
         """Say what is wrong with a balancer and its devices, or with all."""

@@ -16,6 +16,7 @@ from sekisho.model.balancer import (
     Kind,
     Member,
     Object,
+    PairView,
     StatusPage,
 )
 
@@ -95,6 +96,11 @@ class Balancers:
     def show(self, balancer: str) -> BalancerView:
         """Tell of one balancer, by its id or that of an object in it; raises NotFound."""
         return fitting(BalancerView, self._json("GET", _balancer(balancer)))
+
+    def pairs(self) -> tuple[PairView, ...]:
+        """List the pairs of devices that carry load balancers, with their zones."""
+        answer = self._json("GET", "balancer-pairs")
+        return fitting(tuple[PairView, ...], answer.get("items") if isinstance(answer, dict) else None)
 
     def ailments(self, balancer: str = "") -> tuple[Ailment, ...]:
         """Say what is wrong with a balancer and the devices that carry it, or with all."""

@@ -89,7 +89,7 @@ class Octavia:
         return self.folder / "adx-befall"
 
     def befall(self, what: str) -> None:
-        """Let something befall every call to the emulated boxes, as `sekisho.testing.adx --befall`; "" ends it."""
+        """Let something befall every call to the emulated boxes; "" ends it. See `sekisho.testing.adx`."""
         fresh = self._befalls.with_suffix(".new")
         fresh.write_text(what)
         fresh.replace(self._befalls)

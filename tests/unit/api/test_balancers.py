@@ -93,7 +93,7 @@ def test_octavia_and_a_director_go_through_a_balancers_life(octavia: Client, d1:
     monitor, third = Monitor("lb1-h", lb.pools[0].monitor.check, delay=9), members("lb1", 3)[2]  # type: ignore[union-attr]
     octavia.balancers.put_object("lb1-p", monitor)
     octavia.balancers.put_object("lb1-p", third)
-    octavia.balancers.put_object("lb1", Listener("second", Protocol.UDP, 53))
+    octavia.balancers.put_object("lb1", Listener("second", Protocol.UDP, 80))
     octavia.balancers.put_object("second", Pool("second-p", Protocol.UDP))
     octavia.balancers.put_members("second-p", members("second", 2))
     octavia.balancers.delete_object("second-m1")

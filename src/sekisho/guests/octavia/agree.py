@@ -1,4 +1,4 @@
-"""What the keeper has otherwise than Octavia: both sides' balancer in, what to put and what to take away; pure.
+"""What the keeper has otherwise than Octavia: both sides' balancer in, what to put and to take away; pure.
 
 Octavia's word is what the customer was told, so it counts.
 """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def served(box: Box, port: int = 0, before: Callable[[], None] = lambda: None) -> Iterator[str]:
-    """Serve a box over HTTP and give its address; `port` 0 takes a free one. `before` is called at each call."""
+    """Serve a box over HTTP and give its address; `port` 0 takes a free one, `before` precedes each call."""
     closing = threading.Event()
     lock = threading.Lock()
 
