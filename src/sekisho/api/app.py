@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
 
 from sekisho.api.access import allow
 from sekisho.api.attachments import ATTACHMENTS
@@ -17,6 +18,7 @@ from sekisho.api.description import DESCRIPTION, of_route
 from sekisho.api.health import HEALTH
 from sekisho.api.metrics import DoorMetrics, Watched
 from sekisho.api.problems import install
+from sekisho.api.quick import straight
 from sekisho.api.reading import READING
 from sekisho.api.reporting import REPORTING
 from sekisho.api.settings import ApiSettings
@@ -85,20 +87,19 @@ def create_app(
 
 
 def _add(app: FastAPI, route: Route) -> None:
-    guard = (
-        [Depends(allow(route.roles, f"{route.method} {route.path}", personal=route.personal))]
-        if route.roles
-        else []
-    )
+    check = allow(route.roles, f"{route.method} {route.path}", personal=route.personal)
     app.add_api_route(
         route.path,
         route.endpoint,
         methods=[route.method],
         response_model=route.answer,
         status_code=route.status,
-        dependencies=guard,
+        dependencies=[Depends(check)] if route.roles else [],
         **of_route(route),
     )
+    made = app.router.routes[-1]
+    if route.hot and isinstance(made, APIRoute):
+        made.app = straight(route, check)
 
 
 @asynccontextmanager
