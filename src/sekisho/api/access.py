@@ -21,8 +21,11 @@ ADMIN: Roles = frozenset({Role.ADMIN})
 OPERATE: Roles = ADMIN | {Role.OPERATOR}
 VIEW: Roles = OPERATE | {Role.VIEWER}
 AGENT: Roles = ADMIN | {Role.AGENT}
-ANYBODY: Roles = VIEW | AGENT
-OWN: Roles = VIEW | {Role.MEMBER}  # members see what is their project's
+CLOUD: Roles = ADMIN | {Role.CLOUD}  # what the cloud alone can say; a host or a collector never
+DECIDE: Roles = OPERATE | CLOUD
+SEE: Roles = VIEW | CLOUD
+ANYBODY: Roles = VIEW | AGENT | CLOUD
+OWN: Roles = SEE | {Role.MEMBER}  # members see what is their project's
 EVERYBODY: Roles = frozenset(Role)
 
 

@@ -28,7 +28,7 @@ from sekisho.model.errors import Malformed, NotFound
 BALANCERS = Routes()
 
 # Octavia's guests have an agent's token that is bound to no host; a director's is bound to its name.
-GUEST = OPERATE | {Role.AGENT}
+GUEST = OPERATE | {Role.AGENT, Role.CLOUD}
 
 PAGE: TypeAdapter[StatusPage] = TypeAdapter(StatusPage)
 PROGRAM: TypeAdapter[BalancerProgram] = TypeAdapter(BalancerProgram)

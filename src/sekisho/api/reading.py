@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import Query, Request, Response
 
 from sekisho.api import own
-from sekisho.api.access import ADMIN, ANYBODY, EVERYBODY, OWN, VIEW, Asker, TheKeeper
+from sekisho.api.access import ADMIN, ANYBODY, EVERYBODY, OWN, SEE, VIEW, Asker, TheKeeper
 from sekisho.api.bodies import Items
 from sekisho.api.fields import Limit, Marker, Revision, Text, Wait, cut, etag, page
 from sekisho.api.routes import Route, Routes
@@ -20,7 +20,7 @@ READING = Routes()
 Rate = Literal["egress_bps", "ingress_bps", "egress_pps", "ingress_pps", "smtp_per_minute"]
 
 
-@READING.add("GET", "/v1/status", VIEW, Status)
+@READING.add("GET", "/v1/status", SEE, Status)
 def status(keeper: TheKeeper) -> Status:
     """Sum up the keeper, its hosts and collectors, and what needs a person."""
     return keeper.status()

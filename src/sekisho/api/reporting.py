@@ -8,7 +8,7 @@ import anyio.to_thread
 from fastapi import Depends, Request, Response
 from pydantic import TypeAdapter
 
-from sekisho.api.access import AGENT, Asker, TheKeeper
+from sekisho.api.access import AGENT, CLOUD, Asker, TheKeeper
 from sekisho.api.bodies import Receipts, json_body
 from sekisho.api.fields import Wait, etag
 from sekisho.api.routes import Routes
@@ -95,7 +95,7 @@ async def receipts(
     await _told(request, keeper.receipts, who, host, body.applied, body.receipts, body.problem)
 
 
-@REPORTING.add("PUT", "/v1/cloud/ports/{port}", AGENT, body=CloudPort, status=204)
+@REPORTING.add("PUT", "/v1/cloud/ports/{port}", CLOUD, body=CloudPort, status=204)
 def report_port(
     keeper: TheKeeper, who: Asker, port: str, facts: Annotated[CloudPort, Depends(json_body(CloudPort))]
 ) -> None:
@@ -105,7 +105,7 @@ def report_port(
     keeper.report_port(who, facts)
 
 
-@REPORTING.add("DELETE", "/v1/cloud/ports/{port}", AGENT, status=204)
+@REPORTING.add("DELETE", "/v1/cloud/ports/{port}", CLOUD, status=204)
 def forget_port(keeper: TheKeeper, who: Asker, port: str) -> None:
     """Forget what the cloud said of a port."""
     keeper.forget_port(who, port)

@@ -11,6 +11,8 @@ class Role(StrEnum):
 
     viewer reads; operator also imposes, lifts, approves, exempts; admin also handles tokens and the
     kill switch; agent reports what hosts and collectors see and reads what they must carry, no more.
+    cloud is a part of OpenStack: it says what ports there are and which VLANs hosts are in, and brings
+    what its administrators decide about restrictions; no exemptions, policies, tokens or switches.
     member is a customer: sees the subjects and restrictions of its own project, and changes nothing.
     """
 
@@ -18,6 +20,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
     ADMIN = "admin"
     AGENT = "agent"
+    CLOUD = "cloud"
     MEMBER = "member"
 
 

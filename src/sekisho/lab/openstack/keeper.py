@@ -28,7 +28,7 @@ NAME = "sekisho"
 PLUGINS = "neutron.service_plugins"
 EXTENSIONS = "neutron.agent.l2.extensions"
 # Who gets a token: Neutron's server, its agents, and the collector.
-_TOKENS = {"neutron": Role.ADMIN, "agent": Role.AGENT, "collector": Role.AGENT}
+_TOKENS = {"neutron": Role.CLOUD, "agent": Role.AGENT, "collector": Role.AGENT}
 _OURS = (sys.executable, "-m", "sekisho.app.main")
 
 
