@@ -28,11 +28,16 @@ from sekisho.api.waiting import Waiting
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from fastapi.telemetry import TelemetryConfig
+
     from sekisho.api.attachments import Attachments
     from sekisho.api.balancer_keeper import Balancers
     from sekisho.api.keeper import Keeper
     from sekisho.api.routes import Route
     from sekisho.api.switch_keeper import Switches
+
+# FastAPI would look with every request whether somebody traces it; the numbers at /metrics are ours.
+SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
 # Looked through in this order for each request: what thousands of agents ask comes first.
 ROUTES: tuple[Route, ...] = (
@@ -64,6 +69,7 @@ def create_app(
         redoc_url=None,
         lifespan=_lifespan,
         separate_input_output_schemas=False,
+        telemetry=SILENT,
     )
     app.state.keeper = keeper
     app.state.switches = switches
@@ -74,10 +80,9 @@ def create_app(
     app.state.metrics = DoorMetrics(app.state.waiting)
     app.state.inventory = (-1, b"")
     app.state.routes = ROUTES
-    for route in ROUTES:
-        _add(app, route)
+    hot = [made for made in (_add(app, route) for route in ROUTES) if made is not None]
     install(app)
-    app.add_middleware(Watched, metrics=app.state.metrics)
+    app.add_middleware(Watched, metrics=app.state.metrics, hot=hot)
     keeper.listen(app.state.waiting.nudge)
     if switches is not None:
         switches.listen(app.state.waiting.nudge)
@@ -86,7 +91,8 @@ def create_app(
     return app
 
 
-def _add(app: FastAPI, route: Route) -> None:
+def _add(app: FastAPI, route: Route) -> APIRoute | None:
+    """Add a route; give it when it is a hot one."""
     check = allow(route.roles, f"{route.method} {route.path}", personal=route.personal)
     app.add_api_route(
         route.path,
@@ -98,8 +104,10 @@ def _add(app: FastAPI, route: Route) -> None:
         **of_route(route),
     )
     made = app.router.routes[-1]
-    if route.hot and isinstance(made, APIRoute):
-        made.app = straight(route, check)
+    if not route.hot or not isinstance(made, APIRoute):
+        return None
+    made.app = straight(route, check)
+    return made
 
 
 @asynccontextmanager

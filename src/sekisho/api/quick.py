@@ -1,7 +1,8 @@
 """The road of what thousands of agents ask all the time: the same answers as FastAPI gives, for less.
 
-FastAPI looks at each dependency anew with every request. Here a route's signature is read once: it is
-written, described and refused like every other, and only its arguments are gathered in a straight line.
+FastAPI looks at each dependency anew with every request, and passes it through layers that these routes
+need nothing of. Here a route's signature is read once: it is written, described and refused like every
+other, and only its arguments are gathered in a straight line.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from fastapi.params import Depends
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
+
+from sekisho.api.problems import KNOWN, answered
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -40,8 +43,11 @@ def straight(route: Route, check: Check) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
-        await check(request)
-        answer = await endpoint(**await _gathered(readers, request))
+        try:
+            await check(request)
+            answer = await endpoint(**await _gathered(readers, request))
+        except KNOWN as error:
+            answer = answered(error)
         if answer is None:
             answer = Response(status_code=route.status, media_type="application/json")
         await answer(scope, receive, send)
