@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Response
 
-from sekisho.api.access import ADMIN, OPERATE, Asker, TheKeeper
+from sekisho.api.access import ADMIN, DECIDE, OPERATE, Asker, TheKeeper
 from sekisho.api.bodies import (
     Enforce,
     Exempt,
@@ -33,7 +33,7 @@ WhyBody = Annotated[Why, Depends(json_body(Why))]
 MaybeWhyBody = Annotated[MaybeWhy, Depends(json_body(MaybeWhy))]
 
 
-@DECIDING.add("POST", "/v1/restrictions", OPERATE, Restriction, body=Impose, status=201)
+@DECIDING.add("POST", "/v1/restrictions", DECIDE, Restriction, body=Impose, status=201)
 def impose(
     response: Response,
     keeper: TheKeeper,
@@ -48,7 +48,7 @@ def impose(
     return _tagged(response, made)
 
 
-@DECIDING.add("POST", "/v1/restrictions/{restriction}/extend", OPERATE, Restriction, body=Extend)
+@DECIDING.add("POST", "/v1/restrictions/{restriction}/extend", DECIDE, Restriction, body=Extend)
 def extend(
     response: Response,
     keeper: TheKeeper,
@@ -69,7 +69,7 @@ def extend(
     return _tagged(response, changed)
 
 
-@DECIDING.add("POST", "/v1/restrictions/{restriction}/lift", OPERATE, Restriction, body=Why)
+@DECIDING.add("POST", "/v1/restrictions/{restriction}/lift", DECIDE, Restriction, body=Why)
 def lift(
     response: Response, keeper: TheKeeper, who: Asker, restriction: str, body: WhyBody, key: Key = ""
 ) -> Restriction:
@@ -77,7 +77,7 @@ def lift(
     return _tagged(response, keeper.lift(who, restriction, body.reason, key))
 
 
-@DECIDING.add("POST", "/v1/restrictions/{restriction}/approve", OPERATE, Restriction, body=MaybeWhy)
+@DECIDING.add("POST", "/v1/restrictions/{restriction}/approve", DECIDE, Restriction, body=MaybeWhy)
 def approve(
     response: Response, keeper: TheKeeper, who: Asker, restriction: str, body: MaybeWhyBody, key: Key = ""
 ) -> Restriction:
@@ -85,7 +85,7 @@ def approve(
     return _tagged(response, keeper.approve(who, restriction, body.reason, key))
 
 
-@DECIDING.add("POST", "/v1/restrictions/{restriction}/reject", OPERATE, Restriction, body=MaybeWhy)
+@DECIDING.add("POST", "/v1/restrictions/{restriction}/reject", DECIDE, Restriction, body=MaybeWhy)
 def reject(
     response: Response, keeper: TheKeeper, who: Asker, restriction: str, body: MaybeWhyBody, key: Key = ""
 ) -> Restriction:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
+from sekisho.client.bounds import pages
 from sekisho.client.problems import checked, fitting
 from sekisho.model.balancer import (
     Ailment,
@@ -158,14 +159,11 @@ class Balancers:
         return None if answer.status == 304 else fitting(kind, checked(answer).json())
 
     def _pages(self, path: str, query: Mapping[str, Any]) -> Iterator[BalancerView]:
-        marker = ""
-        while True:
-            page = self._json("GET", path, {**query, "limit": _PAGE, "marker": marker})
-            items = page.get("items") if isinstance(page, dict) else None
+        def ask(marker: str) -> Any:
+            return self._json("GET", path, {**query, "limit": _PAGE, "marker": marker})
+
+        for items in pages(ask):
             yield from fitting(tuple[BalancerView, ...], items)
-            marker = str(page.get("next", ""))
-            if not marker:
-                return
 
 
 def _laid_over(had: BalancerProgram | None, news: BalancerProgram) -> BalancerProgram:

@@ -156,7 +156,7 @@ class Octavia:
                 "driver_agent": {"enabled_provider_agents": "sekisho", **sockets},
                 "sekisho": {
                     "keeper_url": INSIDE,
-                    "token_file": token_file(self.place, "agent"),
+                    "token_file": token_file(self.place, "octavia"),
                     "timeout": 20,  # on a busy machine a step takes long
                     **self.guest,
                 },
