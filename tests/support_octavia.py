@@ -171,7 +171,8 @@ class Bed:
 
     def whole(self, provider: str = "sekisho-lvs", port: int = 80) -> Whole:
         """Make a balancer with a listener, a pool, two members and a monitor, by one request."""
-        pool = {"name": "p", "protocol": "TCP", "lb_algorithm": "ROUND_ROBIN", "healthmonitor": MONITOR}
+        pool: dict[str, Any] = {"name": "p", "protocol": "TCP", "lb_algorithm": "ROUND_ROBIN"}
+        pool |= {"healthmonitor": MONITOR}
         pool["members"] = [member(number, port) for number in (1, 2)]
         listener = {"name": "l", "protocol": "TCP", "protocol_port": port, "default_pool": pool}
         lb = self.balancer(provider, listeners=[listener])

@@ -135,13 +135,13 @@ def test_a_zone_chooses_the_pair(there: Bed) -> None:
     body = {**asked, "availability_zone": "north", "provider": "sekisho-adx"}
     answer = there.octavia.ask("POST", "/lbaas/loadbalancers", {"loadbalancer": body})
     assert answer.status >= 400, answer.text
-    for data, word in (
+    for wrong, word in (
         ("{}", "zone"),
         ('{"zone": ""}', "zone"),
         ('{"zone": "nowhere"}', "It has: north."),
         ('{"zone": "north", "compute_zone": "nova"}', "compute_zone"),
     ):
-        profile = {"name": "z", "provider_name": "sekisho-lvs", "availability_zone_data": data}
+        profile = {"name": "z", "provider_name": "sekisho-lvs", "availability_zone_data": wrong}
         path = "/lbaas/availabilityzoneprofiles"
         answer = there.octavia.ask("POST", path, {"availability_zone_profile": profile})
         assert answer.status == 501, answer.text
@@ -153,8 +153,8 @@ def _zone(there: Bed, name: str, zone: str = "") -> None:
     profile = {"name": name, "provider_name": "sekisho-lvs", "availability_zone_data": data}
     kind = "availability_zone_profile"
     made = there.octavia.api("POST", "availabilityzoneprofiles", {kind: profile})[kind]["id"]
-    zone = {"name": name, "availability_zone_profile_id": made, "enabled": True}
-    there.octavia.api("POST", "availabilityzones", {"availability_zone": zone})
+    asked = {"name": name, "availability_zone_profile_id": made, "enabled": True}
+    there.octavia.api("POST", "availabilityzones", {"availability_zone": asked})
 
 
 def test_flavors_that_mean_nothing_are_refused(there: Bed) -> None:

@@ -141,12 +141,10 @@ def test_a_director_speaks_for_itself_only(d1: Client, url: str) -> None:
 def test_nobody_else_speaks_for_a_director(url: str, role: Role) -> None:
     """A collector's token, or Octavia's, would end changes that no director has carried."""
     with closing(Client(url, SECRETS[role])) as client:
-        for forbidden in (
-            lambda: client.balancers.program("d1"),
-            lambda: client.balancers.report(DirectorReport("d1", 1, active=True)),
-        ):
-            with pytest.raises(Forbidden):
-                forbidden()
+        with pytest.raises(Forbidden):
+            client.balancers.program("d1")
+        with pytest.raises(Forbidden):
+            client.balancers.report(DirectorReport("d1", 1, active=True))
 
 
 @pytest.mark.parametrize(

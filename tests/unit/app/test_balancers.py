@@ -497,6 +497,19 @@ def test_a_revision_that_nobody_gave_out_carries_nothing(room: Room) -> None:
     assert (program.since, [b.id for b in program.balancers]) == (0, ["lb1"])
 
 
+def test_what_was_never_given_out_cannot_have_been_told(room: Room) -> None:
+    carried(room)
+    with pytest.raises(Conflict):
+        room.keeper.told((1 << 53) - 1)
+    room.keeper.put_object(OCTAVIA, "lb1-p", members("lb1", 3)[2])
+    with pytest.raises(Conflict):
+        room.keeper.told(room.keeper.program_revision("d1") + 1)
+    room.report()
+    room.tell()
+    assert room.stands()["lb1-m3"] == "ACTIVE", "it is told all the same"
+    room.keeper.told(1)  # an older page once more
+
+
 @pytest.mark.parametrize("count", [-1, 1 << 63])
 def test_totals_that_nobody_can_count_are_refused(room: Room, count: int) -> None:
     carried(room)

@@ -221,14 +221,15 @@ def test_flavors_and_zones_name_what_the_keeper_has(
     lvs.validate_flavor({"pair": "rack"})
     lvs.validate_availability_zone({"zone": "north"})
     adx.validate_availability_zone({"zone": "south"})
-    for wrong in (
-        lambda: lvs.validate_flavor({"pair": "box"}),
-        lambda: adx.validate_flavor({"pair": "rack"}),
-        lambda: lvs.validate_availability_zone({"zone": "south"}),
-        lambda: adx.validate_availability_zone({"zone": "north"}),
-    ):
+    wrong: list[tuple[Callable[[dict[str, str]], None], dict[str, str]]] = [
+        (lvs.validate_flavor, {"pair": "box"}),
+        (adx.validate_flavor, {"pair": "rack"}),
+        (lvs.validate_availability_zone, {"zone": "south"}),
+        (adx.validate_availability_zone, {"zone": "north"}),
+    ]
+    for validate, asked in wrong:
         with pytest.raises(UnsupportedOptionError) as said:
-            wrong()
+            validate(asked)
         assert "It has: " in said.value.user_fault_string  # type: ignore[attr-defined] # by its name
     keeper.error = Unavailable("away", "keeper: no answer")
     with pytest.raises(DriverError):

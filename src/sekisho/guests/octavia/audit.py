@@ -53,7 +53,7 @@ class Audit:
                 continue
             if status.provisioning is Provisioning.DELETED:
                 for known in (self._due, self._seen, self._made):
-                    known.pop(status.id, None)  # type: ignore[attr-defined] # any dict
+                    known.pop(status.id, None)
             else:
                 self._due[status.id] = self._passed() + self._after
 
