@@ -94,7 +94,7 @@ lab-openstack: $(VENV)/.run $(OPENSTACK:%=%/.installed) .make/openstack/.guests
 lab-switches: $(VENV)/.run
 	@$(BIN)/sekisho lab switches $(LAB_ARGS)
 
-check: lint types contracts test check-peers check-openstack
+check: lint types contracts test check-peers check-octavia check-openstack
 
 # --- their parts -------------------------------------------------------------------------------
 

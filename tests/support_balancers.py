@@ -27,7 +27,7 @@ from sekisho.model.balancer import (
     Vip,
 )
 
-OCTAVIA = Principal("octavia", Role.AGENT)
+OCTAVIA = Principal("octavia", Role.OCTAVIA)
 START = 1_800_000_000.0
 
 

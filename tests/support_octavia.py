@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sekisho.lab.octavia import ADX_PORT, PROJECT, Octavia
-from sekisho.lab.openstack.shell import wait
+from sekisho.lab.openstack.settings import KEEPER_PORT
+from sekisho.lab.openstack.shell import call, enter, wait
 from sekisho.model.balancer import BalancerProgram, DirectorReport, Operating, Statistics
 from sekisho.model.errors import SekishoError
 
 SUBNET = "11111111-1111-4111-8111-111111111111"
-PATIENCE = 4.0  # seconds after which the keeper of these tests gives up on devices
+# Seconds: what takes minutes at its usual settings.
+PATIENCE = 4.0  # until the keeper gives up on devices
+SILENT = 3.0  # until a director that says nothing counts no more
+TIMEOUT = 6.0  # of a step of a request to the keeper
+AUDIT = 1.5  # until the keeper is compared with Octavia, and four times that
 
 
 def bed(folder: Path, environment: Path) -> Octavia:
@@ -27,12 +34,12 @@ def bed(folder: Path, environment: Path) -> Octavia:
         "box": {
             "provider": "adx",
             "password_file": str(secret),
-            "options": {"addresses": boxes, "username": "admin"},
+            "options": {"addresses": boxes, "username": "admin", "timeout": 2.0},
         },
     }
-    made = Octavia(
-        folder, environment, pairs, {"patience": PATIENCE, "statistics": 1.0, "look": 1.0}, adx=True
-    )
+    settings = {"patience": PATIENCE, "silent": SILENT, "statistics": 1.0, "look": 1.0}
+    guest = {"timeout": TIMEOUT, "audit": AUDIT}
+    made = Octavia(folder, environment, pairs, settings, guest, adx=True)
     made.secret_file()
     return made
 
@@ -85,6 +92,7 @@ class Bed:
         self._number = 0
 
     def stop(self) -> None:
+        self.octavia.befall("")
         for service in ("keeper", "agent", "api"):
             if not self.octavia.service(service).alive:
                 self.octavia.service(service).start()
@@ -97,6 +105,27 @@ class Bed:
             self.until(name, ("DELETED", ""))
         for director in self.directors.values():
             director.stop()
+
+    @contextmanager
+    def frozen(self, service: str) -> Iterator[None]:
+        """Stop a service in its tracks, as it is."""
+        process = self.octavia.service(service).process
+        assert process is not None
+        os.killpg(process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGCONT)
+
+    def asks_in_vain(self, service: str) -> bool:
+        """Tell whether the keeper has not read what a service has sent it."""
+        process = self.octavia.service(service).process
+        assert process is not None
+        ask = (*enter(self.octavia.place.controller), "ss", "-Htnp")
+        theirs = [line.split() for line in call(*ask, f"dport = :{KEEPER_PORT}").splitlines()]
+        own = {line[3] for line in theirs if f"pid={process.pid}," in line[-1]}
+        sent = [line.split() for line in call(*ask, f"sport = :{KEEPER_PORT}").splitlines()]
+        return any(int(line[1]) > 0 and line[4] in own for line in sent)
 
     # --- making things ----------------------------------------------------------------------------
 
@@ -141,7 +170,21 @@ class Bed:
         assert self.octavia.ask("GET", f"/lbaas/{path}").status == 404
 
     def whole(self, provider: str = "sekisho-lvs", port: int = 80) -> Whole:
-        """Make a balancer with a listener, a pool, two members and a monitor."""
+        """Make a balancer with a listener, a pool, two members and a monitor, by one request."""
+        pool: dict[str, Any] = {"name": "p", "protocol": "TCP", "lb_algorithm": "ROUND_ROBIN"}
+        pool |= {"healthmonitor": MONITOR}
+        pool["members"] = [member(number, port) for number in (1, 2)]
+        listener = {"name": "l", "protocol": "TCP", "protocol_port": port, "default_pool": pool}
+        lb = self.balancer(provider, listeners=[listener])
+        made = self.octavia.client.balancers.show(lb).balancer
+        (pooled,) = made.pools
+        assert pooled.monitor is not None
+        members = {m.address: m.id for m in pooled.members}
+        ids = tuple(members[address] for address in sorted(members))
+        return Whole(lb, made.listeners[0].id, pooled.id, ids, pooled.monitor.id)
+
+    def pieces(self, provider: str = "sekisho-lvs", port: int = 80) -> Whole:
+        """Make the same piece by piece."""
         lb = self.balancer(provider)
         listener = self.make(
             lb, "listener", {"loadbalancer_id": lb, "protocol": "TCP", "protocol_port": port}

@@ -10,7 +10,7 @@ from typing import Any
 from support_modules import imported, stand_ins
 
 GUEST = "sekisho.guests.octavia"
-MODULES = ("config", "faults", "refused", "words", "tell", "strays", "agent", "provider")
+MODULES = ("config", "faults", "refused", "words", "tell", "agree", "audit", "agent", "provider")
 
 
 class Unset:
@@ -67,7 +67,9 @@ class Conf:
     """A configuration in which only ours is set."""
 
     def __init__(self) -> None:
-        self.sekisho = SimpleNamespace(keeper_url="", token_file="", ca_file="", timeout=5.0, links=[])
+        self.sekisho = SimpleNamespace(
+            keeper_url="", token_file="", ca_file="", timeout=5.0, audit=15.0, links=[]
+        )
 
     def register_opts(self, options: Any, group: str) -> None:
         pass

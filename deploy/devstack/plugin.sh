@@ -67,7 +67,7 @@ function start_sekisho_keeper {
     if ! wait_for_service "$SERVICE_TIMEOUT" "$SEKISHO_URL/healthz"; then
         die $LINENO "the keeper did not start"
     fi
-    _sekisho_token neutron admin
+    _sekisho_token neutron cloud
     _sekisho_token agent agent
     _sekisho_token collector agent
 }

@@ -18,7 +18,7 @@ PROVIDERS = ("sekisho-lvs", "sekisho-adx")
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_all_is_made_changed_and_deleted_piece_by_piece(there: Bed, provider: str) -> None:
-    made = there.whole(provider)
+    made = there.pieces(provider)
     view = there.octavia.client.balancers.show(made.lb)
     (pool,) = view.balancer.pools
     assert view.provisioning is Provisioning.ACTIVE
@@ -90,6 +90,15 @@ def test_failover_lets_the_other_one_take_over(there: Bed, provider: str) -> Non
         assert {before, there.octavia.client.balancers.show(lb).active} == {"d1", "d2"}
 
 
+def test_a_failover_with_nobody_to_take_over_is_refused_and_nothing_is_pending(there: Bed) -> None:
+    _zone(there, "alone", "north")
+    lb = there.balancer(availability_zone="alone")
+    answer = there.octavia.ask("PUT", f"/lbaas/loadbalancers/{lb}/failover")
+    assert answer.status == 501, answer.text
+    assert "one device only" in answer.text
+    assert there.shown(lb)[0] == "ACTIVE"
+
+
 def test_statistics_and_operating_statuses_come_through(there: Bed) -> None:
     made = there.whole()
     for director in there.directors.values():
@@ -119,28 +128,33 @@ def test_a_flavor_chooses_the_pair_and_a_zone_too(there: Bed) -> None:
 
 
 def test_a_zone_chooses_the_pair(there: Bed) -> None:
-    for name in ("north", "nowhere"):
-        _zone(there, name)
+    _zone(there, "north")
     lb = there.balancer(availability_zone="north")
     assert there.octavia.client.balancers.show(lb).devices == ("d3",)
     asked = {"vip_subnet_id": SUBNET, "vip_address": "10.9.7.7", "project_id": PROJECT}
-    body = {**asked, "availability_zone": "nowhere"}
+    body = {**asked, "availability_zone": "north", "provider": "sekisho-adx"}
     answer = there.octavia.ask("POST", "/lbaas/loadbalancers", {"loadbalancer": body})
-    assert answer.status == 501, answer.text
-    assert "choose another zone" in answer.text
-    for data in ("{}", '{"zone": ""}', '{"zone": "north", "compute_zone": "nova"}'):
-        profile = {"name": "z", "provider_name": "sekisho-lvs", "availability_zone_data": data}
+    assert answer.status >= 400, answer.text
+    for wrong, word in (
+        ("{}", "zone"),
+        ('{"zone": ""}', "zone"),
+        ('{"zone": "nowhere"}', "It has: north."),
+        ('{"zone": "north", "compute_zone": "nova"}', "compute_zone"),
+    ):
+        profile = {"name": "z", "provider_name": "sekisho-lvs", "availability_zone_data": wrong}
         path = "/lbaas/availabilityzoneprofiles"
-        assert there.octavia.ask("POST", path, {"availability_zone_profile": profile}).status == 501
+        answer = there.octavia.ask("POST", path, {"availability_zone_profile": profile})
+        assert answer.status == 501, answer.text
+        assert word in answer.text
 
 
-def _zone(there: Bed, name: str) -> None:
-    data = json.dumps({"zone": name})
+def _zone(there: Bed, name: str, zone: str = "") -> None:
+    data = json.dumps({"zone": zone or name})
     profile = {"name": name, "provider_name": "sekisho-lvs", "availability_zone_data": data}
     kind = "availability_zone_profile"
     made = there.octavia.api("POST", "availabilityzoneprofiles", {kind: profile})[kind]["id"]
-    zone = {"name": name, "availability_zone_profile_id": made, "enabled": True}
-    there.octavia.api("POST", "availabilityzones", {"availability_zone": zone})
+    asked = {"name": name, "availability_zone_profile_id": made, "enabled": True}
+    there.octavia.api("POST", "availabilityzones", {"availability_zone": asked})
 
 
 def test_flavors_that_mean_nothing_are_refused(there: Bed) -> None:
@@ -149,6 +163,8 @@ def test_flavors_that_mean_nothing_are_refused(there: Bed) -> None:
         ("sekisho-lvs", '{"predictor": "least-conn"}', "predictor"),
         ("sekisho-adx", '{"predictor": "best"}', "best"),
         ("sekisho-adx", '{"pair": 7}', "pair"),
+        ("sekisho-lvs", '{"pair": "nowhere"}', "It has: north, rack."),
+        ("sekisho-adx", '{"pair": "rack"}', "It has: box."),
     ):
         profile = {"name": "n", "provider_name": provider, "flavor_data": data}
         answer = there.octavia.ask("POST", "/lbaas/flavorprofiles", {"flavorprofile": profile})

@@ -21,9 +21,12 @@ ADMIN: Roles = frozenset({Role.ADMIN})
 OPERATE: Roles = ADMIN | {Role.OPERATOR}
 VIEW: Roles = OPERATE | {Role.VIEWER}
 AGENT: Roles = ADMIN | {Role.AGENT}
-ANYBODY: Roles = VIEW | AGENT
+CLOUD: Roles = ADMIN | {Role.CLOUD}  # what the cloud alone can say; a host or a collector never
+DECIDE: Roles = OPERATE | CLOUD
+SEE: Roles = VIEW | CLOUD
+ANYBODY: Roles = VIEW | AGENT | CLOUD
+OWN: Roles = SEE | {Role.MEMBER}  # members see what is their project's
 MEMBER: Roles = frozenset({Role.MEMBER})
-OWN: Roles = VIEW | {Role.MEMBER}  # members see what is their project's
 EVERYBODY: Roles = frozenset(Role)
 
 
@@ -41,26 +44,30 @@ TheKeeper = Annotated[Keeper, Depends(_keeper)]
 Asker = Annotated[Principal, Depends(_asker)]
 
 
-def allow(roles: Roles, route: str, *, personal: bool = False) -> Callable[[Request], Awaitable[None]]:
+def allow(
+    roles: Roles, route: str, *, personal: bool = False, bound: bool = False
+) -> Callable[[Request], Awaitable[None]]:
     """Make the dependency that lets in who has one of the roles, and asks for what there is.
 
     Query names that the route does not know are refused: a misspelt filter must not answer everything.
     `route` is the method and path pattern; denials are journaled under it, not under the path that
     was tried, so that trying many paths writes no more than trying one. `personal` is a route that is
-    about the asker alone, so that a token bound to a host may ask it too.
+    about the asker alone, so that a token bound to a host may ask it too. `bound` is a route that an
+    agent may ask with a token bound to its host only.
     """
+    objection = partial(_objection, roles=roles, personal=personal, bound=bound)
 
     async def check(request: Request) -> None:
         secret, issuer = given = _secret(request)
         keeper: Keeper = request.app.state.keeper
         # Nearly everybody is let in here, without a thread; whoever is not is looked at again, slowly.
         who = keeper.recognised(secret, issuer) if secret else None
-        if who is None or _is_nowhere(who) or _objection(who, request, roles, personal=personal):
+        if who is None or _is_nowhere(who) or objection(who, request):
             # Whom Keystone must be asked about waits in a line of its own: a Keystone that hangs must not
             # hold the threads that everybody else is served by.
             waits = not keeper.knows(secret, issuer)
             who = await anyio.to_thread.run_sync(
-                partial(_let_in, request, given, roles, route, personal=personal),
+                partial(_let_in, request, given, route, objection),
                 limiter=request.app.state.asking if waits else None,
             )
         request.state.principal = who
@@ -81,26 +88,28 @@ def _knows_all_names(request: Request) -> None:
 
 
 def _let_in(
-    request: Request, given: tuple[str, Issuer], roles: Roles, route: str, *, personal: bool
+    request: Request, given: tuple[str, Issuer], route: str, objection: Callable[[Principal, Request], str]
 ) -> Principal:
     keeper: Keeper = request.app.state.keeper
     try:
         who = _authenticated(keeper, *given)
     except (Unauthenticated, Forbidden) as error:
         _deny(keeper, _address(request), route, error)
-    objection = _objection(who, request, roles, personal=personal)
-    if objection:
-        _deny(keeper, who.name, route, Forbidden(objection))
+    said = objection(who, request)
+    if said:
+        _deny(keeper, who.name, route, Forbidden(said))
     return who
 
 
-def _objection(who: Principal, request: Request, roles: Roles, *, personal: bool) -> str:
+def _objection(who: Principal, request: Request, roles: Roles, *, personal: bool, bound: bool) -> str:
     """Say why somebody who is known may not ask this, empty if nothing speaks against it."""
     if who.role not in roles:
         needed = " or ".join(sorted(roles))
         return f"This needs the role {needed}; yours is {who.role.value}."
     if who.host and not personal and who.host != request.path_params.get("host"):
         return f"This token is for the host {who.host!r} only."
+    if bound and who.role is Role.AGENT and not who.host:
+        return "An agent asks this with a token that is bound to its own name (--host)."
     return ""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
 
 from sekisho.api.access import allow
 from sekisho.api.attachments import ATTACHMENTS
@@ -18,6 +19,7 @@ from sekisho.api.health import HEALTH
 from sekisho.api.metrics import DoorMetrics, Watched
 from sekisho.api.notices import NOTICES
 from sekisho.api.problems import install
+from sekisho.api.quick import straight
 from sekisho.api.reading import READING
 from sekisho.api.reporting import REPORTING
 from sekisho.api.settings import ApiSettings
@@ -27,12 +29,17 @@ from sekisho.api.waiting import Waiting
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from fastapi.telemetry import TelemetryConfig
+
     from sekisho.api.attachments import Attachments
     from sekisho.api.balancer_keeper import Balancers
     from sekisho.api.keeper import Keeper
     from sekisho.api.notices import Notices
     from sekisho.api.routes import Route
     from sekisho.api.switch_keeper import Switches
+
+# FastAPI would look with every request whether somebody traces it; the numbers at /metrics are ours.
+SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
 # Looked through in this order for each request: what thousands of agents ask comes first.
 ROUTES: tuple[Route, ...] = (
@@ -66,6 +73,7 @@ def create_app(
         redoc_url=None,
         lifespan=_lifespan,
         separate_input_output_schemas=False,
+        telemetry=SILENT,
     )
     app.state.keeper = keeper
     app.state.switches = switches
@@ -77,10 +85,9 @@ def create_app(
     app.state.metrics = DoorMetrics(app.state.waiting)
     app.state.inventory = (-1, b"")
     app.state.routes = ROUTES
-    for route in ROUTES:
-        _add(app, route)
+    hot = [made for made in (_add(app, route) for route in ROUTES) if made is not None]
     install(app)
-    app.add_middleware(Watched, metrics=app.state.metrics)
+    app.add_middleware(Watched, metrics=app.state.metrics, hot=hot)
     keeper.listen(app.state.waiting.nudge)
     if switches is not None:
         switches.listen(app.state.waiting.nudge)
@@ -89,21 +96,24 @@ def create_app(
     return app
 
 
-def _add(app: FastAPI, route: Route) -> None:
-    guard = (
-        [Depends(allow(route.roles, f"{route.method} {route.path}", personal=route.personal))]
-        if route.roles
-        else []
-    )
+def _add(app: FastAPI, route: Route) -> APIRoute | None:
+    """Add a route; give it when it is a hot one."""
+    name = f"{route.method} {route.path}"
+    check = allow(route.roles, name, personal=route.personal, bound=route.bound)
     app.add_api_route(
         route.path,
         route.endpoint,
         methods=[route.method],
         response_model=route.answer,
         status_code=route.status,
-        dependencies=guard,
+        dependencies=[Depends(check)] if route.roles else [],
         **of_route(route),
     )
+    made = app.router.routes[-1]
+    if not route.hot or not isinstance(made, APIRoute):
+        return None
+    made.app = straight(route, check)
+    return made
 
 
 @asynccontextmanager

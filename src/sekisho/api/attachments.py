@@ -4,13 +4,13 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request, Response
 
-from sekisho.api.access import AGENT, ANYBODY, Asker
+from sekisho.api.access import ANYBODY, CLOUD, Asker
 from sekisho.api.bodies import Items, json_body
 from sekisho.api.fields import Limit, Marker, cut, page
 from sekisho.api.routes import Routes
 from sekisho.model.access import Principal
 from sekisho.model.attachment import Attachment, HostVlans
-from sekisho.model.errors import Forbidden, NotFound
+from sekisho.model.errors import NotFound
 
 ATTACHMENTS = Routes()
 
@@ -41,14 +41,14 @@ async def _attachments(request: Request) -> Attachments:
 TheAttachments = Annotated[Attachments, Depends(_attachments)]
 
 
-@ATTACHMENTS.add("PUT", "/v1/hosts/{host}/vlans", AGENT, body=HostVlans, status=204)
+@ATTACHMENTS.add("PUT", "/v1/hosts/{host}/vlans", CLOUD, body=HostVlans, status=204)
 def report_vlans(
     keeper: TheAttachments, who: Asker, host: str, wanted: Annotated[HostVlans, Depends(json_body(HostVlans))]
 ) -> None:
-    """Replace what a host wants: all VLANs that its servers are in."""
-    if who.host:
-        # Whoever has broken into a host must not get itself other customers' networks.
-        raise Forbidden("What VLANs a host is in is the cloud's to say, not the host's.")
+    """Replace what a host wants: all VLANs that its servers are in.
+
+    Agents may not: whoever has broken into one must not get itself other customers' networks.
+    """
     keeper.put(who, host, wanted)
 
 

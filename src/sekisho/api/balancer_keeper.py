@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Kind,
         Member,
         Object,
+        PairView,
         StatusPage,
     )
 
@@ -28,8 +29,11 @@ class Balancers(Protocol):
         """Call back, from any thread, with ``director:NAME`` and ``balancer-statuses`` when that has news."""
         ...
 
-    def put(self, who: Principal, balancer: Balancer) -> BalancerView:
-        """Make or change a balancer and what it names; what it does not name stays."""
+    def put(self, who: Principal, balancer: Balancer, changed: float | None = None) -> BalancerView:
+        """Make or change a balancer and what it names; what it does not name stays.
+
+        With `changed` only if it last changed at that moment, else it raises Conflict.
+        """
         ...
 
     def delete(self, who: Principal, balancer: str, *, cascade: bool) -> None:
@@ -58,6 +62,10 @@ class Balancers(Protocol):
 
     def balancer(self, balancer: str) -> BalancerView:
         """Tell of one balancer; raises NotFound."""
+        ...
+
+    def pairs(self) -> tuple[PairView, ...]:
+        """List the pairs of devices, as the settings have them."""
         ...
 
     def ailments(self, balancer: str) -> tuple[Ailment, ...]:

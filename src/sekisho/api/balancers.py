@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Query, Request, Response
 from pydantic import Discriminator, Field, TypeAdapter
 
-from sekisho.api.access import ANYBODY, OPERATE, Asker
+from sekisho.api.access import AGENT, OPERATE, VIEW, Asker
 from sekisho.api.balancer_keeper import Balancers
 from sekisho.api.bodies import Items, Name, json_body
 from sekisho.api.fields import Limit, Marker, Revision, Text, Wait, cut, etag, page
@@ -21,14 +21,16 @@ from sekisho.model.balancer import (
     Kind,
     Member,
     Object,
+    PairView,
     StatusPage,
 )
 from sekisho.model.errors import Malformed, NotFound
 
 BALANCERS = Routes()
 
-# Octavia's guests have an agent's token that is bound to no host; a director's is bound to its name.
-GUEST = OPERATE | {Role.AGENT}
+# Octavia's guest has a role of its own; a director has an agent's token that is bound to its name.
+GUEST = OPERATE | {Role.OCTAVIA}
+LOOK = VIEW | GUEST
 
 PAGE: TypeAdapter[StatusPage] = TypeAdapter(StatusPage)
 PROGRAM: TypeAdapter[BalancerProgram] = TypeAdapter(BalancerProgram)
@@ -59,7 +61,7 @@ async def _balancers(request: Request) -> Balancers:
 TheBalancers = Annotated[Balancers, Depends(_balancers)]
 
 
-@BALANCERS.add("GET", "/v1/balancers", ANYBODY, Items[BalancerView])
+@BALANCERS.add("GET", "/v1/balancers", LOOK, Items[BalancerView])
 def balancers(
     request: Request,
     response: Response,
@@ -74,7 +76,7 @@ def balancers(
     return page(request, response, found, following)
 
 
-@BALANCERS.add("GET", "/v1/balancers/{balancer}", ANYBODY, BalancerView)
+@BALANCERS.add("GET", "/v1/balancers/{balancer}", LOOK, BalancerView)
 def balancer(keeper: TheBalancers, balancer: str) -> BalancerView:
     """Show one load balancer, found by any object in it: what it should be, how all of it stands."""
     return keeper.balancer(balancer)
@@ -86,10 +88,13 @@ def put_balancer(
     who: Asker,
     balancer: str,
     body: Annotated[Balancer, Depends(json_body(Balancer))],
+    changed: Annotated[
+        float | None, Query(allow_inf_nan=False, description="Only if it last changed at that moment.")
+    ] = None,
 ) -> BalancerView:
     """Make or change a load balancer and what it names; what it does not name stays as it is."""
     _same("id", body.id, balancer)
-    return keeper.put(who, body)
+    return keeper.put(who, body, changed)
 
 
 @BALANCERS.add("DELETE", "/v1/balancers/{balancer}", GUEST, status=202)
@@ -109,7 +114,13 @@ def fail_over_balancer(keeper: TheBalancers, who: Asker, balancer: str) -> None:
     keeper.failover(who, balancer)
 
 
-@BALANCERS.add("GET", "/v1/balancer-ailments", ANYBODY, Items[Ailment])
+@BALANCERS.add("GET", "/v1/balancer-pairs", LOOK, Items[PairView])
+def balancer_pairs(keeper: TheBalancers) -> Items[PairView]:
+    """List the pairs of devices that carry load balancers, with their zones."""
+    return Items(keeper.pairs())
+
+
+@BALANCERS.add("GET", "/v1/balancer-ailments", LOOK, Items[Ailment])
 def balancer_ailments(keeper: TheBalancers, balancer: Text = "") -> Items[Ailment]:
     """Say what is wrong with a load balancer and the devices that carry it, or with all."""
     return Items(keeper.ailments(balancer))
@@ -173,7 +184,7 @@ def balancer_statuses_told(keeper: TheBalancers, body: Annotated[Told, Depends(j
     keeper.told(body.revision)
 
 
-@BALANCERS.add("GET", "/v1/directors/{host}/program", GUEST, BalancerProgram, waits=True)
+@BALANCERS.add("GET", "/v1/directors/{host}/program", AGENT, BalancerProgram, waits=True, bound=True)
 async def director_program(
     request: Request,
     keeper: TheBalancers,
@@ -198,7 +209,7 @@ async def director_program(
     return _json(PROGRAM, news, news.revision)
 
 
-@BALANCERS.add("POST", "/v1/directors/{host}/report", GUEST, body=DirectorReport, status=204)
+@BALANCERS.add("POST", "/v1/directors/{host}/report", AGENT, body=DirectorReport, status=204, bound=True)
 def director_report(
     keeper: TheBalancers,
     who: Asker,

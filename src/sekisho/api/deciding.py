@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Response
 
 from sekisho.api import own
-from sekisho.api.access import ADMIN, MEMBER, OPERATE, Asker, TheKeeper
+from sekisho.api.access import ADMIN, DECIDE, MEMBER, OPERATE, Asker, TheKeeper
 from sekisho.api.bodies import (
     Enforce,
     Exempt,
@@ -34,7 +34,7 @@ WhyBody = Annotated[Why, Depends(json_body(Why))]
 MaybeWhyBody = Annotated[MaybeWhy, Depends(json_body(MaybeWhy))]
 
 
-@DECIDING.add("POST", "/v1/restrictions", OPERATE, Restriction, body=Impose, status=201)
+@DECIDING.add("POST", "/v1/restrictions", DECIDE, Restriction, body=Impose, status=201)
 def impose(
     response: Response,
     keeper: TheKeeper,
@@ -49,7 +49,7 @@ def impose(
     return _tagged(response, made)
 
 
-@DECIDING.add("POST", "/v1/restrictions/{restriction}/extend", OPERATE, Restriction, body=Extend)
+@DECIDING.add("POST", "/v1/restrictions/{restriction}/extend", DECIDE, Restriction, body=Extend)
 def extend(
     response: Response,
     keeper: TheKeeper,
@@ -70,7 +70,7 @@ def extend(
     return _tagged(response, changed)
 
 
-@DECIDING.add("POST", "/v1/restrictions/{restriction}/lift", OPERATE, Restriction, body=Why)
+@DECIDING.add("POST", "/v1/restrictions/{restriction}/lift", DECIDE, Restriction, body=Why)
 def lift(
     response: Response, keeper: TheKeeper, who: Asker, restriction: str, body: WhyBody, key: Key = ""
 ) -> Restriction:
@@ -78,7 +78,7 @@ def lift(
     return _tagged(response, keeper.lift(who, restriction, body.reason, key))
 
 
-@DECIDING.add("POST", "/v1/restrictions/{restriction}/approve", OPERATE, Restriction, body=MaybeWhy)
+@DECIDING.add("POST", "/v1/restrictions/{restriction}/approve", DECIDE, Restriction, body=MaybeWhy)
 def approve(
     response: Response, keeper: TheKeeper, who: Asker, restriction: str, body: MaybeWhyBody, key: Key = ""
 ) -> Restriction:
@@ -86,7 +86,7 @@ def approve(
     return _tagged(response, keeper.approve(who, restriction, body.reason, key))
 
 
-@DECIDING.add("POST", "/v1/restrictions/{restriction}/reject", OPERATE, Restriction, body=MaybeWhy)
+@DECIDING.add("POST", "/v1/restrictions/{restriction}/reject", DECIDE, Restriction, body=MaybeWhy)
 def reject(
     response: Response, keeper: TheKeeper, who: Asker, restriction: str, body: MaybeWhyBody, key: Key = ""
 ) -> Restriction:

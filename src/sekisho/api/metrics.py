@@ -13,12 +13,14 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from starlette.routing import Match
 
 from sekisho.api.problems import unexpected
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from starlette.routing import Route
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from sekisho.api.waiting import Waiting
@@ -63,11 +65,15 @@ class DoorMetrics:
 
 
 class Watched:
-    """The outermost layer: counts every request, and answers what nobody expected."""
+    """The outermost layer: counts every request, and answers what nobody expected.
 
-    def __init__(self, app: ASGIApp, metrics: DoorMetrics) -> None:
+    `hot` are routes that answer everything themselves; they are gone to from here.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: DoorMetrics, hot: Sequence[Route] = ()) -> None:
         self.app = app
         self.metrics = metrics
+        self.hot = hot
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -85,7 +91,7 @@ class Watched:
             await send(message)
 
         try:
-            await self.app(scope, receive, watched)
+            await self._way(scope)(scope, receive, watched)
         except Exception as error:
             answer = unexpected(error)
             if status:  # half an answer is out: the connection must break, so that nobody takes it for whole
@@ -93,6 +99,14 @@ class Watched:
             await answer(scope, receive, watched)
         finally:
             self.metrics.observe(scope, status, loop.time() - began)
+
+    def _way(self, scope: Scope) -> ASGIApp:
+        for route in self.hot:
+            found, more = route.matches(scope)
+            if found is Match.FULL:
+                scope.update(more)
+                return route.app
+        return self.app
 
 
 HEADERS = (

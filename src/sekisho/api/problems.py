@@ -63,6 +63,10 @@ class Problem:
     reference: str = ""
 
 
+# What is answered where it is raised; everything else is unexpected.
+KNOWN: tuple[type[Exception], ...] = (SekishoError, RequestValidationError, HTTPException)
+
+
 class StaleMatch(Conflict):
     """What If-Match named is not the entry's revision any more."""
 
@@ -136,18 +140,24 @@ def _place(path: tuple[int | str, ...]) -> str:
     return text.removeprefix(".") or "body"
 
 
+def answered(error: Exception) -> JSONResponse:
+    """Answer any error."""
+    match error:
+        case SekishoError():
+            return from_error(error)
+        case RequestValidationError():
+            return from_validation(error)
+        case HTTPException():
+            return from_http(error)
+        case _:
+            return unexpected(error)
+
+
 def install(app: FastAPI) -> None:
     """Let every error of the app be answered as a problem document."""
 
-    async def sekisho_error(_: Request, error: Exception) -> JSONResponse:
-        return from_error(error) if isinstance(error, SekishoError) else unexpected(error)
+    async def answer(_: Request, error: Exception) -> JSONResponse:
+        return answered(error)
 
-    async def validation(_: Request, error: Exception) -> JSONResponse:
-        return from_validation(error) if isinstance(error, RequestValidationError) else unexpected(error)
-
-    async def http(_: Request, error: Exception) -> JSONResponse:
-        return from_http(error) if isinstance(error, HTTPException) else unexpected(error)
-
-    app.add_exception_handler(SekishoError, sekisho_error)
-    app.add_exception_handler(RequestValidationError, validation)
-    app.add_exception_handler(HTTPException, http)
+    for kind in KNOWN:
+        app.add_exception_handler(kind, answer)

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from fastapi import Query, Request, Response
 
 from sekisho.api import own
-from sekisho.api.access import ADMIN, ANYBODY, EVERYBODY, MEMBER, OWN, VIEW, Asker, TheKeeper
+from sekisho.api.access import ADMIN, ANYBODY, EVERYBODY, MEMBER, OWN, SEE, VIEW, Asker, TheKeeper
 from sekisho.api.bodies import Items
 from sekisho.api.fields import Limit, Marker, Revision, Text, Wait, cut, etag, page
 from sekisho.api.routes import Route, Routes
-from sekisho.model.access import Token, WhoAmI
+from sekisho.model.access import Role, Token, WhoAmI
 from sekisho.model.inventory import Subject
 from sekisho.model.policy import Exemption
 from sekisho.model.release import OwnView
@@ -21,7 +21,7 @@ READING = Routes()
 Rate = Literal["egress_bps", "ingress_bps", "egress_pps", "ingress_pps", "smtp_per_minute"]
 
 
-@READING.add("GET", "/v1/status", VIEW, Status)
+@READING.add("GET", "/v1/status", SEE, Status)
 def status(keeper: TheKeeper) -> Status:
     """Sum up the keeper, its hosts and collectors, and what needs a person."""
     return keeper.status()
@@ -35,6 +35,7 @@ def whoami(request: Request, keeper: TheKeeper, who: Asker) -> WhoAmI:
         f"{r.method} {r.path.replace(':path', '')}"
         for r in rows
         if who.role in r.roles and (not who.host or r.personal or "{host}" in r.path)
+        if who.host or not r.bound or who.role is not Role.AGENT
     )
     return WhoAmI(who.name, who.role, who.host, who.project, may, keeper.moment())
 

@@ -8,7 +8,7 @@ import anyio.to_thread
 from fastapi import Depends, Request, Response
 from pydantic import TypeAdapter
 
-from sekisho.api.access import AGENT, Asker, TheKeeper
+from sekisho.api.access import AGENT, CLOUD, Asker, TheKeeper
 from sekisho.api.bodies import Receipts, json_body
 from sekisho.api.fields import Wait, etag
 from sekisho.api.routes import Routes
@@ -26,7 +26,7 @@ INVENTORY: TypeAdapter[Inventory] = TypeAdapter(Inventory)
 PROGRAM: TypeAdapter[HostProgram] = TypeAdapter(HostProgram)
 
 
-@REPORTING.add("GET", "/v1/inventory", AGENT, Inventory, waits=True)
+@REPORTING.add("GET", "/v1/inventory", AGENT, Inventory, waits=True, hot=True)
 async def inventory(
     request: Request, keeper: TheKeeper, version: int | None = None, wait: Wait = 0.0
 ) -> Response:
@@ -42,7 +42,7 @@ async def inventory(
     return Response(news[1], media_type="application/json", headers={"ETag": etag(news[0])})
 
 
-@REPORTING.add("PUT", "/v1/hosts/{host}", AGENT, HostProgram, body=HostReport)
+@REPORTING.add("PUT", "/v1/hosts/{host}", AGENT, HostProgram, body=HostReport, hot=True)
 async def report_host(
     request: Request,
     keeper: TheKeeper,
@@ -58,7 +58,7 @@ async def report_host(
     return _json(PROGRAM, await _told(request, keeper.report_host, who, report))
 
 
-@REPORTING.add("GET", "/v1/hosts/{host}/program", AGENT, HostProgram, waits=True)
+@REPORTING.add("GET", "/v1/hosts/{host}/program", AGENT, HostProgram, waits=True, hot=True)
 async def program(
     request: Request,
     keeper: TheKeeper,
@@ -80,7 +80,7 @@ async def program(
     return _json(PROGRAM, news, {"ETag": etag(news.revision)})
 
 
-@REPORTING.add("POST", "/v1/hosts/{host}/receipts", AGENT, body=Receipts, status=204)
+@REPORTING.add("POST", "/v1/hosts/{host}/receipts", AGENT, body=Receipts, status=204, hot=True)
 async def receipts(
     request: Request,
     keeper: TheKeeper,
@@ -95,7 +95,7 @@ async def receipts(
     await _told(request, keeper.receipts, who, host, body.applied, body.receipts, body.problem)
 
 
-@REPORTING.add("PUT", "/v1/cloud/ports/{port}", AGENT, body=CloudPort, status=204)
+@REPORTING.add("PUT", "/v1/cloud/ports/{port}", CLOUD, body=CloudPort, status=204)
 def report_port(
     keeper: TheKeeper, who: Asker, port: str, facts: Annotated[CloudPort, Depends(json_body(CloudPort))]
 ) -> None:
@@ -105,13 +105,13 @@ def report_port(
     keeper.report_port(who, facts)
 
 
-@REPORTING.add("DELETE", "/v1/cloud/ports/{port}", AGENT, status=204)
+@REPORTING.add("DELETE", "/v1/cloud/ports/{port}", CLOUD, status=204)
 def forget_port(keeper: TheKeeper, who: Asker, port: str) -> None:
     """Forget what the cloud said of a port."""
     keeper.forget_port(who, port)
 
 
-@REPORTING.add("PUT", "/v1/hosts/{host}/counters", AGENT, body=tuple[PortCounter, ...], status=204)
+@REPORTING.add("PUT", "/v1/hosts/{host}/counters", AGENT, body=tuple[PortCounter, ...], status=204, hot=True)
 async def report_counters(
     request: Request,
     keeper: TheKeeper,
@@ -133,7 +133,7 @@ def evidence(
     return keeper.evidence(who, evidence)
 
 
-@REPORTING.add("PUT", "/v1/collectors/{name}", AGENT, body=CollectorReport, status=204)
+@REPORTING.add("PUT", "/v1/collectors/{name}", AGENT, body=CollectorReport, status=204, hot=True)
 async def report_collector(
     request: Request,
     keeper: TheKeeper,

@@ -26,6 +26,8 @@ class Route:
     status: int = 200
     waits: bool = False  # a long poll: 304 when there was no news
     personal: bool = False  # about the asker alone: tokens bound to a host may ask it too
+    bound: bool = False  # an agent may ask it with a token that is bound to the host, and with no other
+    hot: bool = False  # thousands ask it all the time: answered by `quick`, described as all others
 
 
 @dataclass(frozen=True, slots=True)

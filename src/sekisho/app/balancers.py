@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -27,10 +28,12 @@ from sekisho.model.balancer import (
     Kind,
     Member,
     Object,
+    PairView,
     Provisioning,
+    Statistics,
     StatusPage,
 )
-from sekisho.model.errors import Conflict, NotFound, Unsupported
+from sekisho.model.errors import Conflict, Malformed, NotFound, Unsupported
 
 if TYPE_CHECKING:
     from sekisho.host.clock import Clock
@@ -44,6 +47,8 @@ STATUSES: Final = "balancer-statuses"
 PAGE: Final = 500
 # Seconds between two writings of what listeners have carried.
 WRITE: Final = 30.0
+# Octavia's database holds no larger number.
+MOST: Final = (1 << 63) - 1
 
 
 class Balancers:
@@ -76,17 +81,19 @@ class Balancers:
 
     # --- what is wanted ---------------------------------------------------------------------------
 
-    def put(self, who: Principal, balancer: Balancer) -> BalancerView:
+    def put(self, who: Principal, balancer: Balancer, changed: float | None = None) -> BalancerView:
         """Make or change a balancer and what it names; what it does not name stays."""
         with self._lock:
             there = self._book.kept.get(balancer.id)
+            if changed is not None and (there is None or there.gone or there.changed != changed):
+                raise Conflict(f"{balancer.id} has changed since it was looked at; look again.")
             if there is not None and there.balancer.provider != balancer.provider:
                 raise Conflict(f"{balancer.id} is of the provider {there.balancer.provider} already.")
             old = there.balancer if there is not None and not there.gone else None
             new = tree.merged(old, balancer)
-            self._need_own(new)
             stays = there is not None and there.pair in self.settings.pairs
             pair = there.pair if there is not None and stays else pairs.place(self.settings, new)
+            self._need_able(pair, new, old)
             kept = replace(there or Kept(new, pair), balancer=new, pair=pair, gone=False)
             wish = Wish("balancer-put", who.name, balancer, own=tree.all_kinds(balancer))
             return self._want(kept, wish)
@@ -108,7 +115,7 @@ class Balancers:
         with self._lock:
             kept = self._having(parent)
             new = tree.put(kept.balancer, parent, thing)
-            self._need_own(new)
+            self._need_able(kept.pair, new, kept.balancer)
             own = tree.kinds((thing, *tree.inside(thing)))
             detail = {"parent": parent, "object": thing}
             wish = Wish("balancer-put", who.name, detail, own, tree.line(new, thing.id))
@@ -119,7 +126,7 @@ class Balancers:
         with self._lock:
             kept = self._having(pool)
             new = tree.put_members(kept.balancer, pool, members)
-            self._need_own(new)
+            self._need_able(kept.pair, new, kept.balancer)
             before = tree.find(kept.balancer, pool)
             left = tree.kinds(tree.inside(before) if before is not None else ())
             gone = {i: k for i, k in left.items() if k is Kind.MEMBER and i not in tree.kinds(members)}
@@ -190,6 +197,12 @@ class Balancers:
         self._book.away(kind, thing, who.name, self._clock.now())
         self._tell(STATUSES)
 
+    def _need_able(self, pair: str, balancer: Balancer, before: Balancer | None) -> None:
+        """Raise Malformed, Conflict or Unsupported for what is not to be carried."""
+        tree.need_plain(balancer)
+        self._need_own(balancer)
+        pairs.need_able(self.settings.pairs.get(pair), balancer, before)
+
     def _need_own(self, balancer: Balancer) -> None:
         """Raise Conflict for an object that another balancer has."""
         for thing in tree.all_kinds(balancer):
@@ -243,6 +256,23 @@ class Balancers:
             tuple(map(status, rows)),
             tuple(s for s in counted if s is not None),
         )
+
+    def pairs(self) -> tuple[PairView, ...]:
+        """List the pairs of devices, as the settings have them."""
+        with self._lock:
+            has = Counter(k.pair for k in self._book.kept.values() if not k.gone)
+            return tuple(
+                PairView(
+                    name,
+                    pair.provider,
+                    self._devices.names(name),
+                    pair.zones,
+                    self._devices.active(name),
+                    has[name],
+                    self._devices.silence(name),
+                )
+                for name, pair in self.settings.pairs.items()
+            )
 
     def ailments(self, balancer: str) -> tuple[Ailment, ...]:
         """Say what is wrong with a balancer and its devices, or with all."""
@@ -302,15 +332,39 @@ class Balancers:
     def take(self, pair: str, report: DirectorReport) -> None:
         """Take what a device tells, however it was heard."""
         with self._lock:
+            report = self._own(pair, report)
             self._devices.take(pair, report)
-            known = self._book.home
-            self._totals.take(report.director, (s for s in report.statistics if s.listener in known))
+            self._totals.take(report.director, report.statistics)
             speaks = self._devices.active(pair) in ("", report.director)
             if speaks and self._book.operate(report.operating, self._clock.now()):
                 self._tell(STATUSES)
             self._judge.look([b for b in self._book.open if self._book.kept[b].pair == pair])
             if speaks:
                 self._judge.troubles(pair, report)
+
+    def _own(self, pair: str, report: DirectorReport) -> DirectorReport:
+        """Give what a device tells of its own balancers: of others it has no say.
+
+        Raises Conflict for a revision that was never given out: what it carries is another keeper's.
+        """
+        newest = self._book.revision(pair)
+        if report.revision > newest:
+            raise Conflict(
+                f"{report.director} tells of revision {report.revision}, and the newest is {newest}.",
+                f"{report.director} carries what another keeper told it, or a later ledger than this one; "
+                "it is given everything anew.",
+            )
+        odd = [s.listener for s in report.statistics if not _is_total(s)]
+        if odd:
+            problems = (f"statistics: {odd[0]}: totals are 0 to {MOST}.",)
+            raise Malformed(f"{report.director} tells what cannot have been counted.", problems=problems)
+        own = self._book.pair_of
+        return replace(
+            report,
+            operating={i: how for i, how in report.operating.items() if own(i) == pair},
+            problems={b: said for b, said in report.problems.items() if not b or own(b) == pair},
+            statistics=tuple(s for s in report.statistics if own(s.listener) == pair),
+        )
 
     # --- for driven pairs -------------------------------------------------------------------------
 
@@ -377,6 +431,11 @@ class Balancers:
 
 
 _ABOVE: Final = frozenset({Kind.BALANCER, Kind.LISTENER, Kind.POOL})
+
+
+def _is_total(of: Statistics) -> bool:
+    counts = (of.active, of.total, of.bytes_in, of.bytes_out, of.errors)
+    return min(counts) >= 0 and max(counts) <= MOST
 
 
 def _preferred(pair: str) -> str:

@@ -11,6 +11,7 @@ from sekisho.app.balancers_tree import Kinds, kinds, parts, usual
 from sekisho.ledger.balancers import Balancers as Ledger
 from sekisho.ledger.balancers import Deed, Found, Kept, Standing
 from sekisho.model.balancer import Balancer, Kind, ObjectStatus, Operating, Provisioning
+from sekisho.model.errors import Conflict
 
 KEEPER: Final = "keeper"
 # Children before what holds them, as Octavia takes them.
@@ -44,6 +45,7 @@ class Book:
         self.news: dict[str, Standing] = {}
         self.open: set[str] = set()  # balancers of which something is not carried
         self.ailing: set[str] = set()  # balancers that have a problem
+        self._newest = 0  # of what was ever to be told
         self._of: defaultdict[str, set[str]] = defaultdict(set)
         self._changed: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._revisions: dict[str, int] = {}
@@ -64,9 +66,14 @@ class Book:
         """Give all that a pair must carry."""
         return tuple(k.balancer for k in self.kept.values() if k.pair == pair and not k.gone)
 
+    def pair_of(self, thing: str) -> str | None:
+        """Name the pair that carries an object, None for one of nobody's."""
+        kept = self.kept.get(self.home.get(thing, ""))
+        return kept.pair if kept is not None else None
+
     def since(self, pair: str, revision: int) -> tuple[tuple[Balancer, ...], tuple[str, ...]] | None:
         """Give what a pair must carry otherwise since a revision, and what no more; None if nobody knows."""
-        if revision < self.floor:
+        if not self.floor <= revision <= self.revision(pair):
             return None
         names = [b for b, r in self._changed[pair].items() if r > revision]
         there = [self.kept[n].balancer for n in names if n in self.kept and not self.kept[n].gone]
@@ -194,6 +201,12 @@ class Book:
         """Write that all up to a revision has been told; names objects that are known no more."""
         if revision <= self.told:
             return ()
+        if revision > self._newest:
+            raise Conflict(
+                f"Nothing of revision {revision} was given out to be told.",
+                f"Revision {revision} is acknowledged, and the newest to be told is older: is it another "
+                "keeper's, or a later ledger's than this one?",
+            )
         told = [i for i, s in self.news.items() if s.revision <= revision]
         away = [i for i in told if self.standings[i].provisioning is Provisioning.DELETED]
         self._ledger.told(revision, away)
@@ -242,6 +255,7 @@ class Book:
         if before is not None and before.balancer != standing.balancer:
             self._of[before.balancer].discard(standing.id)
         self.standings[standing.id] = standing
+        self._newest = max(self._newest, standing.revision)
         self._of[standing.balancer].add(standing.id)
         if standing.balancer:
             self.home.setdefault(standing.id, standing.balancer)

@@ -70,8 +70,10 @@ class Judge:
                     carried.append(kept)
                 elif problem is not None:
                     failed[balancer] = problem
-        for start in range(0, len(carried), TOGETHER):
-            self._settle(carried[start : start + TOGETHER])
+        for pair in {k.pair: None for k in carried}:
+            own = [k for k in carried if k.pair == pair]
+            for start in range(0, len(own), TOGETHER):
+                self._settle(pair, own[start : start + TOGETHER])
         if failed:
             self._fail(failed)
 
@@ -109,13 +111,12 @@ class Judge:
             return True  # the pair was taken out of the settings: nobody is left who could say it
         return bool(speaking) and all(h.report.revision >= kept.revision for h in speaking.values())
 
-    def _settle(self, carried: Sequence[Kept]) -> None:
+    def _settle(self, pair: str, carried: Sequence[Kept]) -> None:
         operating: dict[str, Operating] = {}
-        by = {pair: self._devices.speaking(pair) for pair in {k.pair for k in carried}}
-        for speaking in by.values():
-            for heard in speaking.values():
-                operating |= heard.report.operating
-        done = {k.balancer.id: {"revision": k.revision, "devices": sorted(by[k.pair])} for k in carried}
+        speaking = self._devices.speaking(pair)
+        for heard in speaking.values():
+            operating |= heard.report.operating
+        done = {k.balancer.id: {"revision": k.revision, "devices": sorted(speaking)} for k in carried}
         self._book.settle(done, operating, self._clock.now())
         for balancer in done:
             self._until.pop(balancer, None)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Any, Literal
 
+from sekisho.devices.balancer.adx.provider import Adx
+from sekisho.devices.balancer.driver import Provider
+from sekisho.devices.balancer.lvs_dsr.provider import LvsProvider
 from sekisho.model.balancer import Balancer
 from sekisho.model.errors import Malformed, NotFound, Unsupported
 
@@ -16,6 +20,7 @@ class PairSettings:
 
     For `lvs` the `directors` are the hosts of their tokens. For `adx` the `driver` is made with `options` and
     the password in `password_file`. `zones` are availability zones that are served; none named is no zone.
+    `links` are networks (CIDRs) beside the VIPs' own for members of `lvs`, as in `director.links`.
     """
 
     provider: Literal["lvs", "adx"] = "lvs"
@@ -24,6 +29,7 @@ class PairSettings:
     driver: str = "adx"
     options: Mapping[str, Any] = field(default_factory=dict)
     password_file: str = ""
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +59,29 @@ class BalancersSettings:
 def _problems(settings: BalancersSettings) -> Iterator[str]:
     owners: dict[str, str] = {}
     for name, pair in settings.pairs.items():
+        yield from _odd_links(name, pair)
         if pair.provider == "lvs" and not pair.directors:
             yield f"balancers.pairs.{name}.directors: name the directors, a pair of them or one."
         for director in pair.directors:
             if director in owners:
                 yield f"balancers.pairs.{name}.directors: {director} is in {owners[director]} already."
             owners[director] = name
+
+
+def _odd_links(name: str, pair: PairSettings) -> Iterator[str]:
+    for link in pair.links:
+        try:
+            ip_network(link)
+        except ValueError:
+            yield f"balancers.pairs.{name}.links: {link!r} is no network; write it like 10.2.0.0/24."
+
+
+def need_able(pair: PairSettings | None, balancer: Balancer, before: Balancer | None) -> None:
+    """Raise Unsupported for what a kind of device cannot carry; what it had before may be changed on."""
+    room: Provider = Adx() if balancer.provider == "adx" else LvsProvider(pair.links if pair else ())
+    sentence = room.unsupported(balancer)
+    if sentence and (before is None or room.unsupported(before) != sentence):
+        raise Unsupported(sentence)
 
 
 def devices(settings: BalancersSettings, pair: str) -> tuple[str, ...]:

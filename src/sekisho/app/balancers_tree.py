@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from sekisho.model.balancer import (
     Balancer,
@@ -17,6 +18,9 @@ from sekisho.model.balancer import (
     Pool,
 )
 from sekisho.model.errors import Conflict, Malformed, NotFound
+
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+_LONGEST: Final = 255
 
 Kinds: TypeAlias = Mapping[str, Kind]
 P = TypeVar("P", bound=Listener | Pool | Member)
@@ -163,6 +167,20 @@ def _over(old: Iterable[P], new: Iterable[P]) -> tuple[P, ...]:
 def _need_parent(parent: str, allowed: Iterable[str]) -> None:
     if parent not in allowed:
         raise NotFound(f"{parent!r} cannot have it: the parent is a balancer's id, or a pool's for members.")
+
+
+def need_plain(balancer: Balancer) -> None:
+    """Raise Malformed for an id or a name that would not fit into a line of a log or of a device."""
+    odd = next((i for i in all_kinds(balancer) if not _ID.fullmatch(i)), None)
+    if odd is not None:
+        raise Malformed(f"{odd[:80]!r} is no id: write 1 to 64 letters, digits and - _ . : of them.")
+    named = (
+        balancer.name,
+        balancer.project,
+        *(x.name for x in parts(balancer) if not isinstance(x, Monitor)),
+    )
+    if any(len(name) > _LONGEST for name in named):
+        raise Malformed(f"A name in {balancer.id} is longer than {_LONGEST} characters; shorten it.")
 
 
 def _need_unique(balancer: Balancer) -> None:

@@ -23,6 +23,7 @@ from sekisho.devices.balancer.lvs_dsr.driver import LvsDriver
 from sekisho.devices.balancer.lvs_dsr.ipvs import open_ipvs
 from sekisho.devices.balancer.lvs_dsr.keepalived import Keepalived, VrrpSettings
 from sekisho.devices.balancer.lvs_dsr.kernel import prepare
+from sekisho.devices.balancer.lvs_dsr.places import Kernels
 from sekisho.devices.balancer.lvs_dsr.services import Sync
 from sekisho.host.bell import Bell
 from sekisho.host.tasks import Troubles, spawn
@@ -280,7 +281,8 @@ def open_director(settings: DirectorSettings, client: Balancers, clock: Clock) -
     vips = Keepalived(settings.vrrp, Path(settings.run_dir)) if settings.vrrp.interface else None
     checks = Watch(Neighbours(clock.passed), hearing=settings.hearing)
     book = AddressBook(Path(settings.state) / "addresses")
-    driver = LvsDriver(kernel, clock.passed, checks, vips, book, settings.drain, settings.links)
+    places = Kernels()
+    driver = LvsDriver(kernel, clock.passed, checks, vips, book, settings.drain, settings.links, places)
     director = Director(settings, client, clock, driver, vips)
 
     def judge(member: str, *, alive: bool) -> None:

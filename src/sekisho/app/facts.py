@@ -101,6 +101,10 @@ class Facts:
         """List the ports that are on a host or about to be, as the cloud says."""
         return self._expected.get(host, ())
 
+    def plans(self) -> frozenset[str]:
+        """Give the ids, names and tags of all plans of the last full list."""
+        return frozenset(name for names in self._names.values() for name in names)
+
     def alone(self, port: str) -> Subject | None:
         """Give a port by what the cloud alone says."""
         return self._told.get(port)

@@ -187,6 +187,11 @@ class Fleet:
         self._tell(moved=bool(moved), subjects=changed | moved, hosts=concerned)
         return len(changed | moved)
 
+    def plans(self) -> frozenset[str]:
+        """Give the ids, names and tags of all plans that the last full list of the cloud had."""
+        with self._lock:
+            return self._facts.plans()
+
     def _merge(self, subject: str) -> bool:
         """Join a subject's facts anew wherever it is; True when that changed it."""
         places = self._places.get(subject, {})

@@ -13,6 +13,7 @@ from sekisho.app import figures, rules, subjects
 from sekisho.app.deciding import Deciding
 from sekisho.app.denials import Denials
 from sekisho.app.fleet import Fleet
+from sekisho.app.named import strangers
 from sekisho.app.programs import Programs
 from sekisho.app.receipts import Receipts
 from sekisho.app.rules import Rules, Source
@@ -78,6 +79,8 @@ class Keeper(Deciding):
         self._verdicts = Verdicts(settings, ledger, self._fleet)
         self._programs = Programs(settings, ledger, self._fleet, self._rules)
         self._listed: tuple[float, int] | None = None  # when the cloud was last listed, and how many ports
+        self._strangers: tuple[str, ...] = ()
+        self._look_at_names()
         self._denials = Denials(ledger)
         self.totals: dict[str, float] = {}
         self.troubles: Troubles | None = None
@@ -224,6 +227,7 @@ class Keeper(Deciding):
         now = self._clock.now()
         changed = self._rules.reload(now)
         rules.keep(self._ledger, self._rules.policies)
+        self._look_at_names()
         view = self._rules.view()
         detail = json.dumps({"version": view.policies.version, "problems": view.problems})
         self._ledger.write_journal(now, who.name, "reload-policies", detail=detail)
@@ -261,7 +265,17 @@ class Keeper(Deciding):
         aged = tuple(p if p.created else replace(p, created=seen[p.id]) for p in cloud.projects)
         changed = self._fleet.take_cloud(replace(cloud, projects=aged))
         self._listed = now, len(cloud.ports)
+        self._look_at_names()
         return changed
+
+    def _look_at_names(self) -> None:
+        """Find the plans that are named and that nobody knows; each is logged once."""
+        plans = self._fleet.plans() if self._listed is not None else None
+        before, asked = self._strangers, bool(self._settings.cloud.name)
+        self._strangers = strangers(self._rules.policies, plans, asked=asked)
+        for sentence in self._strangers:
+            if sentence not in before:
+                log.warning("%s", sentence)
 
     def begin_list(self) -> None:
         """Say that a full list of the cloud is being read: what is pushed meanwhile is newer."""
@@ -332,6 +346,7 @@ class Keeper(Deciding):
     def _degraded(self, now: float) -> tuple[str, ...]:
         """Name what needs a person, a sentence each."""
         found = [f"policies: {p}" for p in self._rules.view().problems]
+        found += self._strangers
         heard = [(f"host {h.name}", h.last_seen) for h in self._fleet.host_status()]
         heard += [(f"collector {c.name}", c.time) for c in self._fleet.collectors]
         found += [f"{who}: not heard of for {now - when:.0f} s" for who, when in heard if now - when > SILENT]
@@ -352,6 +367,7 @@ class Keeper(Deciding):
             "sekisho_ledger_revision": float(self._ledger.revision()),
             "sekisho_enforcing": float(self._ledger.enforcement().enabled),
             "sekisho_subjects": float(self._fleet.count),
+            "sekisho_scopes_unknown": float(len(self._strangers)),
             "sekisho_degraded": float(len(self._degraded(self._clock.now()))),
         }
         found |= {f"sekisho_{name}": n for name, n in self.totals.items()}

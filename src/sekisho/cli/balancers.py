@@ -1,4 +1,4 @@
-"""Commands about load balancers: balancer list, show, doctor, failover."""
+"""Commands about load balancers: balancer list, show, pairs, doctor, failover."""
 
 from collections.abc import Iterator
 from typing import Annotated, Final
@@ -16,6 +16,7 @@ from sekisho.model.balancer import (
     Member,
     ObjectStatus,
     Operating,
+    PairView,
     Provisioning,
     Statistics,
 )
@@ -35,6 +36,7 @@ def add_to(group: typer.Typer) -> None:
     """Register the commands."""
     command(group, "list")(list_)
     command(group, "show")(show)
+    command(group, "pairs")(pairs)
     command(group, "doctor")(doctor)
     command(group, "failover")(failover)
 
@@ -140,6 +142,19 @@ def _member(m: Member) -> tuple[str, str]:
 
 def _has(view: BalancerView, member: str) -> bool:
     return any(m.id == member for p in view.balancer.pools for m in p.members)
+
+
+def pairs(door: Door) -> None:
+    """List the pairs of devices: zones, who holds the VIPs, how many load balancers each carries."""
+    items = door.client.balancers.pairs()
+    columns = ("pair", "provider", "devices", "zones", ">balancers", "problem")
+    door.tell_list(items, table(columns, map(_pair, items), "No pair is in the keeper's settings."))
+
+
+def _pair(of: PairView) -> tuple[str | Text, ...]:
+    marked = (f"{d} (active)" if d == of.active and len(of.devices) > 1 else d for d in of.devices)
+    problem = Text(words.clean(of.problem), "red") if of.problem else "-"
+    return of.name, of.provider, ", ".join(marked), ", ".join(of.zones) or "-", str(of.balancers), problem
 
 
 def doctor(

@@ -142,6 +142,11 @@ def check(
         _verdict(door, list(error.problems) or [error.asker])
         return
     _verdict(door, [], f"Good: {_counted(policies, standing)}.")
+    nouns: tuple[Policy | Baseline, ...] = (*policies, *standing)
+    for noun in nouns:
+        if noun.scope.plans_by_name:
+            named = ", ".join(map(repr, noun.scope.plans_by_name))
+            note(f"{noun.name}: plans go by name ({named}): the keeper must ask the cloud ([keeper.cloud]).")
 
 
 def _counted(policies: Sequence[Policy], standing: Sequence[Baseline]) -> str:

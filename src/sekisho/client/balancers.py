@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
+from sekisho.client.bounds import pages
 from sekisho.client.problems import checked, fitting
 from sekisho.model.balancer import (
     Ailment,
@@ -16,6 +17,7 @@ from sekisho.model.balancer import (
     Kind,
     Member,
     Object,
+    PairView,
     StatusPage,
 )
 
@@ -43,12 +45,14 @@ class Balancers:
 
     # --- what is wanted ---------------------------------------------------------------------------
 
-    def put(self, balancer: Balancer) -> BalancerView:
+    def put(self, balancer: Balancer, changed: float | None = None) -> BalancerView:
         """Make or change a balancer and what it names of listeners, pools, members and monitors.
 
-        What of it the keeper has and this does not name stays: that goes by `delete_object`.
+        What of it the keeper has and this does not name stays: that goes by `delete_object`. With `changed`,
+        a view's, it is a Conflict if the balancer has changed since that view.
         """
-        return fitting(BalancerView, self._json("PUT", _balancer(balancer.id), body=balancer))
+        query = {"changed": changed}
+        return fitting(BalancerView, self._json("PUT", _balancer(balancer.id), query, balancer))
 
     def delete(self, balancer: str, *, cascade: bool = False) -> None:
         """Take a balancer away; with `cascade` all that is in it too, else that is a Conflict.
@@ -93,6 +97,11 @@ class Balancers:
     def show(self, balancer: str) -> BalancerView:
         """Tell of one balancer, by its id or that of an object in it; raises NotFound."""
         return fitting(BalancerView, self._json("GET", _balancer(balancer)))
+
+    def pairs(self) -> tuple[PairView, ...]:
+        """List the pairs of devices that carry load balancers, with their zones."""
+        answer = self._json("GET", "balancer-pairs")
+        return fitting(tuple[PairView, ...], answer.get("items") if isinstance(answer, dict) else None)
 
     def ailments(self, balancer: str = "") -> tuple[Ailment, ...]:
         """Say what is wrong with a balancer and the devices that carry it, or with all."""
@@ -150,14 +159,11 @@ class Balancers:
         return None if answer.status == 304 else fitting(kind, checked(answer).json())
 
     def _pages(self, path: str, query: Mapping[str, Any]) -> Iterator[BalancerView]:
-        marker = ""
-        while True:
-            page = self._json("GET", path, {**query, "limit": _PAGE, "marker": marker})
-            items = page.get("items") if isinstance(page, dict) else None
+        def ask(marker: str) -> Any:
+            return self._json("GET", path, {**query, "limit": _PAGE, "marker": marker})
+
+        for items in pages(ask):
             yield from fitting(tuple[BalancerView, ...], items)
-            marker = str(page.get("next", ""))
-            if not marker:
-                return
 
 
 def _laid_over(had: BalancerProgram | None, news: BalancerProgram) -> BalancerProgram:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from sekisho.client.balancers import Balancers
+from sekisho.client.bounds import pages
 from sekisho.client.connections import Connections, Request
 from sekisho.client.problems import Answer, checked, fitting
 from sekisho.client.switches import Switches
@@ -58,7 +59,8 @@ NOTHING = ("", None)
 class Client:
     """Speaks to the keeper at `url` (http or https, a path in front is kept) with a bearer token.
 
-    `timeout` is in seconds for each step of a request; a long poll adds its `wait`. Every method
+    `timeout` is in seconds for each step of a request; a long poll adds its `wait`, and a whole answer
+    takes at most six times that, and a quarter of a gigabyte. Every method
     raises errors of `sekisho.model.errors`: Unavailable when nobody answered. Writes that take a
     `key` make one up when none is given, so that a repeated request is never carried out twice.
     `context` is for https with an authority of one's own. `keystone` gives Keystone's token instead of
@@ -340,14 +342,11 @@ class Client:
         return None if answer.status == 304 else fitting(kind, checked(answer).json())
 
     def _pages(self, kind: type[T], path: str, query: Mapping[str, Any], limit: int) -> Iterator[T]:
-        marker = ""
-        while True:
-            page = self._json("GET", path, {**query, "limit": limit, "marker": marker})
-            for item in fitting(tuple[Any, ...], _part(page, "items")):
-                yield fitting(kind, item)
-            marker = fitting(str, _part(page, "next"))
-            if not marker:
-                return
+        def ask(marker: str) -> Any:
+            return self._json("GET", path, {**query, "limit": limit, "marker": marker})
+
+        for items in pages(ask):
+            yield from (fitting(kind, item) for item in items)
 
     def _json(
         self,

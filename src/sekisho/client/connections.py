@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from sekisho.client.bounds import Bounded
 from sekisho.client.problems import Answer
 from sekisho.model.errors import Malformed, Unavailable
 
@@ -66,6 +67,7 @@ class Connections:
             connection = http.client.HTTPSConnection(host, parts.port, timeout=timeout, context=context)
         else:
             connection = http.client.HTTPConnection(host, parts.port, timeout=timeout)
+        connection.response_class = Bounded
         with self.lock:
             if self.closed:
                 raise Unavailable("This client has been closed.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from urllib.parse import quote
 
+from sekisho.client.bounds import pages
 from sekisho.client.problems import Answer, checked, fitting
 from sekisho.model.switch import (
     BackupView,
@@ -155,13 +156,11 @@ class Switches:
         return tuple(fitting(kind, item) for item in fitting(tuple[Any, ...], found))
 
     def _pages(self, kind: type[T], path: str, query: Mapping[str, Any], limit: int) -> Iterator[T]:
-        marker = ""
-        while True:
-            page = self._json("GET", path, {**query, "limit": limit, "marker": marker})
-            yield from self._items(kind, page)
-            marker = str(page.get("next", ""))
-            if not marker:
-                return
+        def ask(marker: str) -> Any:
+            return self._json("GET", path, {**query, "limit": limit, "marker": marker})
+
+        for items in pages(ask):
+            yield from (fitting(kind, item) for item in items)
 
 
 def _path(switch: str) -> str:

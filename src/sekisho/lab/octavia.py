@@ -47,6 +47,7 @@ class Octavia:
     environment: Path
     pairs: Mapping[str, Mapping[str, object]]
     keeper_settings: Mapping[str, object] = field(default_factory=dict)
+    guest: Mapping[str, object] = field(default_factory=dict)  # more of [sekisho]
     adx: bool = False
     place: Place = field(init=False)
     keeper: KeeperProcess = field(init=False)
@@ -78,9 +79,20 @@ class Octavia:
 
     def _start_adx(self) -> None:
         words = ["-m", "sekisho.testing.adx", "--pair", "--port", str(ADX_PORT), "--password", _SECRET]
+        words += ["--befall", str(self._befalls)]
         log = self.place.logs / "adx.log"
         ready = lambda: log.exists() and "ready" in log.read_text()  # noqa: E731
         self.place.service("adx", [sys.executable, *words], ready).start()
+
+    @property
+    def _befalls(self) -> Path:
+        return self.folder / "adx-befall"
+
+    def befall(self, what: str) -> None:
+        """Let something befall every call to the emulated boxes; "" ends it. See `sekisho.testing.adx`."""
+        fresh = self._befalls.with_suffix(".new")
+        fresh.write_text(what)
+        fresh.replace(self._befalls)
 
     def service(self, name: str) -> Service:
         """Give Octavia's ``api`` or ``agent``, started or not, or another service of the place."""
@@ -144,8 +156,9 @@ class Octavia:
                 "driver_agent": {"enabled_provider_agents": "sekisho", **sockets},
                 "sekisho": {
                     "keeper_url": INSIDE,
-                    "token_file": token_file(self.place, "agent"),
+                    "token_file": token_file(self.place, "octavia"),
                     "timeout": 20,  # on a busy machine a step takes long
+                    **self.guest,
                 },
             },
         )

@@ -11,6 +11,9 @@ class Role(StrEnum):
 
     viewer reads; operator also imposes, lifts, approves, exempts; admin also handles tokens and the
     kill switch; agent reports what hosts and collectors see and reads what they must carry, no more.
+    cloud is a part of OpenStack: it says what ports there are and which VLANs hosts are in, and brings
+    what its administrators decide about restrictions; no exemptions, policies, tokens or switches.
+    octavia is Octavia's own: it says what load balancers there are and hears how they stand, no more.
     member is a customer: sees the subjects and restrictions of its own project, and changes nothing but
     that it may end a restriction early where the policy lets it.
     """
@@ -19,6 +22,8 @@ class Role(StrEnum):
     OPERATOR = "operator"
     ADMIN = "admin"
     AGENT = "agent"
+    CLOUD = "cloud"
+    OCTAVIA = "octavia"
     MEMBER = "member"
 
 

@@ -269,6 +269,23 @@ class BalancerView:
 
 
 @dataclass(frozen=True, slots=True)
+class PairView:
+    """A pair of devices as it is shown: who carries, which of them holds the VIPs, how many balancers.
+
+    `problem` says why nothing of it is heard, "" where something is. `zones` are availability zones that it
+    serves.
+    """
+
+    name: str
+    provider: str
+    devices: tuple[str, ...]
+    zones: tuple[str, ...] = ()
+    active: str = ""
+    balancers: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Ailment:
     """What is wrong with balancers: on which device, with which one ("" for all there), and what."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -87,6 +88,9 @@ def unfit(action: Action) -> str:
     return ""
 
 
+_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
 @whole
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -132,6 +136,11 @@ class Scope:
     def includes(self) -> bool:
         """Tell whether it names anybody at all, or is for everybody."""
         return any(getattr(self, kind) for kind in KINDS)
+
+    @property
+    def plans_by_name(self) -> tuple[str, ...]:
+        """List the plans it names otherwise than by their id: hosts know ids, only the cloud the rest."""
+        return tuple(name for name in (*self.qos, *self.exclude_qos) if not _ID.fullmatch(name))
 
 
 def _one(name: str) -> frozenset[str]:

@@ -31,7 +31,7 @@ class Bed:
     """Octavia's client, and the director d1 with its kernel."""
 
     def __init__(self, url: str, secret: str, folder: Path) -> None:
-        self.octavia = Client(url, SECRETS[Role.AGENT])
+        self.octavia = Client(url, SECRETS[Role.OCTAVIA])
         self.kernel = MemoryKernel()
         self.client = Client(url, secret)
         self.settings = DirectorSettings("d1", state=str(folder), wait=5.0, report_every=0.2)

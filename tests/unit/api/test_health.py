@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from sekisho.api.access import ADMIN, AGENT, ANYBODY, EVERYBODY, OPEN, OPERATE, OWN, VIEW
+from sekisho.api.access import ADMIN, AGENT, ANYBODY, CLOUD, DECIDE, EVERYBODY, OPEN, OPERATE, OWN, SEE, VIEW
 from sekisho.api.app import ROUTES
 from sekisho.api.balancers import GUEST
 from sekisho.api.problems import TABLE
@@ -124,9 +124,12 @@ def test_every_route_is_in_the_reference() -> None:
         "operator": OPERATE,
         "admin": ADMIN,
         "agent": AGENT,
-        "viewer, agent": ANYBODY,
-        "operator, agent": GUEST,
-        "viewer, member": OWN,
+        "cloud": CLOUD,
+        "viewer, cloud": SEE,
+        "operator, cloud": DECIDE,
+        "viewer, agent, cloud": ANYBODY,
+        "operator, agent, cloud": GUEST,
+        "viewer, cloud, member": OWN,
         "everybody": EVERYBODY,
     }
     told = {path: least[roles.strip()] for path, roles in rows.items()}

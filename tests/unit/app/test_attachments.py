@@ -14,7 +14,7 @@ from sekisho.model.access import Principal, Role
 from sekisho.model.attachment import Attachment, HostVlan, HostVlans, Place
 from sekisho.model.errors import Malformed
 
-NEUTRON = Principal("neutron", Role.AGENT)
+NEUTRON = Principal("neutron", Role.CLOUD)
 OURS = "1000-1999"
 
 

@@ -20,7 +20,7 @@ from sekisho.model.attachment import HostVlan, HostVlans
 from sekisho.model.errors import SekishoError, Unavailable
 from sekisho.model.switch import ChangeState, ChangeView, RolloutView, Verb
 
-NEUTRON = Principal("neutron", Role.AGENT)
+NEUTRON = Principal("neutron", Role.CLOUD)
 LONG = 10.0
 OURS = "1000-1999"
 

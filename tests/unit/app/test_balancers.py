@@ -21,7 +21,7 @@ from sekisho.model.balancer import (
     Statistics,
 )
 from sekisho.model.errors import Conflict, Malformed, NotFound, Unavailable, Unsupported
-from support_balancers import OCTAVIA, Room, balancer, members
+from support_balancers import OCTAVIA, PAIRS, Room, balancer, members
 
 LINE = {"lb1", "lb1-l", "lb1-p"}
 WHOLE = LINE | {"lb1-m1", "lb1-m2", "lb1-h"}
@@ -76,7 +76,7 @@ def test_nothing_is_told_to_a_director_that_the_ledger_does_not_hold(room: Room)
         ("lb1-p", Monitor("lb1-h", Check.HTTP), LINE),
         ("lb1", Pool("lb1-p", Protocol.TCP, Algorithm.SOURCE_IP), LINE),
         ("lb1", Pool("new-p", Protocol.TCP), {"lb1"}),
-        ("lb1", Listener("lb1-l", Protocol.TCP, 80, "lb1-p", limit=5), {"lb1"}),
+        ("lb1", Listener("lb1-l", Protocol.TCP, 80, "lb1-p", name="web"), {"lb1"}),
         ("lb1", Listener("new-l", Protocol.UDP, 53), {"lb1"}),
     ],
 )
@@ -221,14 +221,14 @@ def test_what_is_above_a_member_that_failed_can_be_changed_on(room: Room) -> Non
 def test_what_a_director_cannot_carry_is_an_error_at_once_and_no_others(room: Room) -> None:
     carried(room)
     room.keeper.put(OCTAVIA, balancer("lb2", 2))
-    room.keeper.put_object(OCTAVIA, "lb1-p", replace(members("lb1")[0], address="10.77.0.1"))
-    room.report(problems={"lb1": "10.77.0.1 is on no link of this director."})
+    room.keeper.put_object(OCTAVIA, "lb1-p", replace(members("lb1")[0], address="10.1.0.77"))
+    room.report(problems={"lb1": "10.1.0.77 is on no link of this director."})
     room.tell()
     assert room.stands()["lb1-m1"] == "ERROR"
     assert room.stands()["lb1"] == room.stands()["lb2"] == "ACTIVE"
-    assert room.keeper.balancer("lb1").problem == "10.77.0.1 is on no link of this director."
+    assert room.keeper.balancer("lb1").problem == "10.1.0.77 is on no link of this director."
     lines = len(verbs(room))
-    room.report(problems={"lb1": "10.77.0.1 is on no link of this director."})
+    room.report(problems={"lb1": "10.1.0.77 is on no link of this director."})
     assert len(verbs(room)) == lines, "a problem that lasts is one line"
     room.keeper.put_object(OCTAVIA, "lb1-p", members("lb1")[0])
     room.report()
@@ -461,6 +461,63 @@ def test_a_balancer_whose_pair_was_taken_away_can_be_deleted_or_put_elsewhere(ro
     assert [b.id for b in room.keeper.program("d9", before).balancers] == ["lb2"]
 
 
+# --- whose word counts for what --------------------------------------------------------------------
+
+
+def test_a_director_has_no_say_of_what_another_pair_carries(room: Room) -> None:
+    room.keeper.put(OCTAVIA, replace(balancer("lb2", 2), zone="north"))
+    room.report("d3", operating=dict.fromkeys(("lb2", "lb2-m1"), Operating.ONLINE))
+    carried(room)
+    lie = {"lb2-m1": Operating.ERROR, "lb2": Operating.ERROR, "lb1-m1": Operating.ERROR}
+    counted = (Statistics("lb2-l", 1, 1, 1), Statistics("lb1-l", 1, 1, 1))
+    # While something of its own is open too, whose end would take the lie along.
+    room.keeper.put_object(OCTAVIA, "lb1-p", replace(members("lb1")[0], weight=2))
+    room.keeper.put_object(OCTAVIA, "lb2-p", replace(members("lb2", net=2)[0], weight=2))
+    room.report("d1", operating=lie, problems={"lb2": "All is lost."}, statistics=counted)
+    room.report("d3")
+    page = room.tell()
+    other, own = room.keeper.balancer("lb2"), room.keeper.balancer("lb1")
+    assert {s.id: s.operating for s in other.statuses}["lb2-m1"] is not Operating.ERROR
+    assert other.operating is Operating.ONLINE
+    assert (other.problem, other.statistics) == ("", ())
+    assert {s.id: s.operating for s in own.statuses}["lb1-m1"] is Operating.ERROR
+    assert page is not None
+    assert [s.listener for s in page.statistics] == ["lb1-l"]
+
+
+def test_a_revision_that_nobody_gave_out_carries_nothing(room: Room) -> None:
+    room.keeper.put(OCTAVIA, balancer())
+    newest = room.keeper.program_revision("d1")
+    with pytest.raises(Conflict):
+        room.report(revision=newest + 1)
+    room.keeper.tick()
+    assert room.tell() is None
+    # It carries what a later ledger said, which was lost: it is told everything, and nothing by halves.
+    program = room.keeper.program("d1", newest + 1)
+    assert (program.since, [b.id for b in program.balancers]) == (0, ["lb1"])
+
+
+def test_what_was_never_given_out_cannot_have_been_told(room: Room) -> None:
+    carried(room)
+    with pytest.raises(Conflict):
+        room.keeper.told((1 << 53) - 1)
+    room.keeper.put_object(OCTAVIA, "lb1-p", members("lb1", 3)[2])
+    with pytest.raises(Conflict):
+        room.keeper.told(room.keeper.program_revision("d1") + 1)
+    room.report()
+    room.tell()
+    assert room.stands()["lb1-m3"] == "ACTIVE", "it is told all the same"
+    room.keeper.told(1)  # an older page once more
+
+
+@pytest.mark.parametrize("count", [-1, 1 << 63])
+def test_totals_that_nobody_can_count_are_refused(room: Room, count: int) -> None:
+    carried(room)
+    with pytest.raises(Malformed):
+        room.report(statistics=(Statistics("lb1-l", 1, count, 0),))
+    assert room.keeper.balancer("lb1").statistics == ()
+
+
 # --- totals ----------------------------------------------------------------------------------------
 
 
@@ -552,6 +609,90 @@ def test_what_belongs_to_another_is_not_taken(room: Room) -> None:
         room.keeper.put_members(OCTAVIA, "lb1-p", (members("lb1")[0], members("lb1")[0]))
     with pytest.raises(NotFound):
         room.keeper.program("stranger", None)
+
+
+def test_what_a_kind_of_device_cannot_carry_is_not_even_written(room: Room) -> None:
+    carried(room)
+    before = room.keeper.balancer("lb1")
+    limited = replace(balancer().listeners[0], limit=5)
+    with pytest.raises(Unsupported):
+        room.keeper.put_object(OCTAVIA, "lb1", limited)
+    with pytest.raises(Unsupported):
+        room.keeper.put_members(OCTAVIA, "lb1-p", (replace(members("lb1")[0], address="127.0.0.1"),))
+    with pytest.raises(Unsupported):
+        room.keeper.put(OCTAVIA, replace(balancer("lb2", 2), listeners=(replace(limited, id="lb2-l"),)))
+    boxed = balancer("lb3", 3, provider="adx")
+    hashed = replace(boxed.pools[0], algorithm=Algorithm.SOURCE_IP)
+    with pytest.raises(Unsupported):
+        room.keeper.put(OCTAVIA, replace(boxed, pools=(hashed,)))
+    assert room.keeper.balancers("", "") == (before,)
+    assert room.tell() is None
+
+
+def test_what_was_taken_before_a_kind_learned_to_refuse_it_can_be_changed_on(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("sekisho.app.balancers.pairs.need_able", lambda *_: None)
+        odd = replace(balancer(), listeners=(replace(balancer().listeners[0], limit=5),))
+        room.keeper.put(OCTAVIA, odd)
+    room.keeper.put(OCTAVIA, replace(odd, name="shop"))
+    room.keeper.put_object(OCTAVIA, "lb1-p", members("lb1", 3)[2])
+    with pytest.raises(Unsupported):
+        room.keeper.put_object(OCTAVIA, "lb1", replace(odd.listeners[0], port=0))
+
+
+def test_members_of_other_links_are_taken_where_the_settings_name_them(tmp_path: Path) -> None:
+    far = replace(members("lb1")[0], address="10.77.0.1")
+    linked = replace(PAIRS["one"], links=("10.77.0.0/24",))
+    room = Room(tmp_path, pairs={**PAIRS, "one": linked})  # type: ignore[arg-type]
+    carried(room)
+    room.keeper.put_object(OCTAVIA, "lb1-p", far)
+    with pytest.raises(Unsupported):
+        room.keeper.put_object(OCTAVIA, "lb1-p", replace(far, address="10.78.0.1"))
+    room.ledger.close()
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a\nb", "../x", "é", "x" * 65, "-x", "{sk}"])
+def test_ids_that_would_not_fit_into_a_line_are_refused(room: Room, name: str) -> None:
+    carried(room)
+    with pytest.raises(Malformed):
+        room.keeper.put(OCTAVIA, balancer(name, 2) if name else replace(balancer(), id=""))
+    with pytest.raises(Malformed):
+        room.keeper.put_object(OCTAVIA, "lb1-p", replace(members("lb1")[0], id=name))
+    with pytest.raises(Malformed):
+        room.keeper.put_object(OCTAVIA, "lb1", replace(balancer().listeners[0], id=name, port=81))
+
+
+def test_names_are_as_long_as_octavias_at_most(room: Room) -> None:
+    carried(room)
+    room.keeper.put(OCTAVIA, replace(balancer(), name="x" * 255))
+    with pytest.raises(Malformed):
+        room.keeper.put(OCTAVIA, replace(balancer(), name="x" * 256))
+
+
+def test_pairs_are_listed_with_who_is_active_and_what_they_carry(room: Room) -> None:
+    carried(room)
+    one, two, box = room.keeper.pairs()
+    assert (one.name, one.provider, one.devices, one.active, one.balancers, one.problem) == (
+        *("one", "lvs", ("d1", "d2"), "d1"),
+        *(1, ""),
+    )
+    assert (two.zones, two.active, two.balancers) == (("north",), "", 0)
+    assert "No device" in two.problem
+    assert (box.provider, box.devices) == ("adx", ("box",))
+
+
+def test_a_balancer_that_changed_since_it_was_looked_at_is_not_laid_over(room: Room) -> None:
+    carried(room)
+    looked = room.keeper.balancer("lb1").changed
+    room.time.pass_by(1.0)
+    room.keeper.put(OCTAVIA, replace(balancer(), name="shop"), looked)
+    with pytest.raises(Conflict):
+        room.keeper.put(OCTAVIA, replace(balancer(), name="late"), looked)
+    with pytest.raises(Conflict):
+        room.keeper.put(OCTAVIA, balancer("lb2", 2), looked)
+    assert [v.balancer.name for v in room.keeper.balancers("", "")] == ["shop"]
 
 
 def test_what_needs_a_person_is_said(room: Room) -> None:

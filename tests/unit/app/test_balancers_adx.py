@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,9 @@ import pytest
 from sekisho.app.balancers_drive import Drive
 from sekisho.app.balancers_settings import PairSettings
 from sekisho.devices.balancer.adx.driver import AdxDriver
-from sekisho.model.balancer import Algorithm, Balancer, Kind, Operating
+from sekisho.model.balancer import Balancer, Kind, Operating
 from sekisho.testing.adx.box import Kind as Mishappening
-from sekisho.testing.adx.box import Mishap
+from sekisho.testing.adx.box import Mishap, Real
 from support_adx import Rig, pair
 from support_balancers import OCTAVIA, Room, balancer, members
 
@@ -95,14 +95,14 @@ def test_boxes_that_answer_oddly_for_minutes_leave_nothing_pending(bench: Bench,
 
 
 def test_one_that_is_refused_is_an_error_and_the_others_are_carried(bench: Bench) -> None:
-    odd = balancer("odd", 2, provider="adx")
-    odd = replace(odd, pools=(replace(odd.pools[0], algorithm=Algorithm.SOURCE_IP),))
-    bench.room.keeper.put(OCTAVIA, odd)
+    for box in bench.rig.boxes:  # somebody else's own, for the same address
+        box.running.reals["web-7"] = Real("web-7", "10.2.0.11")
+    bench.room.keeper.put(OCTAVIA, balancer("odd", 2, provider="adx"))
     bench.put()
     bench.pass_by(12)
     assert bench.room.stands()["odd"] == "ERROR"
     assert bench.room.stands()["lb1"] == "ACTIVE"
-    assert "SOURCE_IP" in bench.room.keeper.balancer("odd").problem
+    assert "web-7" in bench.room.keeper.balancer("odd").problem
 
 
 def test_one_box_alone_carries_on_and_the_other_catches_up(bench: Bench) -> None:

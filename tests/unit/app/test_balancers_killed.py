@@ -64,7 +64,7 @@ def ends(page: StatusPage | None) -> dict[str, Provisioning]:
 def test_a_keeper_that_is_killed_at_each_step_ends_what_was_begun(tmp_path: Path) -> None:
     whole = {"lb1", "lb1-l", "lb1-p", "lb1-m1", "lb1-m2", "lb1-h"}
     with keeper(tmp_path) as client:
-        _, octavias = client.create_token("octavia", Role.AGENT)
+        _, octavias = client.create_token("octavia", Role.OCTAVIA)
         _, directors = client.create_token("d1", Role.AGENT, "d1")
         with Client(client.url, octavias, 60.0) as octavia:
             octavia.balancers.put(balancer())

@@ -132,7 +132,11 @@ class Walk:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_nothing_stays_pending_and_nothing_is_lost(seed: int, tmp_path: Path) -> None:
+def test_nothing_stays_pending_and_nothing_is_lost(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # listeners of any port over any pool: how things end is walked through, not what a device can carry
+    monkeypatch.setattr("sekisho.app.balancers.pairs.need_able", lambda *_: None)
     walk = Walk(tmp_path, seed)
     for _ in range(STEPS):
         walk.step()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from sekisho.app import denials
+from sekisho.app.cloud import CloudSettings
 from sekisho.app.keeper import Keeper
 from sekisho.app.settings import KeeperSettings
 from sekisho.detect.guard import GuardSettings
 from sekisho.host.clock import Clock
 from sekisho.ledger.ledger import Ledger
 from sekisho.model.access import Principal, Role
-from sekisho.model.cloud import Cloud, CloudPort, Project
+from sekisho.model.cloud import Cloud, CloudPort, Plan, Project
 from sekisho.model.errors import Forbidden, Malformed
 from sekisho.model.inventory import Host, HostReport, Subject
 from sekisho.model.policy import Baseline, Direction, Drop, Policy, Protocol, Scope
@@ -181,3 +182,63 @@ def test_it_tells_when_the_cloud_was_last_listed(office: Office) -> None:
     office.keeper.take_cloud(Cloud(ports=(CloudPort("vm", "acme"),), projects=(Project("acme"),)))
     metrics = office.keeper.metrics()
     assert (metrics["sekisho_cloud_ports"], metrics["sekisho_cloud_listed_seconds"]) == (1, 1e9 + office.up)
+
+
+class Sold(Office):
+    """A keeper with a baseline for a plan by its name, and one by its id."""
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.folder / "ledger.db")
+        clock = Clock(lambda: 1e9 + self.up, lambda: self.up, "boot")
+        self.baselines: tuple[Baseline, ...] = (
+            Baseline("bronze-no-smtp", (SMTP,), Scope(qos=("bronze",))),
+            Baseline("by-id", (SMTP,), Scope(qos=(PLAN,))),
+        )
+        self.keeper = Keeper(self.settings, self.ledger, clock, lambda: ((), self.baselines))
+
+    @property
+    def settings(self) -> KeeperSettings:
+        return SETTINGS
+
+    @property
+    def told(self) -> list[str]:
+        return [d for d in self.keeper.status().degraded if "plan" in d]
+
+
+class Asking(Sold):
+    """The same, and the settings name a cloud."""
+
+    @property
+    def settings(self) -> KeeperSettings:
+        return replace(SETTINGS, cloud=CloudSettings("sekisho"))
+
+
+PLAN = "6d6a1f0e-0a4e-4c7e-9c0f-2b1d6a7d9f01"
+
+
+def test_a_plan_by_its_name_that_nobody_tells_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    office = Sold(tmp_path)
+    [sentence] = office.told
+    assert sentence.startswith("baseline bronze-no-smtp: nobody tells which plan 'bronze' is")
+    assert "[keeper.cloud]" in sentence
+    assert office.keeper.metrics()["sekisho_scopes_unknown"] == 1
+    office.keeper.reload_policies(ALICE)
+    assert [r.message for r in caplog.records if "bronze" in r.message] == [sentence], "once, not each time"
+    office.baselines = office.baselines[1:]
+    office.keeper.reload_policies(ALICE)
+    assert office.told == []
+    office.ledger.close()
+
+
+def test_a_plan_that_the_cloud_does_not_have_is_said(tmp_path: Path) -> None:
+    office = Asking(tmp_path)
+    assert office.told == [], "the cloud has not been listed yet"
+    office.keeper.take_cloud(Cloud(plans=(Plan(PLAN, "gold"),)))
+    assert office.told == ["baseline bronze-no-smtp: the cloud has no plan 'bronze'"]
+    office.keeper.take_cloud(Cloud(plans=(Plan(PLAN, "gold", ("bronze",)),)))
+    assert office.told == []
+    office.keeper.take_cloud(Cloud(plans=(Plan("other", "bronze"),)))
+    assert office.told == [f"baseline by-id: the cloud has no plan '{PLAN}'"]
+    office.ledger.close()

@@ -76,3 +76,12 @@ def test_a_failover_is_asked_before(run: Run, room: Room) -> None:
     assert room.keeper.program("d1", None).prefer == "d2"
     assert run("balancer", "failover", "lb9", "--yes").code == 3
     assert run("balancer", "failover", "lb1", "--yes", role=Role.VIEWER).code == 4
+
+
+def test_pairs_are_listed(run: Run, room: Room) -> None:
+    room.keeper.put(OCTAVIA, balancer())
+    room.report()
+    shown = run("balancer", "pairs").out
+    assert "d1 (active), d2" in shown
+    assert "north" in shown
+    assert "No device of the pair two is heard of." in " ".join(shown.split())

@@ -145,6 +145,9 @@ def test_policy_files_are_checked_without_a_keeper(run: Run, tmp_path: Path) -> 
     away = ("--url", "http://127.0.0.1:9")
     assert run("policy", "check", str(good), *away, "--json").json == {"problems": []}
     assert run("policy", "check", str(good), *away).out == "Good: 1 policy, 0 baselines.\n"
+    good.write_text(good.read_text() + '[baseline.b]\ndrop = "tcp/25"\nscope = { qos = ["bronze"] }\n')
+    named = run("policy", "check", str(good), *away)
+    assert (named.code, "b: plans go by name ('bronze')" in named.err) == (0, True)
     bad.write_text('[policy.x]\nmode = "enforcing"\n')
     got = run("policy", "check", str(tmp_path), *away)
     assert got.code == 6

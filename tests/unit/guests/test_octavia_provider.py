@@ -17,6 +17,7 @@ from sekisho.model.balancer import (
     Member,
     Monitor,
     Operating,
+    PairView,
     Pool,
     Protocol,
     Provisioning,
@@ -39,6 +40,12 @@ class Keeper:
         self.balancer = balancer
         self.error: SekishoError | None = None
         self.calls: list[tuple[Any, ...]] = []
+
+    def pairs(self) -> tuple[PairView, ...]:
+        if self.error is not None:
+            raise self.error
+        rack = PairView("rack", "lvs", ("d1", "d2"), ("north",))
+        return rack, PairView("box", "adx", ("box",), ("south",))
 
     def show(self, thing: str) -> BalancerView:
         if self.error is not None:
@@ -205,3 +212,25 @@ def test_a_flavor_of_adx_names_a_predictor_that_there_is(modules: dict[str, Any]
     assert set(adx.get_supported_flavor_metadata()) == {"pair", "predictor"}
     with pytest.raises(UnsupportedOptionError):
         adx.validate_flavor({"predictor": "best"})
+
+
+def test_flavors_and_zones_name_what_the_keeper_has(
+    modules: dict[str, Any], lvs: Any, keeper: Keeper
+) -> None:
+    adx = _driver(modules["provider"].AdxDriver, keeper)
+    lvs.validate_flavor({"pair": "rack"})
+    lvs.validate_availability_zone({"zone": "north"})
+    adx.validate_availability_zone({"zone": "south"})
+    wrong: list[tuple[Callable[[dict[str, str]], None], dict[str, str]]] = [
+        (lvs.validate_flavor, {"pair": "box"}),
+        (adx.validate_flavor, {"pair": "rack"}),
+        (lvs.validate_availability_zone, {"zone": "south"}),
+        (adx.validate_availability_zone, {"zone": "north"}),
+    ]
+    for validate, asked in wrong:
+        with pytest.raises(UnsupportedOptionError) as said:
+            validate(asked)
+        assert "It has: " in said.value.user_fault_string  # type: ignore[attr-defined] # by its name
+    keeper.error = Unavailable("away", "keeper: no answer")
+    with pytest.raises(DriverError):
+        lvs.validate_flavor({"pair": "rack"})

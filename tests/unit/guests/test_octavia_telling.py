@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from sekisho.app import balancers_tree as tree
 from sekisho.model.balancer import (
     Balancer,
     BalancerView,
+    Check,
     Kind,
     Listener,
+    Member,
+    Monitor,
     ObjectStatus,
     Operating,
+    Pool,
     Protocol,
     Provisioning,
     Statistics,
     StatusPage,
     Vip,
 )
-from sekisho.model.errors import NotFound, Unavailable
+from sekisho.model.errors import NotFound, SekishoError, Unavailable, Unsupported
 from support_octavia_lib import DriverError, Thing, UpdateStatisticsError, UpdateStatusError, guest
 
 ACTIVE, DELETED = Provisioning.ACTIVE, Provisioning.DELETED
@@ -42,6 +48,8 @@ class Library:
         self.stuck: set[str] = set()
         self.told: list[dict[str, Any]] = []
         self.totals: list[dict[str, Any]] = []
+        self.trees: dict[str, dict[str, Any]] = {}
+        self.asked: list[str] = []
         self.refuses_totals = False
 
     def update_loadbalancer_status(self, message: dict[str, Any]) -> None:
@@ -61,11 +69,8 @@ class Library:
     def _get(self, name: str) -> Any:
         if self.away:
             raise DriverError(fault_string="no socket")
-        return (
-            Thing(loadbalancer_id=name, listeners=[{"listener_id": i} for i in self.has])
-            if name in self.has
-            else None
-        )
+        self.asked.append(name)
+        return Thing(**self.trees.get(name, {"loadbalancer_id": name})) if name in self.has else None
 
     get_loadbalancer = get_listener = get_pool = get_member = get_healthmonitor = _get
 
@@ -77,6 +82,11 @@ class Keeper:
         self.pages = list(pages)
         self.acknowledged: list[int] = []
         self.balancers: dict[str, Balancer] = {}
+        self.changed = 0.0
+        self.leaving: list[tuple[Kind, str]] = []
+        self.refuses: SekishoError | None = None
+        self.tries = 0
+        self.puts: list[Balancer] = []
         self.gone: list[tuple[str, Kind | None]] = []
 
     def statuses(self, _revision: int | None, _wait: float) -> StatusPage | None:
@@ -89,14 +99,30 @@ class Keeper:
     def show(self, balancer: str) -> BalancerView:
         if balancer not in self.balancers:
             raise NotFound(balancer)
-        return BalancerView(self.balancers[balancer], ACTIVE, Operating.ONLINE)
+        leaving = tuple(status(kind, name, Provisioning.PENDING) for kind, name in self.leaving)
+        there = self.balancers[balancer]
+        return BalancerView(there, ACTIVE, Operating.ONLINE, changed=self.changed, statuses=leaving)
+
+    def list(self) -> tuple[BalancerView, ...]:
+        return tuple(map(self.show, self.balancers))
+
+    def put(self, balancer: Balancer, changed: float) -> None:
+        self.tries += 1
+        if self.refuses is not None:
+            raise self.refuses
+        assert changed == self.changed
+        self.puts.append(balancer)
+        self.balancers[balancer.id] = tree.merged(self.balancers[balancer.id], balancer)
 
     def delete(self, balancer: str, *, cascade: bool) -> None:
         assert cascade
         self.gone.append((balancer, None))
+        del self.balancers[balancer]
 
     def delete_object(self, thing: str, kind: Kind) -> None:
         self.gone.append((thing, kind))
+        for name, had in self.balancers.items():
+            self.balancers[name] = tree.without(had, thing)
 
 
 class Time:
@@ -113,6 +139,11 @@ def modules() -> Iterator[dict[str, Any]]:
         yield found
 
 
+def _turn(modules: dict[str, Any], keeper: Keeper, library: Library) -> None:
+    audit = modules["audit"].Audit(library, keeper, Time().passed)
+    modules["agent"].Teller(keeper, library, audit).turn(0.0)
+
+
 def test_a_page_is_told_in_octavias_words_and_then_acknowledged(modules: dict[str, Any]) -> None:
     page = StatusPage(
         7,
@@ -124,7 +155,7 @@ def test_a_page_is_told_in_octavias_words_and_then_acknowledged(modules: dict[st
         (Statistics("l", 1, 2, 3, 4, 5),),
     )
     library, keeper = Library("lb", "m", "p"), Keeper(page)
-    modules["agent"].Teller(keeper, library, Time().passed).turn(0.0)
+    _turn(modules, keeper, library)
     assert library.told == [
         {
             "loadbalancers": [{"id": "lb", "provisioning_status": "ACTIVE", "operating_status": "ONLINE"}],
@@ -147,19 +178,18 @@ def test_a_page_is_told_in_octavias_words_and_then_acknowledged(modules: dict[st
 def test_with_the_driver_agent_away_nothing_is_acknowledged(modules: dict[str, Any]) -> None:
     library, keeper = Library("lb"), Keeper(StatusPage(7, (status(Kind.BALANCER, "lb"),)))
     library.away = True
-    teller = modules["agent"].Teller(keeper, library, Time().passed)
     with pytest.raises(Unavailable):
-        teller.turn(0.0)
+        _turn(modules, keeper, library)
     assert keeper.acknowledged == []
     library.away = False
-    teller.turn(0.0)
+    _turn(modules, keeper, library)
     assert keeper.acknowledged == [7]
 
 
 def test_what_octavia_has_no_more_keeps_nothing_else_from_being_told(modules: dict[str, Any]) -> None:
     statuses = (status(Kind.BALANCER, "lb"), status(Kind.MEMBER, "gone"), status(Kind.POOL, "p"))
     library, keeper = Library("lb", "p"), Keeper(StatusPage(7, statuses))
-    modules["agent"].Teller(keeper, library, Time().passed).turn(0.0)
+    _turn(modules, keeper, library)
     assert [list(m) for m in library.told] == [["pools"], ["loadbalancers"]]  # from the inside out
     assert keeper.acknowledged == [7]
 
@@ -169,7 +199,7 @@ def test_what_octavia_has_and_does_not_take_is_told_again(modules: dict[str, Any
     library, keeper = Library("lb", "l"), Keeper(StatusPage(7, statuses))
     library.stuck = {"l"}
     with pytest.raises(Unavailable):
-        modules["agent"].Teller(keeper, library, Time().passed).turn(0.0)
+        _turn(modules, keeper, library)
     assert [list(m) for m in library.told] == [["loadbalancers"]]
     assert keeper.acknowledged == []
 
@@ -177,7 +207,7 @@ def test_what_octavia_has_and_does_not_take_is_told_again(modules: dict[str, Any
 def test_totals_that_are_not_taken_hold_nothing_up(modules: dict[str, Any]) -> None:
     library, keeper = Library(), Keeper(StatusPage(7, (), (Statistics("l"),)))
     library.refuses_totals = True
-    modules["agent"].Teller(keeper, library, Time().passed).turn(0.0)
+    _turn(modules, keeper, library)
     assert keeper.acknowledged == [7]
 
 
@@ -198,53 +228,178 @@ def test_it_ends_when_told_and_when_its_parent_is_gone(modules: dict[str, Any]) 
     assert len(turns) == 2
 
 
-def _stray(modules: dict[str, Any], library: Library, keeper: Keeper) -> None:
-    """Let a balancer change, and let the agent look at it as often as it wants."""
+def _looked(modules: dict[str, Any], library: Library, keeper: Keeper, times: int = 5) -> Any:
+    """Let an agent start, and look as often as it wants."""
     time = Time()
-    keeper.pages = [StatusPage(7, (status(Kind.BALANCER, "lb"),))]
-    teller = modules["agent"].Teller(keeper, library, time.passed)
-    for _ in range(4):
-        teller.turn(0.0)
-        time.now += modules["strays"].AGAIN + 1
-    assert keeper.acknowledged == [7]
+    audit = modules["audit"].Audit(library, keeper, time.passed, 10.0)
+    for _ in range(times):
+        while audit.look():
+            pass
+        time.now += 45.0
+    return audit
+
+
+def _kept(**more: Any) -> Balancer:
+    """Give a balancer with a listener over a pool of a member, as `_theirs` has it."""
+    pool = Pool("p", Protocol.TCP, members=(Member("m", "10.0.0.1", 80),), monitor=Monitor("h", Check.TCP))
+    listener = Listener("l", Protocol.TCP, 80, "p")
+    return Balancer("lb", "lvs", Vip("10.0.0.100"), listeners=(listener,), pools=(pool,), **more)
+
+
+def _theirs(**more: Any) -> dict[str, Any]:
+    """Give what the driver agent tells of it: an object outside, mappings inside, all with odds and ends."""
+    member = {"member_id": "m", "address": "10.0.0.1", "protocol_port": 80, "weight": 1, "subnet_id": None}
+    monitor = {"healthmonitor_id": "h", "type": "TCP", "delay": 5, "timeout": 5, "max_retries": 3}
+    pool: dict[str, Any] = {"pool_id": "p", "protocol": "TCP", "lb_algorithm": "ROUND_ROBIN"}
+    pool |= {"session_persistence": None, "members": [member], "healthmonitor": monitor}
+    listener = {"listener_id": "l", "protocol": "TCP", "protocol_port": 80, "default_pool_id": "p"}
+    whole = {"loadbalancer_id": "lb", "listeners": [listener | {"default_pool": pool}], "pools": [pool]}
+    return whole | {"availability_zone": "a name, not a mapping", "flavor": None, "name": None} | more
 
 
 def test_what_octavia_never_kept_is_taken_away_at_the_keeper(modules: dict[str, Any]) -> None:
-    library, keeper = Library("lb", "kept"), Keeper()
-    listeners = tuple(Listener(n, Protocol.TCP, p) for n, p in (("kept", 80), ("stray", 81)))
-    keeper.balancers["lb"] = Balancer("lb", "lvs", Vip("10.0.0.1"), listeners=listeners)
-    _stray(modules, library, keeper)
-    assert keeper.gone == [("stray", Kind.LISTENER)]
+    library, keeper = Library("lb"), Keeper()
+    library.trees["lb"] = _theirs()
+    kept = _kept()
+    stray = Listener("stray", Protocol.TCP, 81)
+    keeper.balancers["lb"] = replace(kept, listeners=(*kept.listeners, stray))
+    _looked(modules, library, keeper)
+    assert (keeper.gone, keeper.puts) == ([("stray", Kind.LISTENER)], [])
 
     library, keeper = Library("other"), Keeper()
-    keeper.balancers["lb"] = Balancer("lb", "lvs", Vip("10.0.0.1"))
-    _stray(modules, library, keeper)
+    keeper.balancers["lb"] = _kept()
+    _looked(modules, library, keeper)
     assert keeper.gone == [("lb", None)]
+
+
+def test_what_is_as_octavia_has_it_is_left_alone(modules: dict[str, Any]) -> None:
+    library, keeper = Library("lb"), Keeper()
+    library.trees["lb"] = _theirs()
+    keeper.balancers["lb"] = _kept(zone="north", flavor={"pair": "rack"})
+    _looked(modules, library, keeper)
+    assert (keeper.gone, keeper.puts) == ([], [])
+    assert library.asked == ["lb"], "all are looked at once when it starts, and then those that change"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": "shop"},
+        {"admin_state_up": False},
+        {"listeners": [*_theirs()["listeners"], {**_theirs()["listeners"][0], "listener_id": "l2"}]},
+        {"listeners": [{**_theirs()["listeners"][0], "admin_state_up": False}]},
+        {"pools": [{**_theirs()["pools"][0], "lb_algorithm": "LEAST_CONNECTIONS"}]},
+        {
+            "pools": [
+                {**_theirs()["pools"][0], "members": [{**_theirs()["pools"][0]["members"][0], "weight": 7}]}
+            ]
+        },
+        {
+            "pools": [
+                {
+                    **_theirs()["pools"][0],
+                    "healthmonitor": {**_theirs()["pools"][0]["healthmonitor"], "delay": 9},
+                }
+            ]
+        },
+    ],
+)
+def test_what_octavia_has_otherwise_is_made_so_at_the_keeper(
+    modules: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    library, keeper = Library("lb"), Keeper()
+    library.trees["lb"] = _theirs(**changed)
+    keeper.balancers["lb"] = _kept()
+    _looked(modules, library, keeper)
+    assert len(keeper.puts) == 1
+    assert keeper.gone == []
+    assert not modules["agree"].difference(Thing(**_theirs(**changed)), keeper.balancers["lb"])
+
+
+def test_what_changes_between_two_looks_is_looked_at_anew(modules: dict[str, Any]) -> None:
+    library, keeper = Library("lb"), Keeper()
+    library.trees["lb"] = _theirs(name="shop")
+    keeper.balancers["lb"] = _kept()
+    time = Time()
+    audit = modules["audit"].Audit(library, keeper, time.passed, 10.0)
+    for _ in range(3):
+        keeper.changed += 1.0
+        audit.look()
+        time.now += 45.0
+    assert keeper.puts == []
+    audit.look()
+    assert len(keeper.puts) == 1
+
+
+def test_what_is_on_its_way_out_is_not_brought_back(modules: dict[str, Any]) -> None:
+    library, keeper = Library("lb"), Keeper()
+    library.trees["lb"] = _theirs()
+    kept = _kept()
+    keeper.balancers["lb"] = replace(kept, listeners=(replace(kept.listeners[0], pool=""),), pools=())
+    keeper.leaving = [(Kind.POOL, "p"), (Kind.MEMBER, "m"), (Kind.MONITOR, "h")]
+    _looked(modules, library, keeper)
+    assert (keeper.gone, keeper.puts) == ([], [])
+
+
+def test_what_cannot_be_made_as_octavia_has_it_is_tried_once(
+    modules: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    library, keeper = Library("lb"), Keeper()
+    library.trees["lb"] = _theirs(name="shop")
+    keeper.balancers["lb"] = _kept()
+    keeper.refuses = Unsupported("It cannot be carried.")
+    audit = _looked(modules, library, keeper)
+    assert "It cannot be carried." in caplog.text
+    time_passes = 3
+    for _ in range(time_passes):
+        audit.changed([status(Kind.BALANCER, "lb")])
+        _again(audit)
+    assert keeper.tries == 1
+
+
+def _again(audit: Any) -> None:
+    for _ in range(2):
+        audit._passed.__self__.now += 45.0
+        audit.look()
 
 
 def test_what_octavia_keeps_late_is_left_alone(modules: dict[str, Any]) -> None:
     time, library, keeper = Time(), Library("other"), Keeper()
-    keeper.balancers["lb"] = Balancer("lb", "lvs", Vip("10.0.0.1"))
-    strays = modules["strays"].Strays(library, keeper, time.passed)
-    strays.changed([status(Kind.BALANCER, "lb")])
-    assert not strays.look()
-    time.now += modules["strays"].FIRST
-    assert strays.look()
+    audit = modules["audit"].Audit(library, keeper, time.passed, 10.0)
+    assert not audit.look()
+    keeper.balancers["lb"] = _kept()
+    audit.changed([status(Kind.BALANCER, "lb")])
+    assert not audit.look()
+    time.now += 10.0
+    assert audit.waiting()
+    assert audit.look()
     library.has.add("lb")
-    time.now += modules["strays"].AGAIN
-    assert strays.look()
-    assert not strays.look()
-    assert keeper.gone == []
+    library.trees["lb"] = _theirs()
+    time.now += 40.0
+    assert audit.look()
+    assert not audit.look()
+    assert (keeper.gone, keeper.puts) == ([], [])
 
 
 def test_with_the_driver_agent_away_nothing_is_taken_away(modules: dict[str, Any]) -> None:
     time, library, keeper = Time(), Library(), Keeper()
-    keeper.balancers["lb"] = Balancer("lb", "lvs", Vip("10.0.0.1"))
-    strays = modules["strays"].Strays(library, keeper, time.passed)
-    strays.changed([status(Kind.BALANCER, "lb")])
+    keeper.balancers["lb"] = _kept()
+    audit = modules["audit"].Audit(library, keeper, time.passed, 10.0)
     library.away = True
     for _ in range(3):
-        time.now += modules["strays"].AGAIN + 1
         with pytest.raises(Unavailable):
-            strays.look()
+            audit.look()
+        time.now += 45.0
     assert keeper.gone == []
+
+
+def test_ten_thousand_statuses_are_told_in_messages_that_end_in_time(modules: dict[str, Any]) -> None:
+    names = [f"m{n}" for n in range(10_000)]
+    statuses = (status(Kind.BALANCER, "lb"), *(status(Kind.MEMBER, n) for n in names))
+    library, keeper = Library("lb", *names), Keeper(StatusPage(7, statuses))
+    _turn(modules, keeper, library)
+    counts = [sum(map(len, message.values())) for message in library.told]
+    assert max(counts) <= 100
+    assert sum(counts) == 10_001
+    assert "loadbalancers" in library.told[-1], "a balancer may change again when all in it is right"
+    assert keeper.acknowledged == [7]

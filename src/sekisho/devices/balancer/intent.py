@@ -41,7 +41,12 @@ def listeners_of(balancer: Balancer, pool: Pool) -> tuple[Listener, ...]:
 
 @lru_cache(1 << 16)
 def parsed(address: str) -> IPv4Address | IPv6Address:
-    """Read an address; raises ValueError. The same ones come again and again, in thousands."""
+    """Read an address; raises ValueError. The same ones come again and again, in thousands.
+
+    One with a scope ("fe80::1%eth0") is none here: anything may stand behind the sign.
+    """
+    if "%" in address:
+        raise ValueError(address)
     return ip_address(address)
 
 
@@ -71,6 +76,8 @@ def codes(expected: str) -> frozenset[int]:
     found: set[int] = set()
     for part in expected.split(","):
         first, _, last = part.strip().partition("-")
+        if not 100 <= int(first) <= int(last or first) <= 999:
+            raise ValueError(expected)
         found.update(range(int(first), int(last or first) + 1))
     return frozenset(found)
 

@@ -13,7 +13,7 @@ from octavia_lib.api.drivers import driver_lib
 from oslo_config import cfg
 
 from sekisho.guests.octavia import config
-from sekisho.guests.octavia.strays import Strays
+from sekisho.guests.octavia.audit import Audit
 from sekisho.guests.octavia.tell import Library, tell
 from sekisho.host.clock import Clock
 from sekisho.model.errors import SekishoError
@@ -46,20 +46,20 @@ class Event(Protocol):
 class Teller:
     """Goes between a keeper and Octavia's driver agent; used by one thread."""
 
-    def __init__(self, keeper: Balancers, library: Library, passed: Callable[[], float]) -> None:
+    def __init__(self, keeper: Balancers, library: Library, audit: Audit) -> None:
         self._keeper = keeper
         self._library = library
-        self._strays = Strays(library, keeper, passed)
+        self._audit = audit
 
     def turn(self, wait: float) -> None:
         """Tell what there is within `wait` seconds; raises SekishoError when that was not all told."""
         # Nothing that was told and acknowledged is given again, so no revision needs to be named.
-        page = self._keeper.statuses(None, wait)
+        page = self._keeper.statuses(None, 0.0 if self._audit.waiting() else wait)
         if page is not None:
             tell(self._library, page)
             self._keeper.told(page.revision)
-            self._strays.changed(page.statuses)
-        self._strays.look()
+            self._audit.changed(page.statuses)
+        self._audit.look()
 
 
 def run(teller: Teller, exit_event: Event, alive: Callable[[], bool], wait: float = WAIT) -> None:
@@ -81,6 +81,8 @@ def provider_agent(exit_event: Any) -> None:
     parent = os.getppid()
     library = driver_lib.DriverLibrary(**config.sockets(cfg.CONF))
     with config.client(options) as client:
-        teller = Teller(client.balancers, library, Clock().passed)
+        keeper = client.balancers
+        audit = Audit(library, keeper, Clock().passed, options.audit)
+        teller = Teller(keeper, library, audit)
         # killed, the driver agent cannot say so
         run(teller, exit_event, lambda: os.getppid() == parent)

@@ -25,6 +25,13 @@ OPTIONS: Final = (
     ),
     cfg.StrOpt("ca_file", default="", help="Authority of the keeper's certificate, where it has its own."),
     cfg.FloatOpt("timeout", default=5.0, min=0.1, help="Seconds each step of a request may take."),
+    cfg.FloatOpt(
+        "audit",
+        default=15.0,
+        min=0.1,
+        help="Seconds from a change to comparing what the keeper has with what Octavia has; what was "
+        "otherwise then, and four times as long after that, is made as Octavia has it.",
+    ),
     cfg.ListOpt(
         "links",
         default=[],

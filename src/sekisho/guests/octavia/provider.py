@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sekisho.client import Client
     from sekisho.client.balancers import Balancers
     from sekisho.devices.balancer.driver import Provider
-    from sekisho.model.balancer import Object
+    from sekisho.model.balancer import Object, PairView
 
 _PAIR: Final = "The name of the pair of devices that carries it, as in the keeper's settings."
 _ZONE: Final = {"zone": "The zone's name in `zones` of the keeper's pairs."}
@@ -205,8 +205,10 @@ class _Driver(provider_base.ProviderDriver):
         return dict(self.flavor)
 
     def validate_flavor(self, flavor_metadata: Mapping[str, Any]) -> None:
-        """Refuse a flavor that says what means nothing here."""
+        """Refuse a flavor that says what means nothing here, or names a pair that is not there."""
         _refuse(refused.options(flavor_metadata, self.flavor, "A flavor of this provider"))
+        if "pair" in flavor_metadata:
+            _refuse(refused.unknown("pair", flavor_metadata["pair"], (p.name for p in self._pairs())))
 
     def get_supported_availability_zone_metadata(self) -> dict[str, str]:
         """Say what an availability zone has to name."""
@@ -215,7 +217,10 @@ class _Driver(provider_base.ProviderDriver):
     def validate_availability_zone(self, availability_zone_metadata: Mapping[str, Any]) -> None:
         """Refuse a zone that names none of the keeper's, or says what means nothing here."""
         what = "An availability zone of this provider"
-        _refuse(refused.options({"zone": "", **availability_zone_metadata}, _ZONE, what))
+        asked = {"zone": "", **availability_zone_metadata}
+        _refuse(refused.options(asked, _ZONE, what))
+        zones = (zone for pair in self._pairs() for zone in pair.zones)
+        _refuse(refused.unknown("zone", asked["zone"], zones))
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -225,6 +230,11 @@ class _Driver(provider_base.ProviderDriver):
     def _need_able(self, balancer: Balancer) -> None:
         sentence = self._room().unsupported(balancer)
         _refuse([sentence] if sentence else refused.off_link(balancer, self._links()))
+
+    def _pairs(self) -> tuple[PairView, ...]:
+        """List the keeper's pairs of this kind."""
+        with told():
+            return tuple(pair for pair in self._keeper.pairs() if pair.provider == self.kind)
 
     def _balancer(self, thing: str) -> Balancer:
         """Give the balancer that a thing is in, as the keeper has it."""

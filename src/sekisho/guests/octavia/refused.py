@@ -131,6 +131,13 @@ def options(metadata: Mapping[str, Any], known: Mapping[str, str], what: str) ->
             yield f"{what} needs a text for {name!r}, not {value!r}. {known[name]}"
 
 
+def unknown(what: str, name: str, known: Iterable[str]) -> Iterator[str]:
+    """Say that there is no such pair or zone, and which there are."""
+    names = sorted(set(known))
+    if name not in names:
+        yield f"This provider has no {what} {name!r}. It has: {', '.join(names) or 'none'}."
+
+
 def first(sentences: Iterable[str], fail: Callable[[str], Exception]) -> None:
     """Raise what `fail` makes of the first sentence, if there is one."""
     for sentence in sentences:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# The driver agent has 30 s for a message (octavia-lib), and writes each of its records by itself.
+TOGETHER: Final = 100
+# What Octavia's database holds.
+_MOST: Final = (1 << 63) - 1
+
 # From the inside out, as the driver agent takes them: a balancer may change again when all in it is right.
 _ORDER: Final = (Kind.MEMBER, Kind.MONITOR, Kind.POOL, Kind.LISTENER, Kind.BALANCER)
 
@@ -59,10 +64,11 @@ class Library(Protocol):
 def tell(library: Library, page: StatusPage) -> None:
     """Tell a page; raises Unavailable when some of it could not be told and has to be told again."""
     news = [s for s in page.statuses if s.only_operating or s.provisioning is not Provisioning.PENDING]
-    if news:
-        _tell_statuses(library, news)
-    if page.statistics:
-        _tell_statistics(library, page.statistics)
+    news.sort(key=lambda s: _ORDER.index(s.kind))
+    for start in range(0, len(news), TOGETHER):
+        _tell_statuses(library, news[start : start + TOGETHER])
+    for start in range(0, len(page.statistics), TOGETHER):
+        _tell_statistics(library, page.statistics[start : start + TOGETHER])
 
 
 def _tell_statuses(library: Library, news: list[ObjectStatus]) -> None:
@@ -76,7 +82,7 @@ def _tell_statuses(library: Library, news: list[ObjectStatus]) -> None:
 
 def _one_by_one(library: Library, news: list[ObjectStatus]) -> None:
     failed: Exception | None = None
-    for status in sorted(news, key=lambda s: _ORDER.index(s.kind)):
+    for status in news:
         try:
             library.update_loadbalancer_status(message([status]))
         except exceptions.UpdateStatusError as error:
@@ -127,11 +133,11 @@ def _tell_statistics(library: Library, totals: Iterable[Statistics]) -> None:
 def _totals(of: Statistics) -> dict[str, str | int]:
     return {
         "id": of.listener,
-        "active_connections": of.active,
-        "total_connections": of.total,
-        "bytes_in": of.bytes_in,
-        "bytes_out": of.bytes_out,
-        "request_errors": of.errors,
+        "active_connections": min(of.active, _MOST),
+        "total_connections": min(of.total, _MOST),
+        "bytes_in": min(of.bytes_in, _MOST),
+        "bytes_out": min(of.bytes_out, _MOST),
+        "request_errors": min(of.errors, _MOST),
     }
 
 

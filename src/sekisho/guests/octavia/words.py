@@ -32,8 +32,9 @@ _STREAMS: Final = {"HTTPS": Protocol.TCP}  # passed through unread
 
 
 def fields(thing: Any) -> dict[str, Any]:
-    """Give what an object says."""
-    return {k: v for k, v in vars(thing).items() if v is not None and not isinstance(v, UnsetType)}
+    """Give what an object says; what the driver agent gives has mappings inside."""
+    told = thing if isinstance(thing, dict) else vars(thing)
+    return {k: v for k, v in told.items() if v is not None and not isinstance(v, UnsetType)}
 
 
 def laid_over(old: Any, new: Any) -> dict[str, Any]:

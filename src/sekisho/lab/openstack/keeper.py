@@ -27,8 +27,13 @@ INSIDE = f"http://{CONTROLLER}:{KEEPER_PORT}"
 NAME = "sekisho"
 PLUGINS = "neutron.service_plugins"
 EXTENSIONS = "neutron.agent.l2.extensions"
-# Who gets a token: Neutron's server, its agents, and the collector.
-_TOKENS = {"neutron": Role.ADMIN, "agent": Role.AGENT, "collector": Role.AGENT}
+# Who gets a token: Neutron's server, Octavia, Neutron's agents, and the collector.
+_TOKENS = {
+    "neutron": Role.CLOUD,
+    "octavia": Role.OCTAVIA,
+    "agent": Role.AGENT,
+    "collector": Role.AGENT,
+}
 _OURS = (sys.executable, "-m", "sekisho.app.main")
 
 

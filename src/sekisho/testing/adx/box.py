@@ -123,6 +123,8 @@ class Box:
     writes: int = 0
     unbinding: list[tuple[str, int, str, int, float]] = field(default_factory=list)
     deaf: set[str] = field(default_factory=set)  # methods that it says yes to and does not do
+    always: Mishap | None = None  # what befalls every call
+    slow: float = 0.0  # seconds before each answer
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass: unbinding comes to its end."""

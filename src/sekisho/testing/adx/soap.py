@@ -46,7 +46,7 @@ def answer(box: Box, verb: str, path: str, headers: Mapping[str, str], body: byt
     method = headers.get("soapaction", "").strip('"').rpartition("#")[2]
     box.calls.append(method)
     box.writes += not method.startswith("get") and (method != "runCLI" or b">configure" in body)
-    mishap = box.mishaps.get(len(box.calls))
+    mishap = box.mishaps.get(len(box.calls), box.always)
     if mishap is None:
         return _call(box, body)
     if mishap.done:

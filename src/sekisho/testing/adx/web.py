@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from sekisho.testing.adx.soap import answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sekisho.testing.adx.box import Box
 
 
 @contextmanager
-def served(box: Box, port: int = 0) -> Iterator[str]:
-    """Serve a box over HTTP and give its address; `port` 0 takes a free one."""
+def served(box: Box, port: int = 0, before: Callable[[], None] = lambda: None) -> Iterator[str]:
+    """Serve a box over HTTP and give its address; `port` 0 takes a free one, `before` precedes each call."""
     closing = threading.Event()
     lock = threading.Lock()
 
@@ -34,7 +34,9 @@ def served(box: Box, port: int = 0) -> Iterator[str]:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             with lock:
+                before()
                 found = answer(box, verb, self.path, headers, body)
+            closing.wait(box.slow)
             if found.silent:
                 closing.wait()
                 self.close_connection = True

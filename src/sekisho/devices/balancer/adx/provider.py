@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sekisho.devices.balancer.adx import names
 from sekisho.devices.balancer.adx.pieces import codes, pool_of
+from sekisho.devices.balancer.odd import odd
 from sekisho.model.balancer import Algorithm, Check, Protocol
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Adx:
 
 
 def _problems(balancer: Balancer) -> Iterator[str]:
+    yield from odd(balancer)
     yield from _vip(balancer)
     yield from _flavor(balancer.flavor)
     yield from _ports(balancer)

@@ -10,14 +10,14 @@ from sekisho.devices.balancer.driver import Health, Outcome
 from sekisho.devices.balancer.intent import operating, plain, serving
 from sekisho.devices.balancer.lvs_dsr.compile import compiled, key_of
 from sekisho.devices.balancer.lvs_dsr.provider import LvsProvider
-from sekisho.devices.balancer.lvs_dsr.roles import ForgetfulBook, NoChecks, NoVips, Target
+from sekisho.devices.balancer.lvs_dsr.roles import ForgetfulBook, NoChecks, NoPlaces, NoVips, Target
 from sekisho.devices.balancer.lvs_dsr.table import Table, Wish
 from sekisho.model.balancer import Operating, Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sekisho.devices.balancer.lvs_dsr.roles import Book, Checks, Vips
+    from sekisho.devices.balancer.lvs_dsr.roles import Book, Checks, Places, Vips
     from sekisho.devices.balancer.lvs_dsr.services import Kernel, Key, Stand
     from sekisho.model.balancer import Balancer, Member, Monitor, Protocol
 
@@ -41,12 +41,14 @@ class LvsDriver:
         book: Book | None = None,
         drain: float = DRAIN,
         links: tuple[str, ...] = (),
+        places: Places | None = None,
     ) -> None:
         self._kernel = kernel
         self._clock = clock
         self.checks: Checks = checks or NoChecks()
         self._vips: Vips = vips or NoVips()
         self._book: Book = book or ForgetfulBook()
+        self._places: Places = places or NoPlaces()
         self._provider = LvsProvider(links)
         self._table = Table(kernel, drain)
         self._lock = threading.RLock()
@@ -59,6 +61,7 @@ class LvsDriver:
         self._state: dict[str, Operating] = {}  # of members that have answered or failed
         self._dead: set[str] = set()
         self._refused: dict[str, str] = {}  # cannot be carried as they are
+        self._unsound: dict[str, str] = {}  # by themselves, whatever stands beside them
         self._failed: dict[str, str] = {}  # the kernel said no, tried again at every turn
         self._learned = False
         self._ours: frozenset[str] = frozenset()
@@ -85,13 +88,17 @@ class LvsDriver:
             self._own(vips)
             return Outcome(taken + moved, {**self._failed, **self._refused})
 
-    def _vips_after(self, changed: Iterable[Balancer], gone: Iterable[str]) -> frozenset[str]:
+    def _vips_after(self, changed: Sequence[Balancer], gone: Iterable[str]) -> frozenset[str]:
         """Give the VIPs' addresses; a balancer that is switched off has none."""
         before = dict(self._vip)
         for name in gone:
             self._vip.pop(name, None)
+        claimed = self._ours | self._addresses | {_vip(b) for b in changed}
         for balancer in changed:
-            self._vip[balancer.id] = _vip(balancer)
+            # one that cannot be carried has no VIP, or the one it had
+            self._unsound[balancer.id] = self._mistake(balancer, claimed)
+            if not self._unsound[balancer.id]:
+                self._vip[balancer.id] = _vip(balancer)
         if self._vip != before:
             self._addresses = frozenset(filter(None, self._vip.values()))
         return self._addresses
@@ -122,7 +129,7 @@ class LvsDriver:
             self.checks.watch(name, ())
             touched |= self._release(name)
             del self._seen[name]
-            for known in (self._carried, self._refused, self._failed):
+            for known in (self._carried, self._refused, self._unsound, self._failed):
                 known.pop(name, None)
             self._prune(name, frozenset())
         return touched
@@ -150,10 +157,25 @@ class LvsDriver:
         return self._wish(balancer)
 
     def _problem(self, balancer: Balancer) -> str:
+        return self._unsound[balancer.id] or self._clash(balancer)
+
+    def _mistake(self, balancer: Balancer, vips: frozenset[str]) -> str:
+        """Say what is wrong with a balancer by itself."""
         try:
-            return self._provider.unsupported(balancer) or self._clash(balancer)
+            return self._provider.unsupported(balancer) or self._served_here(balancer, vips)
         except ValueError as error:
             return f"It cannot be read: {error}."
+
+    def _served_here(self, balancer: Balancer, vips: frozenset[str]) -> str:
+        """Say which of its members would be the director; those that were carried before are known."""
+        had = self._carried.get(balancer.id)
+        news = _named(balancer) - (_named(had) if had is not None else set())
+        own = (news & vips) | self._places.own(news)
+        if not own:
+            return ""
+        return (
+            f"The member {min(own)}, or what its monitor asks, is the director itself; give a server's own."
+        )
 
     def _clash(self, balancer: Balancer) -> str:
         for listener, _ in serving(balancer):
@@ -287,6 +309,14 @@ class LvsDriver:
         self.checks.close()
         with self._lock:
             self._kernel.close()
+
+
+def _named(balancer: Balancer) -> set[str]:
+    """Give the addresses that would be sent to, or asked."""
+    members = [m for pool in balancer.pools for m in pool.members]
+    return {plain(m.address) for m in members} | {
+        plain(m.monitor_address) for m in members if m.monitor_address
+    }
 
 
 def _vip(balancer: Balancer) -> str:

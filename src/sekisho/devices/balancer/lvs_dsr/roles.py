@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from sekisho.model.errors import Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sekisho.model.balancer import Monitor
     from sekisho.model.balancer import Protocol as Takes
@@ -56,6 +56,14 @@ class Vips(Protocol):
         ...
 
 
+class Places(Protocol):
+    """Knows which addresses are the director's own."""
+
+    def own(self, addresses: Iterable[str]) -> frozenset[str]:
+        """Give those that are; raises Unavailable."""
+        ...
+
+
 class Book(Protocol):
     """Remembers over restarts which addresses are ours: IPVS has no place to write it."""
 
@@ -66,6 +74,15 @@ class Book(Protocol):
     def save(self, addresses: frozenset[str]) -> None:
         """Keep them; when this returns they are safe."""
         ...
+
+
+class NoPlaces:
+    """For whoever has no address of its own."""
+
+    def own(self, addresses: Iterable[str]) -> frozenset[str]:
+        """Give none."""
+        del addresses
+        return frozenset()
 
 
 class NoVips:
