@@ -16,6 +16,7 @@ from sekisho.app.switches_backups import Backups, diff
 from sekisho.app.switches_changes import Changing, Progress, Purpose, Task
 from sekisho.app.switches_figures import Figures
 from sekisho.app.switches_folder import Folder
+from sekisho.app.switches_key import own_key
 from sekisho.app.switches_reach import Reach, connect
 from sekisho.app.switches_repair import Repair
 from sekisho.app.switches_settings import SwitchesSettings
@@ -82,6 +83,7 @@ class Switches:
         self.overlays: list[Callable[[Switch, Intent, SwitchDriver], Intent]] = []
         self.folder = Folder(settings.folder)
         self.reach = Reach(connecting)
+        self._key = own_key(state)
         self._journal = Changes(ledger.store)
         self._backups = Backups(state / "backups", settings.backups)
         pace = Pace(settings.timer, settings.settle, retry=settings.retry)
@@ -106,6 +108,7 @@ class Switches:
             settings.policy,
             self.intent,
             Repair(self._journal, clock, self._repair),
+            self._key,
         )
         self._figures = Figures(self.folder, self._watch, self._journal)
         self.notices = self._figures.notices
@@ -162,7 +165,7 @@ class Switches:
             with self.reach.hold(switch, self._settings.wait) as line:
                 driver = line.driver()
                 ends = self.intent(switch, driver), driver.read(), driver.abilities()
-                return plans.view(driver, plan(*ends)), ends
+                return plans.view(driver, plan(*ends, self._key)), ends
         except SekishoError as error:
             log.info("%s: no plan: %s", switch.name, error.fixer)
             return plans.without(switch.name, error), None
@@ -314,7 +317,7 @@ class Switches:
             if found:
                 self._journal.planned(change.id, plans.view(driver, found))
 
-        return Intended(intent, seen, tuple(allow), planned)
+        return Intended(intent, seen, tuple(allow), planned, secret=self._key)
 
     def _start(
         self,

@@ -67,7 +67,7 @@ class Watch:
     """Knows what the switches were when they were last looked at; thread-safe.
 
     `policy` says what is done about a switch's drift, and `act` does it. `intent` is what a switch should
-    be: its file's with what the cloud brings.
+    be: its file's with what the cloud brings. `secret` is the key of the plans' fingerprints.
     """
 
     folder: Folder
@@ -79,6 +79,7 @@ class Watch:
     policy: Callable[[str], DriftPolicy]
     intent: Callable[[Switch, SwitchDriver], Intent]
     act: Callable[[Switch, Plan, DriftView, SwitchDriver], None]
+    secret: bytes
     failures: dict[str, int] = field(default_factory=dict)
     looks: int = 0
     _seen: dict[str, Seen] = field(default_factory=dict)
@@ -142,7 +143,7 @@ class Watch:
         state, now = driver.read(), self.clock.now()
         self._met(switch, state, now)
         self.backups.keep(switch.name, driver.running(), now)
-        found = plan(self.intent(switch, driver), state, driver.abilities())
+        found = plan(self.intent(switch, driver), state, driver.abilities(), self.secret)
         kept = self._recall(switch.name)
         mine = plans.intent_digest(switch.intent)
         if not found:

@@ -96,6 +96,39 @@ def test_a_plan_somebody_looked_at_is_refused_once_it_is_stale(rig: Rig) -> None
         assert rig.apply(keeper, "leaf-1", plans={"leaf-1": seen}) == {"leaf-1": ChangeState.APPLIED}
 
 
+def test_a_plan_goes_stale_when_a_password_or_a_community_changes_and_not_by_a_restart(rig: Rig) -> None:
+    user = '[user.bob]\nrole = "network-admin"\npassword = "$5$abc$one"\n'
+    switch = rig.add("leaf-1", user)
+    with rig.keeper() as keeper:
+        first = keeper.plan(())[0].fingerprint
+    with rig.keeper() as keeper:
+        assert keeper.plan(())[0].fingerprint == first
+        rig.write("leaf-1", user.replace("one", "two"))
+        assert rig.apply(keeper, "leaf-1", plans={"leaf-1": first}) == {"leaf-1": ChangeState.REFUSED}
+        assert "stale" in keeper.changes("leaf-1", 1, "").items[0].error
+        rig.write("leaf-1", '[snmp.community."one"]\n')
+        seen = keeper.plan(())[0].fingerprint
+        rig.write("leaf-1", '[snmp.community."two"]\n')
+        assert rig.apply(keeper, "leaf-1", plans={"leaf-1": seen}) == {"leaf-1": ChangeState.REFUSED}
+    assert "apply" not in switch.calls
+
+
+def test_the_key_of_plans_is_its_owner_s_alone_and_another_one_makes_plans_stale(rig: Rig) -> None:
+    rig.add("leaf-1")
+    file = rig.root / "state" / "plans.key"
+    with rig.keeper() as keeper:
+        first = keeper.plan(())[0].fingerprint
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.write_bytes(b"cut")
+    with rig.keeper() as keeper:
+        assert keeper.plan(())[0].fingerprint != first
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(Unavailable, match="key"), rig.keeper():
+        pass
+
+
 def test_who_looked_at_one_of_a_pair_has_not_looked_at_the_other(rig: Rig) -> None:
     rig.add("leaf-1", peer="leaf-2")
     rig.add("leaf-2", peer="leaf-1")
