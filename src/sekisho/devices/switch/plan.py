@@ -31,7 +31,7 @@ class Plan:
     """What must be done on one switch: `stages` one after the other, the steps of one in any order.
 
     Two plans of the same `fingerprint` do the same from the same beginning: one that was made again and
-    has another fingerprint tells that the first has gone stale. It covers secrets where it was made with a key.
+    has another fingerprint tells that the first has gone stale. It covers secrets if it was made with a key.
     """
 
     switch: str
@@ -55,8 +55,8 @@ class Plan:
 def plan(intent: Intent, state: State, abilities: Abilities, secret: bytes = b"") -> Plan:
     """Plan a switch's way from a state to its intent; without stages when nothing differs.
 
-    `secret` is the key under which the fingerprint covers passwords and communities, too; without one they are
-    left out of it. Only fingerprints under the same key can be compared.
+    `secret` is the key under which the fingerprint covers passwords and communities, too; without one they
+    are left out of it. Only fingerprints under the same key can be compared.
 
     Raises Malformed whose `problems` are all that cannot be: an interface that is not there, a VLAN that
     the switch keeps for itself, a kind of part that it does not have.

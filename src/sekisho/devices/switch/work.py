@@ -32,8 +32,8 @@ class Intended:
 
     `seen` is the fingerprint of the plan that somebody looked at, "" for whatever the plan is now; `allowed`
     names forbidden risks that are taken. `planned` is told the plan before anything is sent. `beside` is
-    shared by both of a pair: what they would be is compared once the second is planned. `secret` is the key of
-    the fingerprint.
+    shared by both of a pair: what they would be is compared once the second is planned. `secret` is the key
+    of the fingerprint.
     """
 
     intent: Intent
