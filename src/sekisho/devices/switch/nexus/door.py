@@ -20,7 +20,10 @@ class Door(Protocol):
         ...
 
     def data(self, command: str) -> Mapping[str, Any]:
-        """Ask for a ``show`` command's structured output; empty where there is nothing to show."""
+        """Ask for a ``show`` command's structured output; empty where there is nothing to show.
+
+        Raises Unavailable for an answer without structure.
+        """
         ...
 
     def configure(self, blocks: Sequence[cli.Block]) -> None:
@@ -33,6 +36,7 @@ class Door(Protocol):
 
 
 _ODD: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+LONGEST: Final = 64 * 1024 * 1024  # bytes or characters of one answer, unpacked
 _LONGEST: Final = 1_000  # characters of a refusal that are read
 _LOCKED: Final = re.compile(
     r"lock(?:ed)?\b.{0,1000}(?:session|user|by)|(?:session|user)\b.{0,1000}\block"
