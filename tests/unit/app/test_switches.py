@@ -281,14 +281,47 @@ def test_what_a_switch_calls_itself_can_be_told(rig: Rig) -> None:
         assert keeper.switch("leaf-1").hostname.encode()
 
 
+def swap(rig: Rig, name: str, serial: str = "other") -> None:
+    """Put another box in a switch's place."""
+    switch = rig.switches[name]
+    switch.state = replace(switch.state, facts=replace(switch.state.facts, serial=serial))
+
+
 def test_another_switch_at_the_same_address_is_not_believed_until_its_file_says_so(rig: Rig) -> None:
-    switch = rig.add("leaf-1")
+    rig.add("leaf-1")
     with rig.keeper() as keeper:
         assert not keeper.drift((), fresh=True)[0].problem
-        switch.state = replace(switch.state, facts=replace(switch.state.facts, serial="other"))
+        swap(rig, "leaf-1")
+        assert "not believed" in keeper.drift((), fresh=True)[0].problem
+    with rig.keeper() as keeper:  # one that was started anew
         assert "not believed" in keeper.drift((), fresh=True)[0].problem
         rig.write("leaf-1", WIDER + "[vlan.30]\n")
         assert not keeper.drift((), fresh=True)[0].problem
+
+
+def test_another_switch_is_neither_planned_for_nor_changed(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        kept = keeper.backup("leaf-1").name
+        assert keeper.plan(())[0].steps
+        swap(rig, "leaf-1")
+        assert "not believed" in keeper.plan(())[0].problem
+        assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.REFUSED}
+        assert "not believed" in keeper.changes("", 1, "").items[0].error
+        assert "apply" not in switch.calls
+        states = rig.ended(keeper, keeper.restore(ADA, "leaf-1", kept, "it was replaced"))
+        assert states["leaf-1"] in (ChangeState.UNCHANGED, ChangeState.APPLIED)
+
+
+def test_a_file_names_the_only_switch_that_is_believed(rig: Rig) -> None:
+    rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        rig.write("leaf-1", WIDER.replace("[vlan.20]", 'serial = "FDO1"\n[vlan.20]', 1))
+        assert "not believed" in keeper.plan(())[0].problem
+        swap(rig, "leaf-1", "FDO1")
+        assert keeper.plan(())[0].steps
+        swap(rig, "leaf-1")
+        assert "serial number" in keeper.drift((), fresh=True)[0].problem
 
 
 def test_what_had_not_begun_when_the_keeper_ended_is_left_alone(rig: Rig) -> None:

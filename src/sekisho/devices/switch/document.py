@@ -30,7 +30,7 @@ class Connection:
     `driver` is an entry point of the group ``sekisho.switches``; `port` 0 is the usual one of the
     transport. The files are paths: of the password, and of the authorities that sign the switch's
     certificate ("" for the system's). `timeout` is seconds for one answer; `save` keeps changes over a
-    restart.
+    restart. `serial` is the only serial number that is believed, "" for the one that is met first.
     """
 
     driver: str
@@ -43,6 +43,7 @@ class Connection:
     transport: Transport = "auto"
     timeout: float = 30.0
     save: bool = True
+    serial: str = ""
 
 
 @dataclass(frozen=True, slots=True)
