@@ -8,7 +8,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sekisho.app.switches_plans import clean
+from sekisho.devices.switch.said import clean
 from sekisho.model.errors import Unavailable
 
 if TYPE_CHECKING:

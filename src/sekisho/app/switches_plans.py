@@ -69,8 +69,3 @@ def intent_digest(intent: Intent) -> str:
         intent.owned,
     )
     return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
-
-
-def clean(text: str) -> str:
-    """Leave out of what a switch says what cannot be written as UTF-8."""
-    return text.encode(errors="replace").decode()

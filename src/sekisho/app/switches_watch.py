@@ -15,6 +15,7 @@ from sekisho.app import switches_plans as plans
 from sekisho.app.switches_threads import workers
 from sekisho.devices.switch import drift
 from sekisho.devices.switch.plan import plan
+from sekisho.devices.switch.said import clean
 from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable, Unsupported
 from sekisho.model.switch import Accord, DriftPolicy, DriftView, SwitchView
 
@@ -185,7 +186,7 @@ class Watch:
             self.looks += 1
             known = self._known(switch)
             f = state.facts
-            hostname, model, serial, version = map(plans.clean, (f.hostname, f.model, f.serial, f.version))
+            hostname, model, serial, version = map(clean, (f.hostname, f.model, f.serial, f.version))
             known.view = replace(
                 known.view, hostname=hostname, model=model, serial=serial, version=version, read=now
             )

@@ -19,7 +19,12 @@ from sekisho.model.units import did_you_mean
 Transport: TypeAlias = Literal["auto", "nxapi", "ssh"]
 
 COMMON: Final = "common/"
+# What TOML's reader quotes of a text: keys, which may be communities.
+_QUOTED: Final = re.compile(r"[('\"].*[)'\"]", re.DOTALL)
+_MARK: Final = 6  # characters of a quoted sign, such as '='
+_SYNTAX: Final = re.compile(r"^(.*?:\d+: TOML: )(.*)\Z", re.DOTALL)
 _COMMUNITY: Final = re.compile(r"^(.*?)\bsnmp\.community\W.*\Z", re.DOTALL)
+_BESIDE: Final = re.compile(r"^(.*?)\bsnmp\.(?!community\b|trap\b).*\Z", re.DOTALL)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
@@ -96,7 +101,10 @@ def load(folder_texts: Mapping[str, str]) -> Mapping[str, Switch]:
 
 
 def _discreet(problem: str) -> str:
-    """Tell the place of a community's mistake without its name, which is a secret."""
+    """Tell a mistake without what may be a secret: a community's name, and what TOML's reader quotes."""
+    if syntax := _SYNTAX.match(problem):
+        return syntax[1] + _QUOTED.sub(lambda m: m[0] if len(m[0]) <= _MARK else "...", syntax[2])
+    problem = _BESIDE.sub(r"\1snmp: unknown name; known are community, trap.", problem)
     return _COMMUNITY.sub(
         r"\1snmp.community: a community has a mistake there; its name is a secret.", problem
     )

@@ -23,7 +23,7 @@ def account(command: str, user: str = "olga", time: float = 100.0) -> Account:
         (Acl(4, "web-in"), "configure terminal ; ip access-list web-in ; 10 permit ip any any (SUCCESS)"),
         (Route("default", "0.0.0.0/0"), "configure terminal ; ip route 0.0.0.0/0 10.0.0.1 (SUCCESS)"),
         (Svi(10), "configure terminal ; interface Vlan10 ; no shutdown (SUCCESS)"),
-        (User("ada"), "configure terminal ; username ada ..."),
+        (User("ada"), "configure terminal ; username ada ***"),
     ],
 )
 def test_a_command_about_a_part_is_told_beside_its_difference(part: Part, command: str) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.devices.switch.driver import Account, Neighbour, Pair
 from sekisho.devices.switch.intent import Facts
-from sekisho.devices.switch.nexus import cli, names
+from sekisho.devices.switch.nexus import names
+from sekisho.devices.switch.said import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +52,7 @@ def accounts(text: str, since: float) -> Iterator[Account]:
         user, done, command = rest.partition(":cmd=")
         stamp = _stamp(found[1])
         if told and done and stamp is not None and stamp >= since:
-            yield Account(float(stamp), user, origin, cli.masked(command.strip().removesuffix(" (SUCCESS)")))
+            yield Account(float(stamp), user, origin, masked(command.strip().removesuffix(" (SUCCESS)")))
 
 
 def _stamp(when: str) -> int | None:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from sekisho.devices.switch.nexus import guard
-from sekisho.devices.switch.nexus.door import LONGEST, batches, checked, clean, refusal
+from sekisho.devices.switch.nexus.door import LONGEST, batches, checked, refusal
+from sekisho.devices.switch.said import clean
 from sekisho.model.errors import Refused, SekishoError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:

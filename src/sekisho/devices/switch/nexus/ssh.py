@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from sekisho.devices.switch.nexus import cli, guard
-from sekisho.devices.switch.nexus.door import LONGEST, checked, clean
+from sekisho.devices.switch.nexus.door import LONGEST, checked
+from sekisho.devices.switch.said import clean
 from sekisho.model.errors import Refused, SekishoError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
