@@ -370,7 +370,11 @@ def _worse(before: Pair | None, after: Pair | None) -> tuple[str, ...]:
     if after is None:
         return ()
     known = before.inconsistent if before else ()
-    found = [f"the pair differs in {name}" for name in after.inconsistent if name not in known]
+    found = [
+        f"the pair differs in {name} (--allow pair if that is meant)"
+        for name in after.inconsistent
+        if name not in known
+    ]
     if before and before.peer_up and not after.peer_up:
         found.append("its peer is gone")
     if before and before.keepalive_up and not after.keepalive_up:

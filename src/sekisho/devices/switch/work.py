@@ -63,7 +63,8 @@ class Intended:
         stages = tuple(partial(_apply, stage) for stage in found.stages)
         target = wanted(self.intent, state, abilities).parts
         faults = partial(_unlike, self.intent, abilities, target)
-        return Work(stages, faults, loosens=RiskKind.PEER_LINK in self.allowed)
+        loosens = bool({RiskKind.PEER_LINK, RiskKind.PAIR} & set(self.allowed))
+        return Work(stages, faults, loosens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,10 +52,13 @@ def test_neither_we_nor_who_only_looked_are_blamed_but_who_used_our_name() -> No
         account("vlan 10", user="sekisho", time=40.0),
         account("vlan 10", user="sekisho", time=60.0),
         account("show vlan 10"),
+        account("checkpoint sekisho-c3", user="sekisho", time=61.0),
+        account("no checkpoint sekisho-c3", user="sekisho", time=62.0),
         account("vlan 10", time=7.0),
     ]
-    (found,) = drift.blame([Step(Vlan(10), None)], drift.touches(told, "sekisho", 50.0))
-    assert [t.time for t in found.by] == [60.0, 7.0]
+    theirs = drift.touches(told, "sekisho", 50.0)
+    (found,) = drift.blame([Step(Vlan(10), None)], theirs)
+    assert [t.time for t in found.by] == [t.time for t in theirs] == [60.0, 7.0]
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,17 @@ def test_a_pair_that_is_worse_off_afterwards_is_undone() -> None:
         assert (one.state, two.state) == began
 
 
+def test_a_pair_that_is_worse_off_because_that_is_allowed_stays_so() -> None:
+    worse = Pair(peer_up=True, keepalive_up=True, inconsistent=("Interface-vlan admin up",))
+    for allowed in ("pair", "peer-link"):
+        one, two = pair()
+        wanted = [intent(*WIDER, name=n) for n in ("leaf-1", "leaf-2")]
+        members = [member(s, w, allowed=(allowed,)) for s, w in zip((one, two), wanted, strict=True)]
+        book = Book(on=lambda _line, two=two: setattr(two, "paired", worse))  # type: ignore[misc]
+        Transaction(members, book, Clockwork(), Pace()).run()
+        assert {o.state for o in book.outcomes.values()} == {ChangeState.APPLIED}
+
+
 def test_a_pair_that_is_told_of_no_more_is_undone_unless_it_is_a_pair_no_more() -> None:
     one, two = (MemorySwitch(state(Vpc(10), name=n), paired=PAIRED) for n in ("leaf-1", "leaf-2"))
     book = change(one, two, book=Book(on=lambda _line: setattr(two, "paired", None)))

@@ -63,14 +63,18 @@ def _stamp(when: str) -> int | None:
 
 
 def pair(brief: Mapping[str, Any], differing: Mapping[str, Any]) -> Pair | None:
-    """Read ``show vpc brief`` and ``show vpc consistency-parameters global``."""
+    """Read ``show vpc brief`` and ``show vpc consistency-parameters global``.
+
+    What has no type, such as VLANs that one of both has, suspends nothing else and may differ.
+    """
     domain = str(brief.get("vpc-domain-id", ""))
     if not domain.isdigit():
         return None
     inconsistent = [
         str(row.get("vpc-param-name", ""))
         for row in rows(differing, "vpc_consistency")
-        if str(row.get("vpc-param-local-val", "")).strip() != str(row.get("vpc-param-peer-val", "")).strip()
+        if str(row.get("vpc-param-type", "")).strip() != "-"
+        and str(row.get("vpc-param-local-val", "")).strip() != str(row.get("vpc-param-peer-val", "")).strip()
     ]
     return Pair(
         peer_up=str(brief.get("vpc-peer-status", "")).startswith("peer-ok"),
