@@ -110,7 +110,9 @@ def test_a_plan_goes_stale_when_a_password_or_a_community_changes_and_not_by_a_r
         seen = keeper.plan(())[0].fingerprint
         rig.write("leaf-1", '[snmp.community."two"]\n')
         assert rig.apply(keeper, "leaf-1", plans={"leaf-1": seen}) == {"leaf-1": ChangeState.REFUSED}
-    assert "apply" not in switch.calls
+        assert "apply" not in switch.calls
+        seen = keeper.plan(())[0].fingerprint
+        assert rig.apply(keeper, "leaf-1", plans={"leaf-1": seen}) == {"leaf-1": ChangeState.APPLIED}
 
 
 def test_the_key_of_plans_is_its_owner_s_alone_and_another_one_makes_plans_stale(rig: Rig) -> None:

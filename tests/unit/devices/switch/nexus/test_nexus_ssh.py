@@ -141,6 +141,23 @@ def test_an_answer_without_an_end_is_given_up_at_a_length(
         assert "leaf-1" in shell.run(["show hostname"])[0]
 
 
+def test_what_reads_like_a_prompt_in_the_middle_is_no_end(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sekisho.devices.switch.nexus import ssh
+
+    monkeypatch.setattr(ssh, "_QUIET", 2.0)
+
+    def answer() -> Iterator[str]:
+        yield "version 9.3(10)\r\nleaf-1# "
+        time.sleep(0.4)  # the network's, not ours
+        yield "\r\nvlan 10\r\n"
+
+    telling(monkeypatch, "show running-config", answer)
+    with closing(by_ssh(door)) as driver, pytest.raises(Unavailable, match="to the end"):
+        driver.running()
+
+
 @pytest.mark.parametrize("text", ["vPC is fine", "{'vpc': 1}", '{"vpc-domain-id": "1"', "}{", "[" * 100_000])
 def test_what_is_no_json_is_no_answer(door: Door, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     telling(monkeypatch, "show vpc brief", lambda: [text + "\r\n"])
@@ -154,3 +171,12 @@ def test_what_has_nothing_to_show_shows_nothing(door: Door, monkeypatch: pytest.
     telling(monkeypatch, "show vpc brief", lambda: ["\r\n"])
     with closing(by_ssh(door)) as driver:
         assert driver.pair() is None
+
+
+@pytest.mark.parametrize("text", ["{}", '{"host_name": "leaf-1"}', '{"proc_board_id": "FDO1"}', ""])
+def test_a_switch_that_does_not_say_which_one_it_is_gave_no_answer(
+    door: Door, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    telling(monkeypatch, "show version", lambda: [text + "\r\n"])
+    with closing(by_ssh(door)) as driver, pytest.raises(Unavailable, match="which one it is"):
+        driver.read()
