@@ -41,6 +41,7 @@ class Identities:
         self._secret = secret
         self._lock = threading.Lock()
         self._known: dict[str, tuple[str, str]] = {}
+        self._marks: dict[str, tuple[Switch, str]] = {}
 
     def check(self, switch: Switch, state: State) -> None:
         """Refuse what reads as another switch than before, unless its file was changed since.
@@ -72,6 +73,13 @@ class Identities:
         return self._known[name]
 
     def _mark(self, switch: Switch) -> str:
+        """Name a file; it is the same switch until the file changes, so that this is seldom worked out."""
+        kept = self._marks.get(switch.name)
+        if kept is None or kept[0] is not switch:
+            kept = self._marks[switch.name] = switch, self._worked_out(switch)
+        return kept[1]
+
+    def _worked_out(self, switch: Switch) -> str:
         """Name a file by all that it says, the same in every process."""
         intent, attach = switch.intent, switch.attach
         said = (
