@@ -31,7 +31,7 @@ RESTART = (0.5, 10.0)
 # How long a process has to end by itself before it is killed.
 GRACE = 5.0
 # How the names of what stands in a state folder begin.
-OURS = ("ledger.db", "backups", "tokens", "client.toml", "agent.json", "lost+found")
+OURS = ("ledger.db", "backups", "plans.key", "tokens", "client.toml", "agent.json", "lost+found")
 # The mode bits of everybody but the owner.
 OTHERS = 0o077
 

@@ -9,10 +9,11 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sekisho.devices.switch.attach import Demand, Places, channels, outside, overlay, places
+from sekisho.devices.switch.belief import Beside, Vpcs, believed, given, vpcs
 from sekisho.model.attachment import Attachment, HostVlan, HostVlans, Place
 from sekisho.model.errors import Malformed
 from sekisho.model.plain import from_plain, to_plain
@@ -42,10 +43,11 @@ class Memory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Where hosts were last seen on a switch, and its ports that may still carry what left."""
+    """Where hosts were last seen on a switch, its ports that may still carry what left, and its vPCs."""
 
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     former: tuple[str, ...] = ()
+    vpcs: Mapping[str, int] = field(default_factory=dict)
 
 
 class Attachments:
@@ -149,8 +151,9 @@ class Attachments:
         }
 
     def _places(self, switch: Switch) -> Places:
-        heard = self._of(switch.name).places if switch.attach.lldp else {}
-        return {**heard, **switch.attach.hosts}
+        known = self._of(switch.name).places if switch.attach.lldp else {}
+        named = self._named() if known else frozenset()
+        return {**{h: p for h, p in known.items() if h not in named}, **switch.attach.hosts}
 
     def _of(self, switch: str) -> Known:
         if switch not in self._known:
@@ -163,40 +166,42 @@ class Attachments:
     def learn(self, switch: Switch, neighbours: Iterable[Neighbour], parts: Iterable[Part]) -> None:
         """Take down whom a switch hears; who is silent for a while is still where it was heard last."""
         with self._lock:
-            known = self._of(switch.name)
-            heard = self._believed(switch, known, places(switch.attach, neighbours, channels(parts)))
-            now = {**known.places, **{h: p for h, p in heard.items() if h not in switch.attach.hosts}}
-            taken = {p for ports in heard.values() for p in ports}
+            parts = tuple(parts)
+            known, own = self._of(switch.name), vpcs(parts)
+            beside = self._beside(switch, own)
+            found, contested = believed(places(switch.attach, neighbours, channels(parts)), beside)
+            self._contested[switch.name] = tuple(sorted(contested & self._wanted.keys()))
+            heard = {**found, **switch.attach.hosts}
+            # Whom files name is where they say, whatever was heard before they did.
+            now = {h: p for h, p in {**known.places, **found}.items() if h not in beside.named}
+            taken = {p for ports in heard.values() for p in ports} | set(beside.given)
             # Somebody else at its port: whoever was there has moved, though nobody heard where to.
             now = {h: p for h, p in now.items() if h in heard or not taken & set(p)}
             used = {
                 p for h, ports in {**now, **switch.attach.hosts}.items() if h in self._wanted for p in ports
             }
-            self._know(switch.name, Known(now, tuple(sorted({*known.former, *used}))))
+            self._know(switch.name, Known(now, tuple(sorted({*known.former, *used})), own))
 
-    def _believed(self, switch: Switch, known: Known, heard: Places) -> Places:
-        """Leave out who is named by files, and whoever gives himself a name that is heard elsewhere.
-
-        LLDP proves nothing: whom a file names is where the file says, and a port of his is nobody else's.
-        """
+    def _beside(self, switch: Switch, own: Vpcs) -> Beside:
+        """Tell what is known beyond what a switch hears."""
         there = self._switches()
-        named = {h for s in there.values() for h in s.attach.hosts}
-        given = {p for ports in switch.attach.hosts.values() for p in ports}
+        pair = there.get(switch.peer) if switch.peer else None
+        pairs = {**vpcs(pair.intent.parts.values()), **self._of(pair.name).vpcs} if pair is not None else {}
+        theirs = {p for ports in (pair.attach.hosts.values() if pair is not None else ()) for p in ports}
         others = [s for n, s in there.items() if n not in (switch.name, switch.peer) and s.attach.lldp]
-        found = {h: p for h, p in heard.items() if h in switch.attach.hosts}
-        contested = set()
-        for host, ports in heard.items():
-            free = tuple(p for p in ports if p not in given)
-            if host in named or not free:
-                continue
-            before = [p for p in free if p in known.places.get(host, ())]
-            elsewhere = not before and any(host in self._of(s.name).places for s in others)
-            if elsewhere or (before and len(before) < len(free)):
-                contested.add(host)
-            if not elsewhere:
-                found[host] = tuple(before) or free
-        self._contested[switch.name] = tuple(sorted(contested & self._wanted.keys()))
-        return found
+        paired = self._of(pair.name).places if pair is not None and pair.attach.lldp else {}
+        return Beside(
+            self._of(switch.name).places,
+            self._named(),
+            {*(p for ports in switch.attach.hosts.values() for p in ports), *given(own, pairs, theirs)},
+            self._wanted.keys(),
+            frozenset(h for s in others for h in self._of(s.name).places),
+            {h: frozenset(pairs[p] for p in ports if p in pairs) for h, ports in paired.items()},
+            own,
+        )
+
+    def _named(self) -> frozenset[str]:
+        return frozenset(h for s in self._switches().values() for h in s.attach.hosts)
 
     def contested(self) -> Mapping[str, tuple[str, ...]]:
         """Name by switch the hosts that are heard where they cannot be, too."""
@@ -209,7 +214,7 @@ class Attachments:
             known = self._of(switch.name)
             used = {p for ports in demand.places.values() for p in ports}
             left = (set(known.former) - demand.former) | used
-            self._know(switch.name, Known(known.places, tuple(sorted(left))))
+            self._know(switch.name, replace(known, former=tuple(sorted(left))))
 
     def _know(self, switch: str, known: Known) -> None:
         if known != self._of(switch):

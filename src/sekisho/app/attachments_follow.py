@@ -101,6 +101,7 @@ class Following:
     differs: Callable[[Intent, State, Abilities], bool] = lambda i, s, a: bool(plan(i, s, a))
     lanes: int = LANES
     _turns: dict[str, _Turn] = field(default_factory=dict)
+    _files: Mapping[str, Switch] = field(default_factory=dict)
     _some: threading.Condition = field(default_factory=threading.Condition)
     _troubles: Troubles = field(default_factory=lambda: Troubles(log))
 
@@ -128,8 +129,8 @@ class Following:
         told = [f"switch {n}: the cloud's VLANs are not carried: {p}" for n, p in sorted(found.items())]
         for name, hosts in sorted(self.attachments.contested().items()):
             told.append(
-                f"switch {name}: {', '.join(hosts[:5])} is heard in a second place, which gets nothing: "
-                "write under [attach.hosts] where it is"
+                f"switch {name}: {', '.join(hosts[:5])} is heard in more than one place, or beside another "
+                "host; where it was not before gets nothing: write under [attach.hosts] where it is"
             )
         if lost:
             told.append(
@@ -141,7 +142,9 @@ class Following:
 
     def look(self) -> None:
         """Begin what is due, and wait for more; to be called again and again."""
-        there = {n for n, s in self.room.known().items() if s.attach.vlans}
+        known = self.room.known()
+        there = {n for n, s in known.items() if s.attach.vlans}
+        self.changed(self._edited(known) & there)
         with self._some:
             for gone in self._turns.keys() - there:
                 if not self._turns[gone].busy:
@@ -152,6 +155,17 @@ class Following:
                 self._begin(name)
             if not self.stop.is_set():
                 self._some.wait(NAP)
+
+    def _edited(self, known: Mapping[str, Switch]) -> set[str]:
+        """Name the switches whose files changed since the last look, and whom that may concern."""
+        before, self._files = self._files, dict(known)
+        found = {n for n, s in known.items() if n in before and before[n] is not s and before[n] != s}
+        found |= known.keys() ^ before.keys()
+        if not found or not before:
+            return set()
+        pairs = {s.peer for files in (before, known) for n, s in files.items() if n in found}
+        # A host that a file names is looked for nowhere else, and one that none names any more, everywhere.
+        return found | pairs | {n for n, s in known.items() if s.attach.lldp}
 
     def _due(self) -> list[str]:
         """Name the switches whose turn it is, the longest waiting first, as far as their lane has room."""

@@ -16,11 +16,13 @@ from sekisho.app.switches_backups import Backups, diff
 from sekisho.app.switches_changes import Changing, Progress, Purpose, Task
 from sekisho.app.switches_figures import Figures
 from sekisho.app.switches_folder import Folder
+from sekisho.app.switches_identity import Identities
+from sekisho.app.switches_key import own_key
 from sekisho.app.switches_reach import Reach, connect
 from sekisho.app.switches_repair import Repair
 from sekisho.app.switches_settings import SwitchesSettings
 from sekisho.app.switches_threads import side_by_side
-from sekisho.app.switches_wanted import Late, named, need, units, whole
+from sekisho.app.switches_wanted import Late, Same, named, need, units, whole
 from sekisho.app.switches_watch import Pauses, Watch
 from sekisho.devices.switch.change import Outcome, Pace
 from sekisho.devices.switch.export import export
@@ -82,6 +84,8 @@ class Switches:
         self.overlays: list[Callable[[Switch, Intent, SwitchDriver], Intent]] = []
         self.folder = Folder(settings.folder)
         self.reach = Reach(connecting)
+        self._key = own_key(state)
+        self._identities = Identities(ledger, self._key)
         self._journal = Changes(ledger.store)
         self._backups = Backups(state / "backups", settings.backups)
         pace = Pace(settings.timer, settings.settle, retry=settings.retry)
@@ -106,6 +110,8 @@ class Switches:
             settings.policy,
             self.intent,
             Repair(self._journal, clock, self._repair),
+            self._key,
+            self._identities,
         )
         self._figures = Figures(self.folder, self._watch, self._journal)
         self.notices = self._figures.notices
@@ -162,7 +168,8 @@ class Switches:
             with self.reach.hold(switch, self._settings.wait) as line:
                 driver = line.driver()
                 ends = self.intent(switch, driver), driver.read(), driver.abilities()
-                return plans.view(driver, plan(*ends)), ends
+                self._identities.check(switch, ends[1])
+                return plans.view(driver, plan(*ends, self._key)), ends
         except SekishoError as error:
             log.info("%s: no plan: %s", switch.name, error.fixer)
             return plans.without(switch.name, error), None
@@ -314,7 +321,7 @@ class Switches:
             if found:
                 self._journal.planned(change.id, plans.view(driver, found))
 
-        return Intended(intent, seen, tuple(allow), planned)
+        return Intended(intent, seen, tuple(allow), planned, secret=self._key)
 
     def _start(
         self,
@@ -327,13 +334,18 @@ class Switches:
     ) -> RolloutView:
         def task(switch: Switch, unit: str) -> Task:
             draft = ChangeView("", "", switch.name, verb, ChangeState.WAITING, author, reason, unit=unit)
-            return Task(switch, draft, purposes[switch.name])
+            made = purposes[switch.name]
+            # Whoever restores a backup means the switch that is there, a replaced one, too.
+            return Task(switch, draft, made if verb is Verb.RESTORE else partial(self._same, switch, made))
 
         tasks = []
         for unit in units(switches):
             joined = "+".join(s.name for s in unit)
             tasks.append([task(s, joined) for s in unit])
         return self._changing.start(tasks, wave)
+
+    def _same(self, switch: Switch, made: Make, change: ChangeView) -> Purpose:
+        return Same(made(change), partial(self._identities.check, switch))
 
     def _ended(self, task: Task, outcome: Outcome) -> None:
         name, verb = task.switch.name, task.change.verb

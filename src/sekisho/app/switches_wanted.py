@@ -76,3 +76,16 @@ class Late:
     def prepare(self, driver: SwitchDriver, state: State, abilities: Abilities) -> Work:
         """Ask, and see what there is to do."""
         return self.make(driver).prepare(driver, state, abilities)
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """A purpose for the switch that `check` knows, and for none that answers in its place."""
+
+    purpose: Purpose
+    check: Callable[[State], None]
+
+    def prepare(self, driver: SwitchDriver, state: State, abilities: Abilities) -> Work:
+        """See what there is to do; raises Unavailable for another switch."""
+        self.check(state)
+        return self.purpose.prepare(driver, state, abilities)

@@ -15,12 +15,14 @@ from sekisho.app import switches_plans as plans
 from sekisho.app.switches_threads import workers
 from sekisho.devices.switch import drift
 from sekisho.devices.switch.plan import plan
+from sekisho.devices.switch.said import clean
 from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable, Unsupported
 from sekisho.model.switch import Accord, DriftPolicy, DriftView, SwitchView
 
 if TYPE_CHECKING:
     from sekisho.app.switches_backups import Backups
     from sekisho.app.switches_folder import Folder
+    from sekisho.app.switches_identity import Identities
     from sekisho.app.switches_reach import Reach
     from sekisho.devices.switch.document import Switch
     from sekisho.devices.switch.driver import Account, SwitchDriver
@@ -59,7 +61,6 @@ class Seen:
     drift: DriftView
     due: float = 0.0
     looking: bool = False
-    of: Switch | None = None  # its file at the last look
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ class Watch:
     """Knows what the switches were when they were last looked at; thread-safe.
 
     `policy` says what is done about a switch's drift, and `act` does it. `intent` is what a switch should
-    be: its file's with what the cloud brings.
+    be: its file's with what the cloud brings. `secret` is the key of the plans' fingerprints.
     """
 
     folder: Folder
@@ -79,6 +80,8 @@ class Watch:
     policy: Callable[[str], DriftPolicy]
     intent: Callable[[Switch, SwitchDriver], Intent]
     act: Callable[[Switch, Plan, DriftView, SwitchDriver], None]
+    secret: bytes
+    identities: Identities
     failures: dict[str, int] = field(default_factory=dict)
     looks: int = 0
     _seen: dict[str, Seen] = field(default_factory=dict)
@@ -140,9 +143,10 @@ class Watch:
 
     def _read(self, switch: Switch, driver: SwitchDriver, *, active: bool) -> DriftView:
         state, now = driver.read(), self.clock.now()
+        self.identities.check(switch, state)
         self._met(switch, state, now)
         self.backups.keep(switch.name, driver.running(), now)
-        found = plan(self.intent(switch, driver), state, driver.abilities())
+        found = plan(self.intent(switch, driver), state, driver.abilities(), self.secret)
         kept = self._recall(switch.name)
         mine = plans.intent_digest(switch.intent)
         if not found:
@@ -181,10 +185,8 @@ class Watch:
         with self._lock:
             self.looks += 1
             known = self._known(switch)
-            _same(switch, known, state)
             f = state.facts
-            hostname, model, serial, version = map(_clean, (f.hostname, f.model, f.serial, f.version))
-            known.of = switch
+            hostname, model, serial, version = map(clean, (f.hostname, f.model, f.serial, f.version))
             known.view = replace(
                 known.view, hostname=hostname, model=model, serial=serial, version=version, read=now
             )
@@ -250,21 +252,6 @@ class Watch:
         except ValueError:
             return {}
         return kept
-
-
-def _same(switch: Switch, known: Seen, state: State) -> None:
-    """Refuse what reads as another switch than at the last look, unless its file was changed since."""
-    serial = _clean(state.facts.serial)
-    if known.of == switch and serial != known.view.serial:
-        raise Unavailable(
-            f"{switch.name} answers as another switch: it is not believed until its file changes.",
-            f"{switch.name}: its serial number is {serial!r}, and was {known.view.serial!r}.",
-        )
-
-
-def _clean(text: str) -> str:
-    """Leave out what cannot be written as UTF-8."""
-    return text.encode(errors="replace").decode()
 
 
 def _record(driver: SwitchDriver, since: float) -> tuple[Account, ...]:

@@ -191,3 +191,82 @@ def test_whom_a_file_names_is_heard_nowhere_and_a_port_of_his_is_nobody_elses() 
     room.learn(leaves["leaf-1"], [Neighbour("Ethernet1/1", "c7", "eth0")], ())
     assert room.demand(leaves["leaf-2"]).places == {}
     assert room.demand(leaves["leaf-1"]).places == {"c1": ("Ethernet1/1",)}
+
+
+class Pair:
+    """Two switches of a pair that hear their neighbours, and one that is none of it."""
+
+    def __init__(self, hosts: dict[str, tuple[str, ...]] | None = None) -> None:
+        self.leaves = {
+            "leaf-1": switch("leaf-1", Attach(OURS, hosts or {}, lldp=True), "leaf-2"),
+            "leaf-2": switch("leaf-2", Attach(OURS, lldp=True), "leaf-1"),
+            "leaf-3": switch("leaf-3", Attach(OURS, lldp=True)),
+        }
+        self.room = Attachments(Memory(), lambda: self.leaves)
+
+    def want(self, *hosts: str) -> None:
+        for host in hosts:
+            self.room.put(NEUTRON, host, HostVlans((HostVlan(1001),)))
+
+    def hear(self, name: str, *heard: tuple[str, str]) -> None:
+        parts = [Port(f"port-channel{n}", vpc=n) for n in (11, 12)]
+        neighbours = [Neighbour(port, host, "eth0") for port, host in heard]
+        self.room.learn(self.leaves[name], neighbours, parts)
+
+    def places(self, name: str) -> dict[str, tuple[str, ...]]:
+        return dict(self.room.demand(self.leaves[name]).places)
+
+
+def test_the_two_of_a_pair_have_a_host_on_the_same_vpc_only() -> None:
+    pair = Pair()
+    pair.want("c1")
+    pair.hear("leaf-1", ("port-channel11", "c1"))
+    for liar in ("port-channel12", "Ethernet1/9"):
+        pair.hear("leaf-2", (liar, "c1"))
+        assert pair.places("leaf-2") == {}
+        assert pair.room.contested() == {"leaf-2": ("c1",)}
+    pair.hear("leaf-2", ("port-channel11", "c1"))
+    assert pair.places("leaf-2") == pair.places("leaf-1") == {"c1": ("port-channel11",)}
+    assert pair.room.contested() == {}
+
+
+def test_a_port_that_the_pair_s_other_file_gives_away_learns_nobody() -> None:
+    pair = Pair({"c1": ("port-channel11",)})
+    pair.want("c1", "c7")
+    pair.hear("leaf-1")
+    pair.hear("leaf-2", ("port-channel11", "c7"))
+    assert pair.places("leaf-2") == {}
+    pair.hear("leaf-2", ("port-channel12", "c7"))
+    assert pair.places("leaf-2") == {"c7": ("port-channel12",)}
+
+
+def test_a_new_name_on_several_ports_of_one_switch_is_believed_on_none() -> None:
+    pair = Pair()
+    pair.want("c7")
+    pair.hear("leaf-3", ("Ethernet1/7", "c7"), ("Ethernet1/9", "c7"))
+    assert pair.places("leaf-3") == {}
+    assert pair.room.contested() == {"leaf-3": ("c7",)}
+    pair.hear("leaf-3", ("Ethernet1/7", "c7"))
+    assert pair.places("leaf-3") == {"c7": ("Ethernet1/7",)}
+
+
+def test_a_port_on_which_more_than_one_host_is_heard_is_whose_it_was() -> None:
+    pair = Pair()
+    pair.want("c7", "c8")
+    pair.hear("leaf-3", ("Ethernet1/7", "c7"), ("Ethernet1/7", "c8"))
+    assert pair.places("leaf-3") == {}
+    pair.hear("leaf-3", ("Ethernet1/7", "c7"), ("Ethernet1/7", "firmware of a card"))
+    pair.hear("leaf-3", ("Ethernet1/7", "c7"), ("Ethernet1/7", "c8"))
+    assert pair.places("leaf-3") == {"c7": ("Ethernet1/7",)}
+    assert pair.room.contested() == {"leaf-3": ("c8",)}
+
+
+def test_whom_a_file_names_is_no_more_where_he_was_heard_before() -> None:
+    pair = Pair()
+    pair.want("c1")
+    pair.hear("leaf-3", ("Ethernet1/9", "c1"))
+    pair.leaves["leaf-1"] = switch("leaf-1", Attach(OURS, {"c1": ("Ethernet1/1",)}), "leaf-2")
+    assert pair.places("leaf-3") == {}
+    assert pair.room.demand(pair.leaves["leaf-3"]).former == {"Ethernet1/9"}
+    pair.hear("leaf-3", ("Ethernet1/9", "c1"))
+    assert pair.places("leaf-3") == {}

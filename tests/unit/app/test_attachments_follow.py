@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -245,6 +246,34 @@ def test_a_host_that_is_heard_later_is_found_by_itself(bed: Callable[..., Bed]) 
     room.beside = (Neighbour("Ethernet1/7", "c1", "eth0"),)
     mine.advance(300.0)
     room.until(lambda: room.allowed("a", "Ethernet1/7") == "1001")
+
+
+def test_a_file_that_says_where_a_host_is_is_heard_of_by_itself(bed: Callable[..., Bed]) -> None:
+    room = Room("a", "b")
+    mine = bed(room)
+    mine.put("c1", 1001)
+    for name in "ab":
+        mine.until(lambda: mine.following.fares(name) == (True, ""))  # noqa: B023 - it is at once
+    room.asked.clear()
+    room.switches["a"] = replace(room.switches["a"], attach=Attach(OURS, {"c1": ("Ethernet1/3",)}))
+    room.until(lambda: room.allowed("a", "Ethernet1/3") == "1001")
+    room.switches["a"] = replace(room.switches["a"], attach=Attach(OURS, {"c1": ("Ethernet1/4",)}))
+    room.until(lambda: room.allowed("a", "Ethernet1/4") == "1001" and not room.allowed("a", "Ethernet1/3"))
+    assert "b" not in room.asked
+
+
+def test_a_file_that_names_a_host_lets_others_forget_where_they_heard_it(bed: Callable[..., Bed]) -> None:
+    room = Room("a", "b", lldp=True)
+    mine = bed(room)
+    mine.put("c1", 1001)
+    room.beside = (Neighbour("Ethernet1/7", "c1", "eth0"),)
+    mine.advance(300.0)
+    room.until(
+        lambda: room.allowed("a", "Ethernet1/7") == "1001" or room.allowed("b", "Ethernet1/7") == "1001"
+    )
+    liar, file = ("a", "b") if room.allowed("a", "Ethernet1/7") else ("b", "a")
+    room.switches[file] = replace(room.switches[file], attach=Attach(OURS, {"c1": ("Ethernet1/1",)}))
+    room.until(lambda: not room.allowed(liar, "Ethernet1/7") and room.allowed(file) == "1001")
 
 
 def test_an_error_that_nobody_thought_of_does_not_end_it(

@@ -96,6 +96,41 @@ def test_a_plan_somebody_looked_at_is_refused_once_it_is_stale(rig: Rig) -> None
         assert rig.apply(keeper, "leaf-1", plans={"leaf-1": seen}) == {"leaf-1": ChangeState.APPLIED}
 
 
+def test_a_plan_goes_stale_when_a_password_or_a_community_changes_and_not_by_a_restart(rig: Rig) -> None:
+    user = '[user.bob]\nrole = "network-admin"\npassword = "$5$abc$one"\n'
+    switch = rig.add("leaf-1", user)
+    with rig.keeper() as keeper:
+        first = keeper.plan(())[0].fingerprint
+    with rig.keeper() as keeper:
+        assert keeper.plan(())[0].fingerprint == first
+        rig.write("leaf-1", user.replace("one", "two"))
+        assert rig.apply(keeper, "leaf-1", plans={"leaf-1": first}) == {"leaf-1": ChangeState.REFUSED}
+        assert "stale" in keeper.changes("leaf-1", 1, "").items[0].error
+        rig.write("leaf-1", '[snmp.community."one"]\n')
+        seen = keeper.plan(())[0].fingerprint
+        rig.write("leaf-1", '[snmp.community."two"]\n')
+        assert rig.apply(keeper, "leaf-1", plans={"leaf-1": seen}) == {"leaf-1": ChangeState.REFUSED}
+        assert "apply" not in switch.calls
+        seen = keeper.plan(())[0].fingerprint
+        assert rig.apply(keeper, "leaf-1", plans={"leaf-1": seen}) == {"leaf-1": ChangeState.APPLIED}
+
+
+def test_the_key_of_plans_is_its_owner_s_alone_and_another_one_makes_plans_stale(rig: Rig) -> None:
+    rig.add("leaf-1")
+    file = rig.root / "state" / "plans.key"
+    with rig.keeper() as keeper:
+        first = keeper.plan(())[0].fingerprint
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.write_bytes(b"cut")
+    with rig.keeper() as keeper:
+        assert keeper.plan(())[0].fingerprint != first
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(Unavailable, match="key"), rig.keeper():
+        pass
+
+
 def test_who_looked_at_one_of_a_pair_has_not_looked_at_the_other(rig: Rig) -> None:
     rig.add("leaf-1", peer="leaf-2")
     rig.add("leaf-2", peer="leaf-1")
@@ -248,14 +283,47 @@ def test_what_a_switch_calls_itself_can_be_told(rig: Rig) -> None:
         assert keeper.switch("leaf-1").hostname.encode()
 
 
+def swap(rig: Rig, name: str, serial: str = "other") -> None:
+    """Put another box in a switch's place."""
+    switch = rig.switches[name]
+    switch.state = replace(switch.state, facts=replace(switch.state.facts, serial=serial))
+
+
 def test_another_switch_at_the_same_address_is_not_believed_until_its_file_says_so(rig: Rig) -> None:
-    switch = rig.add("leaf-1")
+    rig.add("leaf-1")
     with rig.keeper() as keeper:
         assert not keeper.drift((), fresh=True)[0].problem
-        switch.state = replace(switch.state, facts=replace(switch.state.facts, serial="other"))
+        swap(rig, "leaf-1")
+        assert "not believed" in keeper.drift((), fresh=True)[0].problem
+    with rig.keeper() as keeper:  # one that was started anew
         assert "not believed" in keeper.drift((), fresh=True)[0].problem
         rig.write("leaf-1", WIDER + "[vlan.30]\n")
         assert not keeper.drift((), fresh=True)[0].problem
+
+
+def test_another_switch_is_neither_planned_for_nor_changed(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        kept = keeper.backup("leaf-1").name
+        assert keeper.plan(())[0].steps
+        swap(rig, "leaf-1")
+        assert "not believed" in keeper.plan(())[0].problem
+        assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.REFUSED}
+        assert "not believed" in keeper.changes("", 1, "").items[0].error
+        assert "apply" not in switch.calls
+        states = rig.ended(keeper, keeper.restore(ADA, "leaf-1", kept, "it was replaced"))
+        assert states["leaf-1"] in (ChangeState.UNCHANGED, ChangeState.APPLIED)
+
+
+def test_a_file_names_the_only_switch_that_is_believed(rig: Rig) -> None:
+    rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        rig.write("leaf-1", WIDER.replace("[vlan.20]", 'serial = "FDO1"\n[vlan.20]', 1))
+        assert "not believed" in keeper.plan(())[0].problem
+        swap(rig, "leaf-1", "FDO1")
+        assert keeper.plan(())[0].steps
+        swap(rig, "leaf-1")
+        assert "serial number" in keeper.drift((), fresh=True)[0].problem
 
 
 def test_what_had_not_begun_when_the_keeper_ended_is_left_alone(rig: Rig) -> None:

@@ -19,7 +19,12 @@ from sekisho.model.units import did_you_mean
 Transport: TypeAlias = Literal["auto", "nxapi", "ssh"]
 
 COMMON: Final = "common/"
+# What TOML's reader quotes of a text: keys, which may be communities.
+_QUOTED: Final = re.compile(r"[('\"].*[)'\"]", re.DOTALL)
+_MARK: Final = 6  # characters of a quoted sign, such as '='
+_SYNTAX: Final = re.compile(r"^(.*?:\d+: TOML: )(.*)\Z", re.DOTALL)
 _COMMUNITY: Final = re.compile(r"^(.*?)\bsnmp\.community\W.*\Z", re.DOTALL)
+_BESIDE: Final = re.compile(r"^(.*?)\bsnmp\.(?!community\b|trap\b).*\Z", re.DOTALL)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
@@ -30,7 +35,7 @@ class Connection:
     `driver` is an entry point of the group ``sekisho.switches``; `port` 0 is the usual one of the
     transport. The files are paths: of the password, and of the authorities that sign the switch's
     certificate ("" for the system's). `timeout` is seconds for one answer; `save` keeps changes over a
-    restart.
+    restart. `serial` is the only serial number that is believed, "" for the one that is met first.
     """
 
     driver: str
@@ -43,6 +48,7 @@ class Connection:
     transport: Transport = "auto"
     timeout: float = 30.0
     save: bool = True
+    serial: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,10 @@ def load(folder_texts: Mapping[str, str]) -> Mapping[str, Switch]:
 
 
 def _discreet(problem: str) -> str:
-    """Tell the place of a community's mistake without its name, which is a secret."""
+    """Tell a mistake without what may be a secret: a community's name, and what TOML's reader quotes."""
+    if syntax := _SYNTAX.match(problem):
+        return syntax[1] + _QUOTED.sub(lambda m: m[0] if len(m[0]) <= _MARK else "...", syntax[2])
+    problem = _BESIDE.sub(r"\1snmp: unknown name; known are community, trap.", problem)
     return _COMMUNITY.sub(
         r"\1snmp.community: a community has a mistake there; its name is a secret.", problem
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sekisho.devices.switch.driver import Step
 from sekisho.devices.switch.intent import key
+from sekisho.devices.switch.said import masked
 from sekisho.devices.switch.words import sentence
 from sekisho.model.switch import Difference, Touch
 
@@ -22,12 +23,8 @@ TOLD = 3
 OTHERS = 20
 # What the record says of somebody who only looked.
 _LOOKS = re.compile(r"^\s*(show|terminal|dir|ping|traceroute|where)\b", re.IGNORECASE)
-# What a record may show of secrets.
-_SECRET = re.compile(
-    r"\b(key-string|authentication-key|authentication text|md5|message-digest-key|snmp-server host \S+"
-    r"|community|password|secret|username \S+|key|auth|priv|version (?:1|2c|3 \w+))\s.*",
-    re.IGNORECASE | re.DOTALL,
-)
+# What we do under our own name beside changes; whoever has our password changes nothing by it.
+_OURS = re.compile(r"(no )?checkpoint sekisho-\S+( \(SUCCESS\))?", re.IGNORECASE)
 # How a command begins that is about such a part, where the part's own name does not say it.
 _ABOUT = {
     "feature": r"feature {0}",
@@ -71,9 +68,10 @@ def touches(accounts: Iterable[Account], ours: str, since: float) -> tuple[Touch
     did who has our password.
     """
     found = [
-        Touch(a.time, a.user, a.origin, _SECRET.sub(r"\1 ...", a.command))
+        Touch(a.time, a.user, a.origin, masked(a.command))
         for a in accounts
-        if (a.user != ours or a.time > since) and not _LOOKS.match(a.command)
+        if not _LOOKS.match(a.command)
+        and (a.user != ours or (a.time > since and not _OURS.fullmatch(a.command)))
     ]
     return tuple(sorted(found, key=lambda t: -t.time))
 

@@ -201,7 +201,8 @@ def _keys(place: Node, texts: Iterable[str]) -> Iterator[Key]:
         entry = next((e for e in schema.ENTRIES if tuple(words[: len(e.table)]) == e.table), None)
         found = _key(entry, words[len(entry.table) :]) if entry else None
         if found is None:
-            place.problem(f'"{text}" names no part; write for example "svi 10" or "port Ethernet1/48".')
+            shown = "..." if "community" in text else text  # which is a secret
+            place.problem(f'"{shown}" names no part; write for example "svi 10" or "port Ethernet1/48".')
         else:
             yield found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -30,7 +31,7 @@ class Plan:
     """What must be done on one switch: `stages` one after the other, the steps of one in any order.
 
     Two plans of the same `fingerprint` do the same from the same beginning: one that was made again and
-    has another fingerprint tells that the first has gone stale.
+    has another fingerprint tells that the first has gone stale. It covers secrets if it was made with a key.
     """
 
     switch: str
@@ -51,8 +52,11 @@ class Plan:
         return risk.untaken(self.risks, allowed)
 
 
-def plan(intent: Intent, state: State, abilities: Abilities) -> Plan:
+def plan(intent: Intent, state: State, abilities: Abilities, secret: bytes = b"") -> Plan:
     """Plan a switch's way from a state to its intent; without stages when nothing differs.
+
+    `secret` is the key under which the fingerprint covers passwords and communities, too; without one they
+    are left out of it. Only fingerprints under the same key can be compared.
 
     Raises Malformed whose `problems` are all that cannot be: an interface that is not there, a VLAN that
     the switch keeps for itself, a kind of part that it does not have.
@@ -68,7 +72,7 @@ def plan(intent: Intent, state: State, abilities: Abilities) -> Plan:
         )
     stages = order.stages(state.parts, target.parts)
     risks = risk.risks(intent, state.parts, target.parts) if stages else ()
-    return Plan(intent.switch, _fingerprint(intent, state, stages, risks), stages, risks)
+    return Plan(intent.switch, _fingerprint(intent, state, stages, risks, secret), stages, risks)
 
 
 def check(intent: Intent, state: State, abilities: Abilities) -> tuple[str, ...]:
@@ -81,22 +85,28 @@ def pair_risks(one: Ends, other: Ends) -> tuple[Risk, ...]:
     return risk.pair(*(wanted(intent, state, abilities).parts for intent, state, abilities in (one, other)))
 
 
-def _fingerprint(intent: Intent, state: State, stages: Stages, risks: tuple[Risk, ...]) -> str:
+def _fingerprint(intent: Intent, state: State, stages: Stages, risks: tuple[Risk, ...], secret: bytes) -> str:
     """Hash the switch, the steps with what they begin from and end at, the risks and the intent's own marks.
 
-    What is secret is left out: whoever sees a hash could guess at it.
+    What is secret is hashed under a key or not at all: whoever sees a plain hash could guess at it.
     """
-    marks = [sorted(intent.exclusive), intent.owned, sorted(intent.uplinks), _shown(intent.management)]
+    told = _values if secret else _open
+    keys = sorted if secret else _shown
+    marks = [sorted(intent.exclusive), intent.owned, sorted(intent.uplinks), keys(intent.management)]
     said = [
-        [intent.switch, state.facts.serial, marks, _shown(intent.absent)],
-        [[(_open(s.before), _open(s.after)) for s in stage] for stage in stages],
+        [intent.switch, state.facts.serial, marks, keys(intent.absent)],
+        [[(told(s.before), told(s.after)) for s in stage] for stage in stages],
         [(r.kind, r.sentence) for r in risks],
     ]
-    return hashlib.sha256(json.dumps(said, default=repr).encode()).hexdigest()[:16]
+    return hmac.new(secret, json.dumps(said, default=repr).encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def _shown(keys: Collection[Key]) -> list[Key]:
     return sorted(k for k in keys if k[0] != "community")
+
+
+def _values(part: Part | None) -> tuple[object, ...] | None:
+    return None if part is None else values(part)
 
 
 def _open(part: Part | None) -> tuple[object, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import reduce
 from typing import TYPE_CHECKING, TypeAlias
 
 from sekisho.devices.switch import vlans
@@ -85,11 +86,24 @@ def pair(one: Parts, other: Parts) -> tuple[Risk, ...]:
         elif a.allowed != b.allowed:
             said = f"{what}: it allows other VLANs than on the other switch."
             found.append(Risk(RiskKind.PAIR, ("port", a.name), said))
+    found += _alone(one, other, mine, theirs)
     a_domain, b_domain = one.get(("vpc",)), other.get(("vpc",))
     if isinstance(a_domain, Vpc) and isinstance(b_domain, Vpc) and a_domain.domain != b_domain.domain:
         said = f"vPC domain: is {a_domain.domain} here and {b_domain.domain} on the other switch."
         found.append(Risk(RiskKind.PAIR, ("vpc",), said, forbidden=True))
     return tuple(found)
+
+
+def _alone(one: Parts, other: Parts, mine: Mapping[str, Port], theirs: Mapping[str, Port]) -> Iterator[Risk]:
+    """Name the VLANs of what the pair shares that only one of both would have."""
+    shared = [*mine.values(), *theirs.values()] if mine.keys() & theirs.keys() else []
+    ids = [vlans.of(p.id for p in parts.values() if isinstance(p, Vlan)) for parts in (one, other)]
+    for has, lacks, where in ((ids[0], ids[1], "this switch"), (ids[1], ids[0], "the other switch")):
+        alone = vlans.without(has, lacks)
+        carried = reduce(vlans.join, (vlans.common(p.allowed or "", alone) for p in shared), vlans.NONE)
+        if carried != vlans.NONE:
+            said = f"VLAN {carried} would be on {where} alone: it is suspended on what the pair shares."
+            yield Risk(RiskKind.PAIR, ("vlan", carried), said)
 
 
 def _shared(parts: Parts) -> dict[str, Port]:

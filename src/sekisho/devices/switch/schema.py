@@ -195,6 +195,7 @@ CONNECT: Final[Mapping[str, Shape]] = {
     "transport": Choice(("auto", "nxapi", "ssh")),
     "timeout": Seconds(1, 600),
     "save": Flag(),
+    "serial": Text(64),
 }
 PAIR: Final[Mapping[str, Shape]] = {
     "peer": NAME,

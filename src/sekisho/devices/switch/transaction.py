@@ -8,11 +8,12 @@ until they answer and say that they are as before.
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sekisho.devices.switch.change import Before, Outcome, Pace, Stopped, Work, digest
+from sekisho.devices.switch.telling import At, asker, fixer, unknown
 from sekisho.devices.switch.words import name
 from sekisho.model.errors import (
     Conflict,
@@ -26,7 +27,7 @@ from sekisho.model.errors import (
 from sekisho.model.switch import ChangeState, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sekisho.devices.switch.change import Member, Record, Time
     from sekisho.devices.switch.driver import Pair, SwitchDriver
@@ -98,7 +99,9 @@ class Transaction:
         """Carry it out and write down how it ended; raises only Stopped."""
         ends: list[End] = []
         try:
-            ends.extend(map(self._open, self.members))
+            for member in self.members:
+                with self._at(member.switch):
+                    ends.append(self._open(member))
             if any(e.of for e in ends):
                 self._safeguard(ends)
         except Exception as error:  # noqa: BLE001 - nothing was sent: whatever it was, nothing is undone
@@ -111,8 +114,8 @@ class Transaction:
             self._verify(ends)
             self._keep(ends)
         except Exception as error:  # a fault of ours must not leave a switch half way either
-            log.warning("%s: rolled back: %s", self._names(), _fixer(error), exc_info=_unknown(error))
-            return self.undo(ends, _asker(error))
+            log.warning("%s: rolled back: %s", self._names(), fixer(error), exc_info=unknown(error))
+            return self.undo(ends, asker(error))
         self._phases(ends, Phase.ENDED)
         return self._ended({e.name: _done(e) for e in ends})
 
@@ -136,30 +139,33 @@ class Transaction:
     def _safeguard(self, ends: Sequence[End]) -> None:
         for end in ends:
             self.record.phase(end.name, Phase.BACKUP)
-            end.pair = end.driver.pair()
-            end.text = end.driver.running()
+            with self._at(end.name):
+                end.pair = end.driver.pair()
+                end.text = end.driver.running()
             kept = self.record.backup(end.name, end.text)
             end.before = Before(end.before.checkpoint, kept, end.before.digest)
         self.record.begun({e.name: e.before for e in ends})
 
     def _refused(self, ends: Sequence[End], error: Exception) -> Mapping[str, Outcome]:
-        log.info("%s: nothing was sent: %s", self._names(), _fixer(error), exc_info=_unknown(error))
+        log.info("%s: nothing was sent: %s", self._names(), fixer(error), exc_info=unknown(error))
         self._forget(ends)
         for member in self.members:
             member.drop()
-        outcome = Outcome(ChangeState.REFUSED, "Nothing was sent.", _asker(error))
+        outcome = Outcome(ChangeState.REFUSED, "Nothing was sent.", asker(error))
         return self._ended({m.switch: outcome for m in self.members})
 
     # --- there ------------------------------------------------------------------------------------
 
     def _carry(self, ends: Sequence[End]) -> None:
         for end in ends:
-            if end.of and end.driver.abilities().timer:
-                self._arm(end)
+            with self._at(end.name):
+                if end.of and end.driver.abilities().timer:
+                    self._arm(end)
         for turn in range(max(e.of for e in ends)):
             for end in [e for e in ends if turn < e.of]:
                 self.record.phase(end.name, Phase.CHANGING, turn, end.of)
-                end.work.stages[turn](end.driver)
+                with self._at(end.name):
+                    end.work.stages[turn](end.driver)
 
     def _arm(self, end: End) -> None:
         """Let the switch watch over itself; one that will not after all is watched over by us alone."""
@@ -183,21 +189,29 @@ class Transaction:
                 raise Refused(f"The switch took the change, but is not as it should be: {'; '.join(wrong)}.")
 
     def _faults(self, end: End) -> tuple[str, ...]:
-        state = end.read()
-        end.after = digest(state.parts)
-        found = end.work.faults(end.driver, state)
-        return found or (() if end.work.loosens else _worse(end.pair, end.driver.pair()))
+        with self._at(end.name):
+            state = end.read()
+            end.after = digest(state.parts)
+            found = end.work.faults(end.driver, state)
+            if found or end.work.loosens:
+                return found
+            pair = end.driver.pair()
+        if end.pair is not None and pair is None and ("vpc",) in state.parts:
+            return ("it does not tell how its pair is any more",)
+        return _worse(end.pair, pair)
 
     def _keep(self, ends: Sequence[End]) -> None:
         self.record.verified({e.name: e.after for e in ends})
         for end in ends:
             if end.armed:
-                end.driver.disarm()
+                with self._at(end.name):
+                    end.driver.disarm()
                 end.armed = False
         for end in ends:
             if end.of and end.member.save:
                 self.record.phase(end.name, Phase.SAVING, end.of, end.of)
-                _save(end)
+                with self._at(end.name):
+                    _save(end)
 
     # --- and back again ---------------------------------------------------------------------------
 
@@ -223,7 +237,7 @@ class Transaction:
                 if self.time.pause(self.pace.retry):
                     raise Stopped from error
             except Exception as error:  # what cannot be proven is undone
-                log.warning("%s: %s", self._names(), _fixer(error), exc_info=_unknown(error))
+                log.warning("%s: %s", self._names(), fixer(error), exc_info=unknown(error))
                 break
         return self.undo(ends, "The keeper ended in the middle of the change.")
 
@@ -259,12 +273,12 @@ class Transaction:
                 end.driver.save()
         except PASSING as error:
             end.member.drop()
-            end.error = _fixer(error)
+            end.error = fixer(error)
             return None
         except Exception as error:  # it answers, and says no
             end.member.drop()
-            left = _asker(error)
-            log.warning("%s: rolling back: %s", end.name, _fixer(error), exc_info=_unknown(error))
+            left = asker(error)
+            log.warning("%s: rolling back: %s", end.name, fixer(error), exc_info=unknown(error))
         if not left:
             return Outcome(ChangeState.ROLLED_BACK, "Read again: it is as it was before.", why)
         end.tries += 1
@@ -295,6 +309,16 @@ class Transaction:
     def _ended(self, outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
         self.record.ended(outcomes)
         return outcomes
+
+    @contextmanager
+    def _at(self, name: str) -> Iterator[None]:
+        """Say of what goes wrong at which switch of a pair it did."""
+        try:
+            yield
+        except Exception as error:
+            if len(self.members) > 1:
+                raise At(name, error) from error
+            raise
 
     def _names(self) -> str:
         return "+".join(m.switch for m in self.members)
@@ -346,7 +370,11 @@ def _worse(before: Pair | None, after: Pair | None) -> tuple[str, ...]:
     if after is None:
         return ()
     known = before.inconsistent if before else ()
-    found = [f"the pair differs in {name}" for name in after.inconsistent if name not in known]
+    found = [
+        f"the pair differs in {name} (--allow pair if that is meant)"
+        for name in after.inconsistent
+        if name not in known
+    ]
     if before and before.peer_up and not after.peer_up:
         found.append("its peer is gone")
     if before and before.keepalive_up and not after.keepalive_up:
@@ -360,15 +388,3 @@ def _done(end: End) -> Outcome:
     pair = "" if end.pair is None else " Its pair is no worse than before."
     saved = " Saved." if end.saved else " Not saved: its file says so."
     return Outcome(ChangeState.APPLIED, f"Read again: it is as it should be.{pair}{saved}")
-
-
-def _asker(error: Exception) -> str:
-    return error.asker if isinstance(error, SekishoError) else "Something went wrong on our side."
-
-
-def _fixer(error: Exception) -> str:
-    return error.fixer if isinstance(error, SekishoError) else repr(error)
-
-
-def _unknown(error: Exception) -> bool:
-    return not isinstance(error, SekishoError)

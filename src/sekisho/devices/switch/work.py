@@ -32,7 +32,8 @@ class Intended:
 
     `seen` is the fingerprint of the plan that somebody looked at, "" for whatever the plan is now; `allowed`
     names forbidden risks that are taken. `planned` is told the plan before anything is sent. `beside` is
-    shared by both of a pair: what they would be is compared once the second is planned.
+    shared by both of a pair: what they would be is compared once the second is planned. `secret` is the key
+    of the fingerprint.
     """
 
     intent: Intent
@@ -40,10 +41,11 @@ class Intended:
     allowed: Collection[str] = ()
     planned: Callable[[SwitchDriver, Plan], None] = lambda _driver, _plan: None
     beside: list[Ends] = field(default_factory=list)
+    secret: bytes = b""
 
     def prepare(self, driver: SwitchDriver, state: State, abilities: Abilities) -> Work:
         """Plan; raises Conflict for a stale plan, Forbidden for a risk, Malformed for what cannot be."""
-        found = plan(self.intent, state, abilities)
+        found = plan(self.intent, state, abilities, self.secret)
         if self.seen and self.seen != found.fingerprint:
             raise Conflict(
                 f"The plan for {self.intent.switch} has gone stale: the switch or its file changed since. "
@@ -61,7 +63,8 @@ class Intended:
         stages = tuple(partial(_apply, stage) for stage in found.stages)
         target = wanted(self.intent, state, abilities).parts
         faults = partial(_unlike, self.intent, abilities, target)
-        return Work(stages, faults, loosens=RiskKind.PEER_LINK in self.allowed)
+        loosens = bool({RiskKind.PEER_LINK, RiskKind.PAIR} & set(self.allowed))
+        return Work(stages, faults, loosens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def account(command: str, user: str = "olga", time: float = 100.0) -> Account:
         (Acl(4, "web-in"), "configure terminal ; ip access-list web-in ; 10 permit ip any any (SUCCESS)"),
         (Route("default", "0.0.0.0/0"), "configure terminal ; ip route 0.0.0.0/0 10.0.0.1 (SUCCESS)"),
         (Svi(10), "configure terminal ; interface Vlan10 ; no shutdown (SUCCESS)"),
-        (User("ada"), "configure terminal ; username ada ..."),
+        (User("ada"), "configure terminal ; username ada ***"),
     ],
 )
 def test_a_command_about_a_part_is_told_beside_its_difference(part: Part, command: str) -> None:
@@ -52,10 +52,13 @@ def test_neither_we_nor_who_only_looked_are_blamed_but_who_used_our_name() -> No
         account("vlan 10", user="sekisho", time=40.0),
         account("vlan 10", user="sekisho", time=60.0),
         account("show vlan 10"),
+        account("checkpoint sekisho-c3", user="sekisho", time=61.0),
+        account("no checkpoint sekisho-c3", user="sekisho", time=62.0),
         account("vlan 10", time=7.0),
     ]
-    (found,) = drift.blame([Step(Vlan(10), None)], drift.touches(told, "sekisho", 50.0))
-    assert [t.time for t in found.by] == [60.0, 7.0]
+    theirs = drift.touches(told, "sekisho", 50.0)
+    (found,) = drift.blame([Step(Vlan(10), None)], theirs)
+    assert [t.time for t in found.by] == [t.time for t in theirs] == [60.0, 7.0]
 
 
 @pytest.mark.parametrize(

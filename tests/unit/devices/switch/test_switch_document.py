@@ -338,3 +338,33 @@ def test_a_mistake_of_a_community_is_told_without_its_name(said: str) -> None:
     assert "leaf-1.toml:" in told
     assert "snmp.community" in told
     assert "s3" not in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[snmp.community."s3cret"]\n[snmp.community."s3cret"]\n',
+        "snmp.community.s3cret = 1\nsnmp.community.s3cret = 1\n",
+        "[snmp]\ncommunity = {s3cret = {write = true}, s3cret = {}}\n",
+        "[snmp.community]\na = {}\n[snmp.community.a.s3cret]\n",
+        "[snmp.community]\ns3cret = {}\n[snmp.community.s3cret]\n",
+        "[snmp.community]\ns3cret = tru\n",
+        "[user.bob]\npassword = s3cret\n",
+        '[user.bob]\npassword = "s3cret\n',
+        '[user.bob]\npassword = "s3cret\\q"\n',
+        "[user.bob]\npassword = 's3cret' x\n",
+        '[snmp]\ncommunity = ["s3cret"]\n',
+        "[snmp.s3cret]\nwrite = true\n",
+        '[protect]\nmanagement = ["snmp community s3cret x"]\n',
+    ],
+)
+def test_no_mistake_quotes_a_secret(text: str) -> None:
+    with pytest.raises(Malformed) as told:
+        load({"leaf-1.toml": CONNECT + text})
+    assert all(problem.startswith("leaf-1.toml:") for problem in told.value.problems)
+    assert "s3cret" not in told.value.asker + told.value.fixer + str(told.value.problems)
+
+
+def test_a_mistake_of_syntax_says_what_sign_is_missing() -> None:
+    (told,) = problems("[vlan.10]\nname\n")
+    assert "'='" in told

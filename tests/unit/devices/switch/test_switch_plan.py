@@ -30,7 +30,7 @@ from sekisho.devices.switch.intent import (
     Vrf,
     parts,
 )
-from sekisho.devices.switch.plan import Plan, check
+from sekisho.devices.switch.plan import Plan, check, plan
 from sekisho.model.errors import Malformed
 from sekisho.testing.switch import ALL_KINDS
 from sekisho.testing.switch_rules import whole
@@ -258,18 +258,34 @@ def test_a_plan_is_the_same_as_long_as_what_it_rests_on_is() -> None:
     assert replace(first, switch="other") != first
 
 
-def test_secrets_are_neither_shown_nor_hashed() -> None:
-    def made(secret: str) -> Plan:
-        before = state(User("eve", "network-admin", "old"), Trap("10.0.0.1", "2c", "old", "default"))
-        said = (Community(secret), User("eve", password=secret), Trap("10.0.0.1", community=secret))
-        return planned(before, *said, management=frozenset({("community", secret), ("user", "eve")}))
+def with_secret(secret: str, key: bytes = b"") -> Plan:
+    before = state(User("eve", "network-admin", "old"), Trap("10.0.0.1", "2c", "old", "default"))
+    said = (Community(secret), User("eve", password=secret), Trap("10.0.0.1", community=secret))
+    marks = frozenset({("community", secret), ("user", "eve")})
+    return plan(Intent("leaf-1", parts(*said), management=marks), before, ALL_KINDS, key)
 
-    assert made("s3cret").fingerprint == made("0ther").fingerprint
-    shown = str(sentences(made("s3cret"))) + str([r.sentence for r in made("s3cret").risks])
+
+def test_secrets_are_neither_shown_nor_hashed_without_a_key() -> None:
+    found = with_secret("s3cret")
+    assert found.fingerprint == with_secret("0ther").fingerprint
+    shown = str(sentences(found)) + str([r.sentence for r in found.risks])
     assert "s3cret" not in shown
     assert "old" not in shown
     assert "SNMP community: new" in shown
     assert "user eve: password changes" in shown
+
+
+@pytest.mark.parametrize("kind", ["user", "trap", "community"])
+def test_under_a_key_a_plan_with_another_secret_is_another_plan(kind: str) -> None:
+    def made(secret: str, key: bytes = b"k") -> str:
+        before = state(User("eve", "network-admin", "old"), Trap("10.0.0.1", "2c", "old", "default"))
+        every = (User("eve", password=secret), Trap("10.0.0.1", community=secret), Community(secret))
+        said = [p for p in every if p.kind == kind]
+        return plan(Intent("leaf-1", parts(*said)), before, ALL_KINDS, key).fingerprint
+
+    assert made("one") == made("one")
+    assert made("one") != made("two")
+    assert made("one") != made("one", b"another")
 
 
 def test_parts_have_their_names_in_words() -> None:

@@ -123,6 +123,22 @@ def test_both_of_a_pair_have_the_same_mtu() -> None:
     assert pair(one, one) == ()
 
 
+def test_vlans_that_one_of_a_pair_would_have_alone_are_told_and_not_forbidden() -> None:
+    link = trunk("port-channel1", "1-4094", peer_link=True)
+    one, other = parts(Vlan(10), Vlan(20), Vlan(21), link), parts(Vlan(10), Vlan(30), link)
+    assert [(r.kind.value, r.forbidden, r.sentence) for r in pair(one, other)] == [
+        ("pair", False, "VLAN 20-21 would be on this switch alone: it is suspended on what the pair shares."),
+        (
+            "pair",
+            False,
+            "VLAN 30 would be on the other switch alone: it is suspended on what the pair shares.",
+        ),
+    ]
+    narrow = trunk("port-channel1", "10", peer_link=True)
+    assert pair(parts(Vlan(10), Vlan(20), narrow), parts(Vlan(10), narrow)) == ()
+    assert pair(parts(Vlan(20)), parts()) == ()
+
+
 def test_a_pair_is_compared_as_it_would_be_after_both_are_changed() -> None:
     one, other = state(trunk("port-channel1", "10", vpc=1)), state(trunk("port-channel7", "10", vpc=1))
     jumbo = [Intent("x", parts(Port(n, mtu=9216))) for n in ("port-channel1", "port-channel7")]

@@ -9,7 +9,7 @@ import pytest
 
 from sekisho.devices.switch.change import Before, Member, Pace, Stopped, Work, digest
 from sekisho.devices.switch.driver import Abilities, Pair, SwitchDriver
-from sekisho.devices.switch.intent import Community, Facts, Intent, Port, State, Vlan, parts
+from sekisho.devices.switch.intent import Community, Facts, Intent, Port, State, Vlan, Vpc, parts
 from sekisho.devices.switch.plan import plan
 from sekisho.devices.switch.transaction import End, Transaction
 from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable, Unsupported
@@ -187,6 +187,17 @@ def test_a_pair_of_which_one_is_away_leaves_no_checkpoint_on_the_other() -> None
     assert "apply" not in one.calls
 
 
+@pytest.mark.parametrize("call", ["checkpoint", "read", "running", "apply", "save"])
+def test_what_goes_wrong_in_a_pair_says_at_which_switch(call: str) -> None:
+    for which, name in enumerate(("leaf-1", "leaf-2")):
+        one, two = pair()
+        (one, two)[which].faults = (Fault(call, NO, 1),)
+        told = {o.error for o in change(one, two).outcomes.values()}
+        assert told == {f"{name}: The switch says no."}
+    alone = change(MemorySwitch(state(), faults=(Fault(call, NO, 1),)))
+    assert alone.outcomes["leaf-1"].error == "The switch says no."
+
+
 def test_a_pair_that_is_worse_off_afterwards_is_undone() -> None:
     for worse in (
         Pair(peer_up=False, keepalive_up=True),
@@ -199,6 +210,26 @@ def test_a_pair_that_is_worse_off_afterwards_is_undone() -> None:
         change(one, two, book=book)
         assert {o.state for o in book.outcomes.values()} == {ChangeState.ROLLED_BACK}
         assert (one.state, two.state) == began
+
+
+def test_a_pair_that_is_worse_off_because_that_is_allowed_stays_so() -> None:
+    worse = Pair(peer_up=True, keepalive_up=True, inconsistent=("Interface-vlan admin up",))
+    for allowed in ("pair", "peer-link"):
+        one, two = pair()
+        wanted = [intent(*WIDER, name=n) for n in ("leaf-1", "leaf-2")]
+        members = [member(s, w, allowed=(allowed,)) for s, w in zip((one, two), wanted, strict=True)]
+        book = Book(on=lambda _line, two=two: setattr(two, "paired", worse))  # type: ignore[misc]
+        Transaction(members, book, Clockwork(), Pace()).run()
+        assert {o.state for o in book.outcomes.values()} == {ChangeState.APPLIED}
+
+
+def test_a_pair_that_is_told_of_no_more_is_undone_unless_it_is_a_pair_no_more() -> None:
+    one, two = (MemorySwitch(state(Vpc(10), name=n), paired=PAIRED) for n in ("leaf-1", "leaf-2"))
+    book = change(one, two, book=Book(on=lambda _line: setattr(two, "paired", None)))
+    assert {o.state for o in book.outcomes.values()} == {ChangeState.ROLLED_BACK}
+    one, two = pair()
+    book = change(one, two, book=Book(on=lambda _line: setattr(two, "paired", None)))
+    assert {o.state for o in book.outcomes.values()} == {ChangeState.APPLIED}
 
 
 def test_what_was_wrong_with_a_pair_before_does_not_hinder_a_change() -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.devices.switch.driver import Account, Neighbour, Pair
 from sekisho.devices.switch.intent import Facts
-from sekisho.devices.switch.nexus import cli, names
+from sekisho.devices.switch.nexus import names
+from sekisho.devices.switch.said import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +52,7 @@ def accounts(text: str, since: float) -> Iterator[Account]:
         user, done, command = rest.partition(":cmd=")
         stamp = _stamp(found[1])
         if told and done and stamp is not None and stamp >= since:
-            yield Account(float(stamp), user, origin, cli.masked(command.strip().removesuffix(" (SUCCESS)")))
+            yield Account(float(stamp), user, origin, masked(command.strip().removesuffix(" (SUCCESS)")))
 
 
 def _stamp(when: str) -> int | None:
@@ -62,14 +63,18 @@ def _stamp(when: str) -> int | None:
 
 
 def pair(brief: Mapping[str, Any], differing: Mapping[str, Any]) -> Pair | None:
-    """Read ``show vpc brief`` and ``show vpc consistency-parameters global``."""
+    """Read ``show vpc brief`` and ``show vpc consistency-parameters global``.
+
+    What has no type, such as VLANs that one of both has, suspends nothing else and may differ.
+    """
     domain = str(brief.get("vpc-domain-id", ""))
     if not domain.isdigit():
         return None
     inconsistent = [
         str(row.get("vpc-param-name", ""))
         for row in rows(differing, "vpc_consistency")
-        if str(row.get("vpc-param-local-val", "")).strip() != str(row.get("vpc-param-peer-val", "")).strip()
+        if str(row.get("vpc-param-type", "")).strip() != "-"
+        and str(row.get("vpc-param-local-val", "")).strip() != str(row.get("vpc-param-peer-val", "")).strip()
     ]
     return Pair(
         peer_up=str(brief.get("vpc-peer-status", "")).startswith("peer-ok"),

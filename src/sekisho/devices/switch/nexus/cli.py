@@ -5,13 +5,13 @@ Commands come in blocks, each from the top of the configuration mode: a block is
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sekisho.devices.switch import vlans
 from sekisho.devices.switch.driver import Sent
 from sekisho.devices.switch.intent import Acl, Feature, Route, Svi, Vlan, Vpc, Vrf, key
 from sekisho.devices.switch.nexus import cli_ports, cli_services, defaults, guard, names
+from sekisho.devices.switch.said import masked
 from sekisho.model.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -31,14 +31,6 @@ _RANK: Final = {kind: rank for rank, kind in enumerate(_ORDER)}
 _MODES: Final = (
     *("interface ", "vlan ", "vrf context ", "vpc domain "),
     *("ip access-list ", "ipv6 access-list "),
-)
-# all that stands behind such words: a secret may hold blanks, and quotes around them
-_SECRET: Final = re.compile(
-    r"(\b(?:snmp-server host \S+(?: (?:traps|informs))?(?: version (?:1|2c|3(?: \w+)?))?"
-    r"|username \S+ password \d+|key-string|authentication-key|message-digest-key|md5|authentication text"
-    r"|password|secret|community))"
-    r" +(?!strength-check|use-vrf )[^\r\n]+?(?= \((?:SUCCESS|FAILURE)\)|[\r\n]|$)",
-    re.IGNORECASE,
 )
 
 
@@ -69,11 +61,6 @@ def written(found: Iterable[Block]) -> list[str]:
 def closed(block: Block) -> Block:
     """Add the way out to a block that leads into a mode: a VRF has an ``ip route`` of its own."""
     return (*block, "exit") if block[0].startswith(_MODES) else block
-
-
-def masked(text: str) -> str:
-    """Write commands without the secrets in them."""
-    return _SECRET.sub(r"\1 ***", text)
 
 
 def _rank(step: Step) -> tuple[int, tuple[str, ...]]:

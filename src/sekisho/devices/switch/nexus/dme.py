@@ -28,6 +28,7 @@ from sekisho.devices.switch.intent import (
     Vrf,
 )
 from sekisho.devices.switch.nexus import cli, defaults, dme_ports, dme_services, guard, names, tree
+from sekisho.devices.switch.said import masked
 from sekisho.model.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _sent(found: Stage) -> tuple[Sent, ...]:
 
 def _commands(found: tuple[cli.Block, ...]) -> tuple[Sent, ...]:
     text = "\n".join(cli.written(found))
-    return (Sent("cli", text, cli.masked(text)),) if text else ()
+    return (Sent("cli", text, masked(text)),) if text else ()
 
 
 def by_command(step: Step) -> bool:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sekisho.devices.switch.nexus import cli
+from sekisho.devices.switch.said import clean, masked
 from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ class Door(Protocol):
         ...
 
     def data(self, command: str) -> Mapping[str, Any]:
-        """Ask for a ``show`` command's structured output; empty where there is nothing to show."""
+        """Ask for a ``show`` command's structured output; empty where there is nothing to show.
+
+        Raises Unavailable for an answer without structure.
+        """
         ...
 
     def configure(self, blocks: Sequence[cli.Block]) -> None:
@@ -32,7 +36,7 @@ class Door(Protocol):
         ...
 
 
-_ODD: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+LONGEST: Final = 64 * 1024 * 1024  # bytes or characters of one answer, unpacked
 _LONGEST: Final = 1_000  # characters of a refusal that are read
 _LOCKED: Final = re.compile(
     r"lock(?:ed)?\b.{0,1000}(?:session|user|by)|(?:session|user)\b.{0,1000}\block"
@@ -49,24 +53,10 @@ _NO_ACT: Final = re.compile(
 _NO_SHOW: Final = re.compile(r"\s*(?:\^\s*\n\s*)?(%.*|ERROR\b.*)")  # what is shown may hold any word
 
 
-def clean(found: Any) -> Any:
-    """Give what a switch said with a question mark for each character that no text may hold.
-
-    Those are control characters but for tab and line ends, and halves of surrogates.
-    """
-    if isinstance(found, str):
-        return _ODD.sub("?", found)
-    if isinstance(found, list):
-        return [clean(item) for item in found]
-    if isinstance(found, dict):
-        return {clean(name): clean(item) for name, item in found.items()}
-    return found
-
-
 def refusal(address: str, words: str, command: str = "") -> SekishoError:
     """Say what a switch's no means: somebody else holds its configuration, or it does not want this."""
-    plain = cli.masked(" ".join(words[:_LONGEST].split()))
-    sent = f" It was sent: {cli.masked(command.strip())!r}." if command else ""
+    plain = masked(" ".join(words[:_LONGEST].split()))
+    sent = f" It was sent: {masked(command.strip())!r}." if command else ""
     if _LOCKED.search(plain):
         who = next((m for m in _WHO.findall(plain) if m.lower() not in _NOT_NAMES), "somebody else")
         return Conflict(

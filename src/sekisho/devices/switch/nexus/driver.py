@@ -12,6 +12,7 @@ from sekisho.devices.switch.nexus import answers, cli, config_text, dme, names, 
 from sekisho.devices.switch.nexus.door import whole
 from sekisho.devices.switch.nexus.nxapi import NxApi
 from sekisho.devices.switch.nexus.ssh import PORT, Ssh
+from sekisho.devices.switch.said import masked
 from sekisho.model.errors import NotFound, Refused, Unavailable, Unsupported
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Nexus:
             )
         text = self._opened().run([f"rollback running-config checkpoint {_on_switch(name)}"])[0]
         if text.strip() and "success" not in text.lower() and "empty" not in text.lower():
-            said = cli.masked(text.strip())
+            said = masked(text.strip())
             raise Refused(f"The switch {address} did not go back to {name}.", f"{address} said: {said!r}.")
 
     def forget(self, name: str) -> None:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from sekisho.devices.switch.nexus import guard
-from sekisho.devices.switch.nexus.door import batches, checked, clean, refusal
+from sekisho.devices.switch.nexus.door import LONGEST, batches, checked, refusal
+from sekisho.devices.switch.said import clean
 from sekisho.model.errors import Refused, SekishoError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ _COOKIE: Final = "APIC-cookie"
 _COMMANDS: Final = 400  # a request
 _PATIENCE: Final = 10.0  # seconds until a connection must stand
 _FAREWELL: Final = 2.0  # seconds: nobody waits longer to say goodbye
-_LONGEST: Final = 64 * 1024 * 1024  # bytes of one answer, unpacked
 _WHOLE: Final = 4.0  # times connection.timeout, which is for each piece: until a whole answer must be there
 _OK: Final = 200
 _RENEWALS: Final = 1  # how often a session that has ended is begun again for one request
@@ -73,8 +73,16 @@ class NxApi:
     def data(self, command: str) -> Mapping[str, Any]:
         """Ask for a command's structured output; see `door.Door.data`."""
         result = self._cli("cli", [command])[0]
-        body = result.get("body", {}) if isinstance(result, dict) else {}
-        return body if isinstance(body, dict) else {}
+        body = result.get("body") if isinstance(result, dict) else result
+        if isinstance(body, dict):
+            return body
+        if not body:
+            return {}
+        raise Unavailable(
+            f"The switch {self._address} did not answer in a way that can be read.",
+            f"{self._address}: the answer to {command!r} has no structure; ask again.",
+            retry_after=5,
+        )
 
     def configure(self, blocks: Sequence[cli.Block]) -> None:
         """Send configuration commands; see `door.Door.configure`."""
@@ -164,9 +172,9 @@ class NxApi:
             taken = bytearray()
             for piece in answer.iter_bytes():
                 taken += piece
-                if len(taken) > _LONGEST or self._passed() > until:
+                if len(taken) > LONGEST or self._passed() > until:
                     raise httpx.ReadTimeout(
-                        f"more than {_LONGEST} bytes or {self._patience:g} seconds", request=answer.request
+                        f"more than {LONGEST} bytes or {self._patience:g} seconds", request=answer.request
                     )
         return httpx.Response(answer.status_code, content=bytes(taken), request=answer.request)
 

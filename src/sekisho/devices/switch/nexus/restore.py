@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sekisho.devices.switch.nexus import cli, config_text
 from sekisho.devices.switch.order import stages
+from sekisho.devices.switch.said import masked
 from sekisho.model.errors import Refused
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def restore(switch: Switch, door: Door, text: str, address: str) -> None:
     if left:
         raise Refused(
             f"The switch {address} was not restored whole: {len(left)} lines are otherwise.",
-            f"{address} still differs in: {'; '.join(cli.masked(line) for line in left[:20])}.",
+            f"{address} still differs in: {'; '.join(masked(line) for line in left[:20])}.",
         )
 
 

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from sekisho.devices.switch.nexus import cli, guard
-from sekisho.devices.switch.nexus.door import checked, clean
+from sekisho.devices.switch.nexus.door import LONGEST, checked
+from sekisho.devices.switch.said import clean
 from sekisho.model.errors import Refused, SekishoError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from netmiko import BaseConnection
+    from netmiko.channel import Channel
 
     from sekisho.devices.switch.document import Connection
 
@@ -29,10 +31,11 @@ _QUIET: Final = 0.1  # seconds without a word after a prompt: then it was the la
 class Ssh:
     """Speaks to one switch by SSH; see `door.Door`. Signs in when first asked, and again after a break."""
 
-    def __init__(self, connection: Connection, secret: str, port: int = PORT) -> None:
+    def __init__(self, connection: Connection, secret: str, port: int = PORT, longest: int = LONGEST) -> None:
         self._connection = connection
         self._secret = secret
         self._port = port
+        self._longest = longest
         self._open: BaseConnection | None = None
 
     def run(self, commands: Sequence[str]) -> list[str]:
@@ -70,14 +73,17 @@ class Ssh:
 
     def data(self, command: str) -> Mapping[str, Any]:
         """Ask for a command's structured output; see `door.Door.data`."""
-        text = self.run([f"{command} | json"])[0]
-        start = text.find("{")
-        if start < 0:
+        text = self.run([f"{command} | json"])[0].strip()
+        if not text:
             return {}
         try:
-            found = clean(json.loads(text[start : text.rfind("}") + 1]))
-        except (ValueError, RecursionError):
-            return {}
+            found = clean(json.loads(text[text.find("{") : text.rfind("}") + 1]))
+        except (ValueError, RecursionError) as odd:
+            raise Unavailable(
+                f"The switch {self._connection.address} did not answer in a way that can be read.",
+                f"{self._connection.address}: the answer to {command!r} is no JSON; ask again.",
+                retry_after=5,
+            ) from odd
         return found if isinstance(found, dict) else {}
 
     def configure(self, blocks: Sequence[cli.Block]) -> None:
@@ -141,7 +147,7 @@ class Ssh:
         from netmiko import ConnectHandler
 
         given = self._connection
-        return ConnectHandler(
+        session = ConnectHandler(
             device_type="cisco_nxos",
             host=_host(given.address),
             port=self._port,
@@ -153,7 +159,42 @@ class Ssh:
             alt_host_keys=bool(given.ca_file),
             alt_key_file=given.ca_file,
             use_keys=False,
+            auto_connect=False,
         )
+        session.establish_connection()
+        session.channel = _Bounded(session.channel, self._longest)  # type: ignore[assignment] # it is enough of one
+        try:
+            session.session_preparation()
+        except Exception:
+            session.disconnect()
+            raise
+        return session
+
+
+class _Bounded:
+    """A channel that brings so many characters after what was said last, and no more."""
+
+    def __init__(self, channel: Channel, longest: int) -> None:
+        self._channel = channel
+        self._longest = longest
+        self._heard = 0
+
+    def write_channel(self, out_data: str) -> None:
+        """Say something; what is heard from now on counts anew."""
+        self._heard = 0
+        self._channel.write_channel(out_data)
+
+    def read_buffer(self) -> str:
+        """Hear one piece of what is there, or nothing. Raises OverflowError."""
+        text = self._channel.read_buffer()
+        self._heard += len(text)
+        if self._heard > self._longest:
+            raise OverflowError(f"more than {self._longest} characters without an end")
+        return text
+
+    def read_channel(self) -> str:
+        """Hear all that is there."""
+        return "".join(iter(self.read_buffer, ""))
 
 
 def _prompt(name: str) -> str:

@@ -80,6 +80,15 @@ def test_nothing_to_show_is_empty() -> None:
     assert door(answer).run(["show nothing"]) == [""]
 
 
+@pytest.mark.parametrize("body", ["vPC is fine", ["a"], {"body": "words"}, {"body": [{}]}])
+def test_what_has_no_structure_is_no_data(body: object) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"jsonrpc": "2.0", "result": body, "id": 1})
+
+    with pytest.raises(Unavailable, match="can be read"):
+        door(answer).data("show vpc brief")
+
+
 def test_the_word_of_a_failed_act_counts_though_the_answer_is_200() -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         said = {"msg": "ERROR: Checkpoint x does not exist\n"}

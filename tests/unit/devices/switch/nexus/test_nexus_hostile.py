@@ -104,7 +104,7 @@ class Endless(httpx.SyncByteStream):
 
 
 def test_an_answer_without_an_end_is_cut_off_at_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nxapi, "_LONGEST", 100_000)
+    monkeypatch.setattr(nxapi, "LONGEST", 100_000)
     endless = Endless(b" " * 10_000)
 
     with pytest.raises(Unavailable):
@@ -113,7 +113,7 @@ def test_an_answer_without_an_end_is_cut_off_at_a_length(monkeypatch: pytest.Mon
 
 
 def test_the_length_counts_after_unpacking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nxapi, "_LONGEST", 100_000)
+    monkeypatch.setattr(nxapi, "LONGEST", 100_000)
     bomb = httpx.ByteStream(gzip.compress(b'{"imdata":[]' + b" " * 1_000_000 + b"}"))
 
     with pytest.raises(Unavailable):

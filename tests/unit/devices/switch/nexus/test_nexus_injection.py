@@ -9,6 +9,7 @@ import pytest
 from sekisho.devices.switch.driver import Step
 from sekisho.devices.switch.intent import Community, Dns, Ntp, Part, Route, Svi, Syslog, Trap, User, Vpc
 from sekisho.devices.switch.nexus import cli, dme, names
+from sekisho.devices.switch.said import masked
 from sekisho.model.errors import Unsupported
 
 NAMES = ("a?b", "a;reload", "a b", "ünï", 'a"b', "a\nreload")
@@ -101,17 +102,35 @@ def test_no_word_is_quoted() -> None:
         "username bob password s3cret",
         "radius-server host 10.0.0.1 key 7 x ; enable secret 5 s3cret",
         "PASSWORD s3cret",
+        "username bob passphrase s3cret",
+        "username bob s3cret",
+        "username bob  role x password s3cret",
+        "key 7 s3cret",
+        "snmp-server community s3cret (SUCCESS) s3cret",
     ],
 )
 def test_a_command_is_shown_without_its_secret(line: str) -> None:
     for written in (line, f"vlan 10\n  {line}\nvlan 11"):
-        assert "s3cret" not in cli.masked(written)
-    assert cli.masked(f"{line}\nvlan 11").endswith("\nvlan 11")
-    assert cli.masked(f"{line} (FAILURE)").endswith("*** (FAILURE)")
+        assert "s3cret" not in masked(written)
+    assert masked(f"{line}\nvlan 11").endswith("\nvlan 11")
+    assert masked(f"{line} (FAILURE)").endswith("*** (FAILURE)")
 
 
 @pytest.mark.parametrize(
-    "line", ["no password strength-check", "snmp-server host 10.0.0.1 use-vrf blue", "vlan 10"]
+    "line",
+    [
+        "no password strength-check",
+        "snmp-server host 10.0.0.1 use-vrf blue",
+        "username bob role network-operator",
+        "vlan 10",
+    ],
 )
 def test_what_holds_no_secret_is_shown(line: str) -> None:
-    assert cli.masked(line) == line
+    assert masked(line) == line
+
+
+def test_a_community_of_the_tree_is_not_shown() -> None:
+    for dn in ("sys/snmp/inst/community-s3cret/x", "sys/snmp/inst/community-[s3 s3cret]/x"):
+        said = masked(f"Failure: {dn} cannot be deleted")
+        assert "s3cret" not in said
+        assert said.endswith("cannot be deleted")

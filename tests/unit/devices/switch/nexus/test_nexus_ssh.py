@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -14,6 +14,7 @@ from sekisho.devices.switch.driver import Step
 from sekisho.devices.switch.intent import Vlan
 from sekisho.devices.switch.nexus.door import whole
 from sekisho.devices.switch.nexus.driver import Nexus, connect
+from sekisho.devices.switch.nexus.ssh import Ssh
 from sekisho.model.errors import Unavailable
 from sekisho.testing.nexus import Box, Door, serve
 
@@ -90,3 +91,92 @@ def test_a_configuration_without_its_beginning_is_no_answer(text: str) -> None:
     with pytest.raises(Unavailable):
         whole("leaf-1", text)
     assert whole("leaf-1", f"!Command: x\n\nversion 9.3(10)\n{text}")
+
+
+# Who answers without an end, or in no way that can be read
+
+
+def telling(monkeypatch: pytest.MonkeyPatch, command: str, answer: Callable[[], Iterable[str]]) -> None:
+    """Let the emulated switch answer a command by pieces of this instead."""
+    from sekisho.testing.nexus import ssh
+
+    run, said = ssh._Terminal._run, ssh._Terminal._say
+
+    def say(self: Any, text: str, end: str = "\n") -> None:
+        if text != "INSTEAD":
+            said(self, text, end)
+            return
+        for piece in answer():
+            self.channel.sendall(piece.encode())
+
+    monkeypatch.setattr(
+        ssh._Terminal, "_run", lambda self, line: "INSTEAD" if line.startswith(command) else run(self, line)
+    )
+    monkeypatch.setattr(ssh._Terminal, "_say", say)
+
+
+def test_an_answer_without_an_end_is_given_up_at_a_length(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal sent
+        while sent < 100_000_000:
+            sent += 10_000
+            yield "x" * 10_000
+
+    telling(monkeypatch, "show running-config", endless)
+    connection = Connection(
+        "nexus", door.address, door.ssh_port, "admin", verify=False, transport="ssh", timeout=20
+    )
+    with closing(Ssh(connection, "admin", door.ssh_port, longest=1_000_000)) as shell:
+        shell.run(["show clock"])
+        began = time.monotonic()
+        with pytest.raises(Unavailable) as caught:
+            shell.run(["show running-config"])
+        assert time.monotonic() - began < 10
+        assert "more than 1000000 characters" in caught.value.fixer
+        assert sent < 20_000_000  # what the network holds, beside
+        assert "leaf-1" in shell.run(["show hostname"])[0]
+
+
+def test_what_reads_like_a_prompt_in_the_middle_is_no_end(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sekisho.devices.switch.nexus import ssh
+
+    monkeypatch.setattr(ssh, "_QUIET", 2.0)
+
+    def answer() -> Iterator[str]:
+        yield "version 9.3(10)\r\nleaf-1# "
+        time.sleep(0.4)  # the network's, not ours
+        yield "\r\nvlan 10\r\n"
+
+    telling(monkeypatch, "show running-config", answer)
+    with closing(by_ssh(door)) as driver, pytest.raises(Unavailable, match="to the end"):
+        driver.running()
+
+
+@pytest.mark.parametrize("text", ["vPC is fine", "{'vpc': 1}", '{"vpc-domain-id": "1"', "}{", "[" * 100_000])
+def test_what_is_no_json_is_no_answer(door: Door, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    telling(monkeypatch, "show vpc brief", lambda: [text + "\r\n"])
+    with closing(by_ssh(door)) as driver:
+        with pytest.raises(Unavailable, match="can be read"):
+            driver.pair()
+        assert driver.running()
+
+
+def test_what_has_nothing_to_show_shows_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    telling(monkeypatch, "show vpc brief", lambda: ["\r\n"])
+    with closing(by_ssh(door)) as driver:
+        assert driver.pair() is None
+
+
+@pytest.mark.parametrize("text", ["{}", '{"host_name": "leaf-1"}', '{"proc_board_id": "FDO1"}', ""])
+def test_a_switch_that_does_not_say_which_one_it_is_gave_no_answer(
+    door: Door, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    telling(monkeypatch, "show version", lambda: [text + "\r\n"])
+    with closing(by_ssh(door)) as driver, pytest.raises(Unavailable, match="which one it is"):
+        driver.read()

@@ -381,6 +381,10 @@ def test_how_the_pair_is() -> None:
     assert answers.pair(brief, {"TABLE_vpc_consistency": {"ROW_vpc_consistency": row}}) == Pair(
         peer_up=True, keepalive_up=True, inconsistent=("MTU",)
     )
+    only = row | {"vpc-param-name": "Allowed VLANs", "vpc-param-type": "-"}
+    assert answers.pair(brief, {"TABLE_vpc_consistency": {"ROW_vpc_consistency": only}}) == Pair(
+        peer_up=True, keepalive_up=True
+    )
     assert answers.pair({"vpc-domain-id": "<domain id>"}, {}) is None
 
 
