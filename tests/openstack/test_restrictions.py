@@ -205,11 +205,26 @@ def test_a_plan_carries_its_port_block(stack: Stack) -> None:
         assert stack.keeper.reload_policies().problems == ()
         stack.api("network", "PUT", f"/ports/{first.port}", {"port": {"qos_policy_id": plan}})
         wait(lambda: answers(stack, first, second.ipv4, 25, 80) == {80}, "the plan's block")
+        _sees_the_baseline(stack, first.port)
         stack.api("network", "PUT", f"/ports/{first.port}", {"port": {"qos_policy_id": None}})
         wait(lambda: answers(stack, first, second.ipv4, 25, 80) == {25, 80}, "the block to go with the plan")
     finally:
         file.unlink()
         stack.keeper.reload_policies()
+
+
+def _sees_the_baseline(stack: Stack, port: str) -> None:
+    """The owner of a port sees why it is closed, and cannot open it; nobody else sees it."""
+    mine = stack.api("network", "GET", f"{PATH}?port_id={port}", as_="member")["port_restrictions"]
+    assert [(r["state"], r["policy"], r["actions"]) for r in mine] == [("standing", "plan", [SMTP])]
+    one = f"{PATH}/{mine[0]['id']}"
+    assert stack.api("network", "GET", one, as_="member")["port_restriction"] == mine[0]
+    assert stack.api("network", "GET", f"{PATH}?port_id={port}", as_="other")["port_restrictions"] == []
+    assert stack.api("network", "GET", f"{PATH}?port_id={port}&state=active")["port_restrictions"] == []
+    with pytest.raises(NotFound):
+        stack.api("network", "GET", one, as_="other")
+    with pytest.raises(Forbidden):
+        stack.api("network", "DELETE", one)
 
 
 def test_what_a_person_imposes_at_the_keeper_is_seen_in_neutron(stack: Stack) -> None:

@@ -131,6 +131,12 @@ def revoke_exemption(
     keeper.revoke_exemption(who, exemption, reason)
 
 
+@DECIDING.add("DELETE", "/v1/hosts/{host}", OPERATE, status=204)
+def forget_host(keeper: TheKeeper, who: Asker, host: str) -> None:
+    """Forget a host that does not report any more."""
+    keeper.forget_host(who, host)
+
+
 @DECIDING.add("PUT", "/v1/enforcement", ADMIN, Enforcement, body=Enforce)
 def enforce(
     keeper: TheKeeper, who: Asker, body: Annotated[Enforce, Depends(json_body(Enforce))]

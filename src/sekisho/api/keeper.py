@@ -167,6 +167,10 @@ class Keeper(Protocol):
 
     def report_host(self, who: Principal, report: HostReport) -> HostProgram: ...
 
+    def forget_host(self, who: Principal, host: str) -> None:
+        """Forget a host that does not report any more, and its subjects; Conflict while it does."""
+        ...
+
     def program(self, host: str) -> HostProgram: ...
 
     def revision(self, host: str) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sekisho.app.facts import Facts
-from sekisho.model.errors import NotFound
+from sekisho.model.errors import Conflict, NotFound
 from sekisho.model.inventory import HostReport, Inventory, Subject
 from sekisho.model.report import CollectorReport, HostStatus
 
@@ -81,10 +81,20 @@ class Fleet:
             host = self._host(name)
             host.last_seen, host.applied, host.problem = now, revision, problem
 
-    def forget_hosts(self, before: float) -> tuple[str, ...]:
+    def forget_host(self, name: str, before: float) -> None:
+        """Forget a host; raises NotFound, and Conflict where it was heard of since `before`."""
+        with self._lock:
+            heard = self._host(name).last_seen
+        if heard >= before:
+            raise Conflict(
+                f"The host {name!r} reports: stop its agent, and ask again a minute after its last word."
+            )
+        self.forget_hosts(before, name)
+
+    def forget_hosts(self, before: float, only: str = "") -> tuple[str, ...]:
         """Forget hosts not heard of since `before`; their subjects leave the inventory."""
         with self._lock:
-            gone = tuple(n for n, h in self._hosts.items() if h.last_seen < before)
+            gone = tuple(n for n, h in self._hosts.items() if h.last_seen < before and only in ("", n))
             for name in gone:
                 for subject in self._hosts.pop(name).local:
                     self._leave(subject, name)

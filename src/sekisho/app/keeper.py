@@ -244,6 +244,12 @@ class Keeper(Deciding):
             log.info("%s reports host %s with %d subjects", who.name, name, len(report.subjects))
         return self.program(name)
 
+    def forget_host(self, who: Principal, host: str) -> None:
+        now = self._clock.now()
+        self._fleet.forget_host(host, now - SILENT)
+        self._programs.forget(host)
+        self._ledger.write_journal(now, who.name, "forget-host", detail=host)
+
     def revision(self, host: str) -> int:
         return self._fleet.revision(host)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ import typer
 
 from sekisho.app import all_in_one
 from sekisho.app.process import stop_on_signal
+from sekisho.lab.openstack import control
 from sekisho.lab.openstack.keeper import INSIDE, token_file
 from sekisho.lab.openstack.settings import USERS, StackSettings
 from sekisho.lab.openstack.shell import enter
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path("/run/sekisho-openstack")
 ENVIRONMENTS = Path(".make")
+SOCKET = "control"
 
 
 def command(
@@ -45,7 +48,8 @@ def command(
         stack.start()
         for line in _hints(stack):
             print(line)
-        stop.wait()
+        with control.listening(stack, stack.folder / SOCKET):
+            stop.wait()
     finally:
         stack.stop()
     print(f"Stopped; everything the stack started is gone. Its logs stay in {stack.place.logs}.")
@@ -68,6 +72,8 @@ def _hints(stack: Stack) -> list[str]:
     _write_program(program, words)
     if stack.settings.sekisho:
         _write_program(stack.folder / "sekisho", _ours(stack))
+    ask = (sys.executable, "-m", control.__name__, str(stack.folder / SOCKET))
+    _write_program(stack.folder / "lab", shlex.join(ask))
     people = ["admin", *(user.name for user in USERS)]
     for name in people:
         (stack.folder / f"{name}.sh").write_text(_exports(stack.environment(name)))
@@ -82,6 +88,7 @@ def _hints(stack: Stack) -> list[str]:
             for h in stack.hosts.values()
         ),
         *([f"  {stack.folder}/sekisho status    # the keeper"] if stack.settings.sekisho else []),
+        f"  {stack.folder}/lab plug PORT [HOST]    # a VM for a port; {stack.folder}/lab for more",
         "Ctrl-C takes everything away.",
     ]
 

@@ -195,7 +195,7 @@ def _with_common(act: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(act)
     def run(**given: Any) -> None:
         door = Door(**{name: given.pop(name) for name in COMMON})
-        with spoken(), contextlib.closing(door):
+        with spoken(act.__module__.rpartition(".")[2]), contextlib.closing(door):
             act(door, **given)
 
     hints = typing.get_type_hints(act, include_extras=True)

@@ -42,28 +42,49 @@ ADVICE: Final[dict[type[errors.SekishoError], str]] = {
 }
 
 
+# Where to look instead, by the file of the command: whoever asks for a switch is not helped by ports.
+_SWITCHES: Final = "Look for it with `sekisho switch list` or `sekisho switch changes`."
+_TOKENS: Final = "Look for it with `sekisho token list`."
+ELSEWHERE: Final[dict[str, dict[type[errors.SekishoError], str]]] = {
+    name: {errors.NotFound: _SWITCHES, errors.Conflict: _SWITCHES, errors.Refused: "", errors.Unsupported: ""}
+    for name in ("switches", "switch_changes", "switch_hosts")
+} | {
+    "balancers": {
+        errors.NotFound: "Look for it with `sekisho balancer list`.",
+        errors.Conflict: "Look at it again (`sekisho balancer show ID`), then repeat what still applies.",
+        errors.Refused: "",
+        errors.Unsupported: "",
+    },
+    "tokens": {errors.NotFound: _TOKENS, errors.Conflict: _TOKENS},
+    "exemptions": {errors.NotFound: "Look for it with `sekisho exempt list`."},
+    "policies": {errors.NotFound: "", errors.Conflict: ""},
+    "watch": {errors.NotFound: "Look for it with `sekisho hosts`.", errors.Conflict: ""},
+}
+
+
 def code(error: errors.SekishoError) -> int:
     """Find the exit code of an error by the nearest class in the table."""
     return next((EXITS[kind] for kind in type(error).__mro__ if kind in EXITS), FAULT)
 
 
-def sentences(error: errors.SekishoError) -> list[str]:
-    """Say what went wrong, every problem of it, and what to do next."""
+def sentences(error: errors.SekishoError, about: str = "") -> list[str]:
+    """Say what went wrong, every problem of it, and what to do next; `about` is the file of the command."""
     lines = [error.asker]
     if isinstance(error, errors.Malformed):
         lines += [f"  {p}" for p in error.problems if p not in error.asker]
-    advice = next((ADVICE[kind] for kind in type(error).__mro__ if kind in ADVICE), "")
+    known = ADVICE | ELSEWHERE.get(about, {})
+    advice = next((known[kind] for kind in type(error).__mro__ if kind in known), "")
     if isinstance(error, errors.Unavailable) and error.retry_after > 1:
         advice += f" Ask again in {duration(error.retry_after)}."
     return [clean(line) for line in [*lines, advice] if line]
 
 
 @contextlib.contextmanager
-def spoken() -> Iterator[None]:
+def spoken(about: str = "") -> Iterator[None]:
     """Let an error of the tree end the program with its sentence on stderr and its exit code."""
     try:
         yield
     except errors.SekishoError as error:
-        for line in sentences(error):
+        for line in sentences(error, about):
             print(line, file=sys.stderr)
         raise typer.Exit(code(error)) from error

@@ -105,8 +105,18 @@ def _collectors(found: Status) -> RenderableType:
     return table(columns, rows)
 
 
-def hosts(door: Door) -> None:
+def hosts(
+    door: Door,
+    *,
+    forget: Annotated[
+        str, typer.Option(metavar="NAME", help="Forget this host, which does not report any more.")
+    ] = "",
+) -> None:
     """List the hosts: what they carry, when they last reported, what is wrong."""
+    if forget:
+        door.client.forget_host(forget)
+        door.tell({"forgotten": forget}, f"The host {forget} is forgotten; its token, if any, still stands.")
+        return
     items = door.client.hosts()
     door.tell_list(items, "" if door.as_json else _hosts(items, door.now))
 

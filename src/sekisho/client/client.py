@@ -121,6 +121,10 @@ class Client:
         """List all hosts as the keeper knows them."""
         return tuple(self._pages(HostStatus, "hosts", {}, 1000))
 
+    def forget_host(self, host: str) -> None:
+        """Let a host that does not report any more be forgotten; Conflict while it does."""
+        self._json("DELETE", f"hosts/{_name(host)}")
+
     def subjects(
         self,
         host: str = "",

@@ -1,11 +1,13 @@
 """Takes everything of ours off a host's bridges; needs nothing but what Neutron's environment has.
 
-As a program: ``python -m sekisho.host.clear [--bridge br-int] [--run-dir /var/run/openvswitch]``.
+As a program: ``python -m sekisho.host.clear [--bridge br-int] [--run-dir /var/run/openvswitch]``; without
+``--run-dir`` it goes where OVS_RUNDIR says, as Open vSwitch's own tools do.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -52,7 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m sekisho.host.clear", description="Take everything of Sekisho off bridges, and end."
     )
     parser.add_argument("--bridge", action="append", help="a bridge, several times for several; br-int")
-    parser.add_argument("--run-dir", default=default.run_dir, help="where the switch's sockets are")
+    # As the switch's own tools have it.
+    here = os.environ.get("OVS_RUNDIR") or default.run_dir  # noqa: TID251 - a program of its own
+    parser.add_argument(
+        "--run-dir", default=here, help=f"where the switch's sockets are; OVS_RUNDIR, or {default.run_dir}"
+    )
     told = parser.parse_args(argv)
     bridges = tuple(told.bridge or default.bridges)
     try:

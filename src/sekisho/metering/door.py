@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from html import unescape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from urllib.error import HTTPError, URLError
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 Query: TypeAlias = Mapping[str, Any]
 RETRY: Final = 10.0
+# Marks of a page, and what is in it without being words.
+_TAGS: Final = re.compile(r"<(head|style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 # What Keystone's catalogue calls Gnocchi.
 SERVICE: Final = "metric"
 
@@ -125,12 +130,22 @@ def _failures() -> tuple[type[Exception], ...]:
 
 def refusal(code: int, text: str, where: str) -> Exception:
     """Turn an HTTP status that says no into an error of our tree."""
-    told = f"{where}: {code}: {' '.join(text.split())[:500]}"
+    told = f"{where}: {code}: {plain(text)}"
     if code >= 500 or code == 429:
         return Unavailable("Gnocchi cannot answer now.", told, RETRY)
     if code == 409:
         return Conflict("Gnocchi has it already.", told)
     return NotFound("Gnocchi does not know it.", told) if code == 404 else Refused("Gnocchi refuses.", told)
+
+
+def plain(text: str) -> str:
+    """Give the words of an error, which Gnocchi and what stands before it write as a page or as JSON."""
+    with suppress(ValueError):
+        told = json.loads(text)
+        text = str(told.get("description") or text) if isinstance(told, dict) else text
+    if "<" in text:
+        text = unescape(_TAGS.sub(" ", text))
+    return " ".join(text.split())[:500]
 
 
 def _json(content: bytes) -> Any:

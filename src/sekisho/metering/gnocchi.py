@@ -102,12 +102,19 @@ class Gnocchi:
         there = {"or": [{"=": {"ended_at": None}}, {">=": {"ended_at": iso(since)}}]}
         query: dict[str, Any] = {"limit": self._settings.page, "sort": "id:asc"}
         while True:
-            page = self._ask("POST", f"/v1/search/resource/{TYPE}", query, there)
+            page = self._listed_page(query, there)
             for told in page:
                 yield _Interface(told["id"], told.get("name") or "", told.get("instance_id") or "")
             if len(page) < self._settings.page:
                 return
             query["marker"] = page[-1]["id"]
+
+    def _listed_page(self, query: Mapping[str, Any], there: Any) -> Any:
+        try:
+            return self._ask("POST", f"/v1/search/resource/{TYPE}", query, there)
+        except NotFound as error:
+            why = f"Gnocchi has no resource type {TYPE}, which Ceilometer makes (ceilometer-upgrade)"
+            raise NotFound("Gnocchi has nothing of Ceilometer.", f"{why}: {error.fixer}") from error
 
     def _claim(self, subjects: Sequence[Subject]) -> None:
         """Find out whose each interface is; one that could be two ports' is nobody's."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,7 +72,7 @@ class Publisher:
         self._settings = settings
         self._door = door
         self._typed = False
-        self._made: set[str] = set()
+        self._made: dict[str, str] = {}  # resources, with the server that each is said to be of
 
     def publish(self, figures: Sequence[Figures], now: float) -> int:
         """Write a measure of each figure; gives how many, raises what Gnocchi says."""
@@ -87,7 +86,7 @@ class Publisher:
                 )
         except SekishoError:
             # Somebody may have removed what was made.
-            self._typed, self._made = False, set()
+            self._typed, self._made = False, {}
             raise
         return len(figures) * len(_UNITS)
 
@@ -99,9 +98,18 @@ class Publisher:
             self._typed = True
         for each in figures:
             if each.id not in self._made:
-                self._make(f"/v1/resource/{each.type}", each.resource)
-                self._made.add(each.id)
+                new = self._make(f"/v1/resource/{each.type}", each.resource)
+                self._made[each.id] = each.server if new else ""
+            if each.server not in ("", self._made[each.id]):
+                # Made before anybody knew it, or by a keeper that did not.
+                path = f"/v1/resource/{each.type}/{each.id}"
+                self._door.ask("PATCH", path, {}, {"server": each.server})
+                self._made[each.id] = each.server
 
-    def _make(self, path: str, body: Any) -> None:
-        with suppress(Conflict):  # it is there already
+    def _make(self, path: str, body: Any) -> bool:
+        """Make something; False where it is there already."""
+        try:
             self._door.ask("POST", path, {}, body)
+        except Conflict:
+            return False
+        return True

@@ -296,6 +296,26 @@ def denials_are_journaled_but_do_not_fill_the_journal(rig: Rig) -> None:
 
 
 @check
+def a_host_that_is_no_more_is_forgotten(rig: Rig) -> None:
+    """With its subjects; not while it reports, and one that comes again is back."""
+    keeper = rig.keeper
+    populate(keeper)
+    raises(Conflict, lambda: keeper.forget_host(OPERATOR, "h2"))
+    raises(NotFound, lambda: keeper.forget_host(OPERATOR, "never"))
+    rig.advance(61.0)
+    keeper.report_host(AGENT, report("h1", keeper.subject(WEB)))
+    keeper.forget_host(OPERATOR, "h2")
+    raises(NotFound, lambda: keeper.subject(FAR))
+    raises(NotFound, lambda: keeper.program("h2"))
+    assert [h.name for h in keeper.status().hosts] == ["h1"]
+    assert keeper.subject(WEB).host == "h1"
+    last = keeper.journal("", "", 10, "").items[0]
+    assert (last.verb, last.author, last.detail) == ("forget-host", OPERATOR.name, "h2")
+    keeper.report_host(AGENT, report("h2"))
+    assert keeper.program("h2").host == "h2"
+
+
+@check
 def a_report_replaces_what_was_known_of_a_host(rig: Rig) -> None:
     """And of that host only."""
     keeper = rig.keeper

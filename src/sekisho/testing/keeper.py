@@ -520,6 +520,18 @@ class FakeKeeper:
             self._hosts[name] = replace(known, last_seen=self.now, subjects=len(report.subjects))
             return self.program(name)
 
+    def forget_host(self, who: Principal, host: str) -> None:
+        """Forget a host that has not reported for a minute."""
+        with self._open():
+            if host not in self._hosts:
+                raise NotFound(f"There is no host {host!r}.")
+            if self._hosts[host].last_seen >= self.now - 60.0:
+                raise Conflict(f"The host {host!r} reports: stop its agent.")
+            del self._hosts[host]
+            self._local = tuple(s for s in self._local if s.host != host)
+            self._take_over(tuple(h for h in self._inventory.hosts if h.name != host))
+            self._write(who.name, "forget-host", detail=host)
+
     def program(self, host: str) -> HostProgram:
         """Say what a host must carry."""
         with self._open():

@@ -56,6 +56,7 @@ WANTED = {
     "POST /v1/policies/reload": OPERATE,
     "POST /v1/exemptions": OPERATE,
     "DELETE /v1/exemptions/{exemption}": OPERATE,
+    "DELETE /v1/hosts/{host}": OPERATE,
     "PUT /v1/enforcement": ADMIN,
     "POST /v1/tokens": ADMIN,
     "DELETE /v1/tokens/{token}": ADMIN,

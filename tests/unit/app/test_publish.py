@@ -20,6 +20,7 @@ from sekisho.ledger.ledger import Ledger
 from sekisho.metering.publish import PORT, PROJECT, Publisher
 from sekisho.metering.settings import PublishSettings
 from sekisho.model.access import Principal, Role
+from sekisho.model.cloud import CloudPort
 from sekisho.model.errors import Conflict, NotFound, Unavailable
 from sekisho.model.inventory import Host, HostReport, Subject
 from sekisho.model.policy import Action, Direction, Drop, Protocol
@@ -40,10 +41,14 @@ class FakeGnocchi:
     down: bool = False
 
     def ask(self, method: str, path: str, query: Mapping[str, Any], body: Any = None) -> Any:
-        assert method == "POST"
         self.calls += 1
         if self.down:
             raise Unavailable("Gnocchi does not answer.", "gone")
+        if method == "PATCH":
+            assert path.startswith(f"/v1/resource/{PORT}/")
+            self.known[path.rpartition("/")[2]] |= body
+            return
+        assert method == "POST"
         if path != "/v1/batch/resources/metrics/measures":
             name = body.get("id") or body["name"]
             if name in self.known:
@@ -107,6 +112,25 @@ def test_port_and_project_have_what_is_in_force_and_what_was_ever_dropped(office
     }  # fmt: skip
     assert {PORT, PROJECT} < known.keys()
     assert office.total("published") == 9
+
+
+def test_a_server_that_nobody_knew_when_its_port_was_made_there_is_told_later(office: Office) -> None:
+    """The cloud may say whose a port is after it was restricted; a keeper before may not have known it."""
+    office.keeper.report_host(ADA, HostReport(Host("h1"), (Subject("p0", "h1", project="acme"),)))
+    office.impose("p0")
+    office.publishing.publish(NOW)
+    assert office.gnocchi.known["sekisho-port-p0"]["server"] == ""
+    office.keeper.report_port(ADA, CloudPort("p0", "acme", server="s0"))
+    office.publishing.publish(NOW + 300)
+    assert office.gnocchi.known["sekisho-port-p0"]["server"] == "s0"
+    calls = office.gnocchi.calls
+    office.publishing.publish(NOW + 600)
+    assert office.gnocchi.calls == calls + 1, "told once"
+    office.gnocchi.known["sekisho-port-p0"]["server"] = ""
+    publisher = Publisher(PublishSettings(every=300.0), office.gnocchi)
+    again = Publishing(PublishSettings(every=300.0), office.keeper, publisher, office.troubles)
+    again.publish(NOW + 900)
+    assert office.gnocchi.known["sekisho-port-p0"]["server"] == "s0"
 
 
 def test_whoever_is_free_again_has_a_last_zero_and_no_more(office: Office) -> None:

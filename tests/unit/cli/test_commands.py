@@ -59,8 +59,12 @@ def test_hosts_that_lag_or_fail_are_told(run: Run, keeper: FakeKeeper) -> None:
     assert "not yet what it should" in said
     assert "the switch does not answer" in said
     keeper.receipts(AGENT, "cmp7", 99, (), "")
+    busy = run("hosts", "--forget", "cmp7")
+    assert (busy.code, "stop its agent" in busy.err) == (5, True)
     keeper.advance(300)
     assert "silent" in run("hosts").out
+    assert "cmp7 is forgotten" in run("hosts", "--forget", "cmp7").out
+    assert "cmp7" not in run("hosts").out
 
 
 def test_top_sorts_by_the_rate_that_is_asked_for(run: Run) -> None:

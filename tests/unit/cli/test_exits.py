@@ -10,7 +10,7 @@ import typer
 from sekisho.app.main import add_processes
 from sekisho.cli import build
 from sekisho.cli.door import COMMON
-from sekisho.cli.exits import EXITS, FAULT, USAGE, code, sentences
+from sekisho.cli.exits import ELSEWHERE, EXITS, FAULT, USAGE, code, sentences
 from sekisho.model import errors
 
 if TYPE_CHECKING:
@@ -112,3 +112,18 @@ def test_a_keeper_that_is_away_is_said_with_its_address(run: Run) -> None:
     assert got.code == EXITS[errors.Unavailable]
     assert "http://127.0.0.1:9" in got.err
     assert run("status", "--url", "nonsense").code == EXITS[errors.Malformed]
+
+
+@pytest.mark.parametrize("about", ELSEWHERE)
+def test_whoever_asks_for_something_else_is_not_sent_to_ports(about: str) -> None:
+    assert (Path(build.__code__.co_filename).parent / f"{about}.py").exists()
+    told = "\n".join(sentences(errors.NotFound("There is no such thing."), about))
+    assert told.startswith("There is no such thing.")
+    assert "subjects list" not in told
+
+
+def test_an_exemption_that_is_not_there_is_looked_for_among_exemptions(run: Run) -> None:
+    got = run("exempt", "revoke", "e99")
+    assert got.code == EXITS[errors.NotFound]
+    assert "sekisho exempt list" in got.err
+    assert "subjects list" not in got.err

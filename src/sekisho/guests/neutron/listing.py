@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from heapq import merge
 from typing import TYPE_CHECKING, Any, Final
 
+from sekisho.guests.neutron import standing
 from sekisho.model.errors import Malformed, NotFound
 from sekisho.model.restriction import State
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 PRESENT: Final = (State.ACTIVE, State.PROPOSED)
 # What only those who decide see: no decision about anybody yet, or none any more.
 UNDECIDED: Final = (State.PROPOSED, State.REJECTED)
-_KNOWN: Final = tuple(s.value for s in State)
+_KNOWN: Final = (*(s.value for s in State), standing.STATE)
 _PAGE: Final = 1000
 # So many ids, or ports, can be asked for at once: each is a question of its own to the keeper.
 MOST: Final = 100
@@ -104,6 +105,8 @@ def entries(client: Client, asked: Wanted, project: str) -> Iterator[Restriction
     if "id" in filters:
         return _by_id(client, filters["id"], project)
     states = tuple(s for s in State if s.value in filters["state"]) if "state" in filters else PRESENT
+    if not states:
+        return iter(())
     policy = next(iter(filters["policy"])) if len(filters.get("policy", ())) == 1 else ""
     lists = [
         client.restrictions(
@@ -112,7 +115,7 @@ def entries(client: Client, asked: Wanted, project: str) -> Iterator[Restriction
             states=states,
             limit=asked.batch,
             project=project,
-            before=asked.marker if asked.streams else "",
+            before=asked.marker if asked.streams and not standing.is_one(asked.marker) else "",
         )
         for port in sorted(filters.get("port_id", ("",)))
     ]
@@ -121,7 +124,7 @@ def entries(client: Client, asked: Wanted, project: str) -> Iterator[Restriction
 
 def _by_id(client: Client, ids: frozenset[str], project: str) -> Iterator[Restriction]:
     found = []
-    for each in ids:
+    for each in (i for i in ids if not standing.is_one(i)):
         try:
             entry = client.restriction(each)
         except NotFound:

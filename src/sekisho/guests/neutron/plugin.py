@@ -19,17 +19,17 @@ from neutron_lib.plugins import directory
 from neutron_lib.services import base
 from oslo_config import cfg
 
-from sekisho.guests.neutron import changes, config, definition, listing, ports, sight
+from sekisho.guests.neutron import changes, config, definition, listing, ports, sight, standing
 from sekisho.guests.neutron import extensions as ours
 from sekisho.guests.neutron.faults import RestrictionChanged, told
 from sekisho.guests.neutron.nudge import Nudger
 from sekisho.guests.neutron.resource import from_actions, to_resource, to_short
 from sekisho.guests.neutron.snapshot import Snapshot
 from sekisho.model.cloud import is_infrastructure
-from sekisho.model.errors import NotFound
+from sekisho.model.errors import Forbidden, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from sekisho.model.restriction import Restriction
 
@@ -97,6 +97,9 @@ class SekishoPlugin(base.ServicePluginBase):
             if not context.project_id or project not in {"", context.project_id}:
                 return
             project = context.project_id
+        for shown in standing.after(asked, standing.rows(self._client(), _owners(standing.ports(asked)))):
+            if asked.fits(shown) and (everybody or shown["project_id"] == project):
+                yield shown
         # Of a port that is named Neutron itself knows whose it is; the ledger may have been told too late.
         named = "port_id" in asked.filters
         entries = listing.entries(self._client(), asked, "" if named else project)
@@ -113,6 +116,12 @@ class SekishoPlugin(base.ServicePluginBase):
         fields: Sequence[str] | None = None,
     ) -> dict[str, Any]:
         """Show one; what the asker may not see is not there."""
+        if standing.is_one(id):
+            found = self.get_port_restrictions(context, {"id": [id]}, fields)
+            with told():
+                if not found:
+                    raise NotFound(f"There is no restriction {id!r}.")
+            return found[0]
         with told():
             ((entry, shown),) = self._shown([self._client().restriction(id)])
             decided = entry.state not in listing.UNDECIDED
@@ -159,6 +168,8 @@ class SekishoPlugin(base.ServicePluginBase):
 
     def _present(self, context: Any, name: str) -> Restriction:
         """Find what is to be changed; where the asker says at which revision, only at that one."""
+        if standing.is_one(name):
+            raise Forbidden("A baseline stands in the policy files: whoever leaves its scope is free of it.")
         entry = self._client().restriction(name)
         constraint = context.get_transaction_constraint()
         if constraint is not None and constraint.if_revision_match != entry.revision:
@@ -174,11 +185,18 @@ class SekishoPlugin(base.ServicePluginBase):
     def _shown(entries: Iterable[Restriction]) -> Iterator[tuple[Restriction, dict[str, Any]]]:
         """Show restrictions; whose each port is now, Neutron knows, and of one that is gone, the ledger."""
         listed = list(entries)
-        admin = neutron_context.get_admin_context()
-        named = sorted({e.subject for e in listed})
-        found = directory.get_plugin().get_ports(admin, filters={"id": named}, fields=["id", "project_id"])
-        owners = {p["id"]: p["project_id"] for p in found}
+        owners = _owners({e.subject for e in listed})
         return ((e, to_resource(e, owners.get(e.subject, e.project))) for e in listed)
+
+
+def _owners(named: Collection[str]) -> dict[str, str]:
+    """Tell whose ports are now; those that are gone are left out."""
+    if not named:
+        return {}
+    admin = neutron_context.get_admin_context()
+    wanted = {"id": sorted(named)}
+    found = directory.get_plugin().get_ports(admin, filters=wanted, fields=["id", "project_id"])
+    return {p["id"]: p["project_id"] for p in found}
 
 
 def _given(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -118,8 +118,9 @@ class ListPortRestriction(command.Lister):
         parser.add_argument(
             "--state",
             action="append",
-            choices=[s.value for s in State],
-            help="List only what is in this state (repeat option for more; default: active and proposed)",
+            choices=[*(s.value for s in State), "standing"],
+            help="List only what is in this state (repeat option for more; default: active and proposed, "
+            "and with --port standing: the baselines it is in)",
         )
         parser.add_argument(
             "--limit", metavar="<number>", type=int, help="List so many at most, the newest first"
