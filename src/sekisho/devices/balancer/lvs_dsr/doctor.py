@@ -19,7 +19,7 @@ from sekisho.devices.balancer.lvs_dsr.checks.ways import mtu, way
 from sekisho.devices.balancer.lvs_dsr.kernel import WANTED
 from sekisho.devices.balancer.lvs_dsr.provider import LvsProvider
 from sekisho.model.balancer import Ailment, Protocol
-from sekisho.model.errors import SekishoError
+from sekisho.model.errors import SekishoError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
@@ -94,14 +94,15 @@ def _served(balancer: Balancer) -> Iterator[Served]:
 def _kernel(site: Site) -> Iterator[str]:
     for name, value in WANTED:
         if _read(site, name) != value:
-            yield f"{name.replace('/', '.')} is {_read(site, name) or 'not there'}; the director needs {value}."
-    there = way(CLIENTS)
+            there = _read(site, name) or "not there"
+            yield f"{name.replace('/', '.')} is {there}; the director needs {value}."
+    back = way(CLIENTS)
     # what counts is the larger number of both (ip-sysctl.rst)
     filters = (_read(site, f"net/ipv4/conf/{name}/rp_filter") for name in ("all", site.link))
-    if site.link and max(filters) == STRICT and (there is None or there.link != site.link):
-        back = f"by {there.link}" if there else "nowhere"
+    if site.link and max(filters) == STRICT and (back is None or back.link != site.link):
+        leads = f"by {back.link}" if back else "nowhere"
         yield (
-            f"rp_filter is strict on {site.link} and the way back to clients leads {back}: their packets are "
+            f"rp_filter is strict on {site.link} and the way back to clients leads {leads}: their packets are "
             f"dropped. Set net.ipv4.conf.{site.link}.rp_filter to 2."
         )
 
@@ -179,8 +180,12 @@ class _Round:
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     async def members(self, served: Sequence[Served]) -> list[Ailment]:
-        """Ask each server what it is asked once, and for each VIP and port."""
-        self._post = Post()
+        """Ask each server what it is asked once, and for each VIP and port; raises Unavailable."""
+        try:
+            self._post = Post()
+        except OSError as error:
+            said = f"packet sockets: {error.strerror}; run it with CAP_NET_RAW."
+            raise Unavailable("This director cannot ask its members.", said) from error
         self._neighbours = Neighbours(asyncio.get_running_loop().time)
         try:
             vips = {s.vip for s in served}
