@@ -41,8 +41,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 SILENCE: Final = 600.0
 CHANGES: Final = 21
 VIP, PORT = "10.2.0.100", 5000
-# The router that sends, the director, two members; on one bridge.
-HOSTS: Final = {"router": "1", "director": "10", "m1": "11", "m2": "12"}
+# Who sends, the director in between, two members; namespaces on one bridge, which is in another.
+HOSTS: Final = {"source": "1", "between": "10", "first": "11", "second": "12"}
 FLOWS: Final = (1024, 2047)  # source ports
 
 
@@ -97,30 +97,30 @@ def run(*lines: str, text: str = "") -> None:
 
 def network() -> dict[str, str]:
     """Make the network; the MACs of its hosts."""
-    run("ip netns add lan", "ip -n lan link add br0 type bridge", "ip -n lan link set br0 up")
+    run("ip netns add wire", "ip -n wire link add br0 type bridge", "ip -n wire link set br0 up")
     for host, number in HOSTS.items():
         run(
             f"ip netns add {host}",
             f"ip -n {host} link set lo up",
-            f"ip -n {host} link add eth0 type veth peer name to-{host} netns lan",
+            f"ip -n {host} link add eth0 type veth peer name to-{host} netns wire",
             f"ip -n {host} link set eth0 address 02:00:00:00:00:{int(number):02x}",
             f"ip -n {host} link set eth0 up",
             f"ip -n {host} addr add 10.2.0.{number}/24 dev eth0",
-            f"ip -n lan link set to-{host} master br0 up",
+            f"ip -n wire link set to-{host} master br0 up",
         )
     macs = {host: f"02:00:00:00:00:{int(number):02x}" for host, number in HOSTS.items()}
     for here in HOSTS:
         for there, number in HOSTS.items():
             if here != there:
                 run(f"ip -n {here} neigh replace 10.2.0.{number} lladdr {macs[there]} dev eth0 nud permanent")
-        run(f"bridge -n lan fdb replace {macs[here]} dev to-{here} master static")
+        run(f"bridge -n wire fdb replace {macs[here]} dev to-{here} master static")
     return macs
 
 
 def received() -> int:
     """Count what came to members so far."""
     found = 0
-    for host in ("m1", "m2"):
+    for host in ("first", "second"):
         argv = ["ip", "netns", "exec", host, "cat", "/proc/net/dev"]
         lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
         found += next(int(line.split()[2]) for line in lines if line.strip().startswith("eth0:"))
@@ -132,7 +132,7 @@ def rate(mac: str, packets: int) -> tuple[float, float]:
     before = received()
     argv = [sys.executable, __file__, "--send", mac, "--packets", str(packets)]
     done = subprocess.run(
-        ["ip", "netns", "exec", "router", *argv], capture_output=True, text=True, check=False
+        ["ip", "netns", "exec", "source", *argv], capture_output=True, text=True, check=False
     )
     if done.returncode:
         sys.exit(f"pktgen: {done.stderr}")
@@ -159,7 +159,7 @@ def send(mac: str, packets: int) -> float:
 
 def by_ipvs() -> None:
     """Let the director send to both members by IPVS, as our driver sets it up."""
-    members = tuple(Member(m, f"10.2.0.{HOSTS[m]}", PORT) for m in ("m1", "m2"))
+    members = tuple(Member(m, f"10.2.0.{HOSTS[m]}", PORT) for m in ("first", "second"))
     pool = Pool("p", Protocol.UDP, members=members)
     one = Balancer("b", "lvs", Vip(VIP), listeners=(Listener("l", Protocol.UDP, PORT, "p"),), pools=(pool,))
     run(f"ip addr add {VIP}/32 dev eth0")
@@ -169,12 +169,12 @@ def by_ipvs() -> None:
 
 def rules(macs: Mapping[str, str]) -> str:
     """Write rules that give each flow to a member by its hash and keep no state."""
-    chosen = f"jhash ip saddr . udp sport mod 2 map {{ 0 : {macs['m1']}, 1 : {macs['m2']} }}"
+    chosen = f"jhash ip saddr . udp sport mod 2 map {{ 0 : {macs['first']}, 1 : {macs['second']} }}"
     return f"""\
 table netdev dsr {{
   chain in {{
     type filter hook ingress device "eth0" priority -300;
-    ip daddr {VIP} udp dport {PORT} ether saddr set {macs["director"]} ether daddr set {chosen} fwd to "eth0"
+    ip daddr {VIP} udp dport {PORT} ether saddr set {macs["between"]} ether daddr set {chosen} fwd to "eth0"
   }}
 }}
 """
@@ -189,18 +189,18 @@ def drop() -> str:
 def forward(packets: int) -> dict[str, float]:
     """Measure all three."""
     macs = network()
-    inside = "ip netns exec director"
+    inside = "ip netns exec between"
     found: dict[str, float] = {}
     run(f"{inside} nft -f -", text=drop())
-    found["made_pps"], came = rate(macs["director"], packets)
+    found["made_pps"], came = rate(macs["between"], packets)
     if came:
         sys.exit("dropped packets came")
     run(f"{inside} nft flush ruleset")
     run(f"{inside} nft -f -", text=rules(macs))
-    _, found["nft_pps"] = rate(macs["director"], packets)
+    _, found["nft_pps"] = rate(macs["between"], packets)
     run(f"{inside} nft flush ruleset")
     run(f"{inside} {sys.executable} {__file__} --set-up")
-    _, found["ipvs_pps"] = rate(macs["director"], packets)
+    _, found["ipvs_pps"] = rate(macs["between"], packets)
     found["ipvs_to_nft"] = found["ipvs_pps"] / found["nft_pps"]
     cost = {name: 1 / found[name] - 1 / found["made_pps"] for name in ("ipvs_pps", "nft_pps")}
     found["ipvs_to_nft_cost"] = cost["ipvs_pps"] / cost["nft_pps"]
