@@ -15,11 +15,13 @@ APT_LAB := openvswitch-switch iproute2 ethtool iperf3 procps python3-venv
 APT_CHECK := $(APT_LAB) tshark frr libyang2-tools keepalived
 # gcc and Python's headers build uwsgi, which comes as source
 APT_OPENSTACK := $(APT_LAB) mariadb-server rabbitmq-server build-essential python3-dev iputils-ping
+# a virtual machine with a kernel that has IPVS, and what runs in it; the measurement needs nftables too
+APT_IPVS := $(APT_LAB) qemu-system-x86 busybox-static kmod keepalived nftables
 # tests and programs find the sbin tools even in a user's shell
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector bench-switch clean help \
-  apt-openstack lab-openstack lab-switches check-openstack check-octavia check-nexus
+  apt-openstack apt-ipvs lab-openstack lab-switches check-openstack check-octavia check-nexus check-ipvs bench-balancer
 
 help:
 	@sed -n '1,7s/^# \{0,1\}//p' Makefile
@@ -46,6 +48,21 @@ apt-check:
 
 apt-openstack:
 	$(call install_apt,$(APT_OPENSTACK))
+
+apt-ipvs:
+	$(call install_apt,$(APT_IPVS))
+
+# Debian's newest kernel, unpacked and never installed; apt checks its signature.
+.make/kernel/.installed: | apt-ipvs
+	@rm -rf .make/kernel && mkdir -p .make/kernel/root
+	@find_image() { apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9]\)/\1/p' | head -1; }; \
+	image=$$(find_image); [ -n "$$image" ] || { $(SUDO) apt-get update -q </dev/null >/dev/null; image=$$(find_image); }; \
+	[ -n "$$image" ] || { echo "make: apt knows no linux-image-amd64; its kernel is for amd64 alone"; exit 1; }; \
+	echo "make: unpacking Debian's $$image into .make/kernel"; cd .make/kernel && \
+	load() { apt-get download -q -o APT::Sandbox::User=root "$$image" >/dev/null; } && \
+	{ load || { $(SUDO) apt-get update -q </dev/null >/dev/null && load; }; } && \
+	dpkg-deb -x linux-image-*.deb root && rm linux-image-*.deb && depmod -b $$PWD/root "$${image#linux-image-}"
+	@touch $@
 
 # requirements.lock runs the product, requirements-dev.lock also checks it; both are hashed and whole, so nothing
 # is resolved here (--no-deps): a release that came after the lock cannot get in the way.
@@ -94,7 +111,7 @@ lab-openstack: $(VENV)/.run $(OPENSTACK:%=%/.installed) .make/openstack/.guests
 lab-switches: $(VENV)/.run
 	@$(BIN)/sekisho lab switches $(LAB_ARGS)
 
-check: lint types contracts test check-peers check-octavia check-openstack
+check: lint types contracts test check-peers check-ipvs check-octavia check-openstack
 
 # --- their parts -------------------------------------------------------------------------------
 
@@ -110,8 +127,8 @@ contracts: $(VENV)/.dev
 
 # Side by side, a file to a worker: no two share a switch, a folder or a port. Those that promise moments to
 # customers come after the others, which would keep the machine busy under them.
-PYTEST = $(SUDO) $(BIN)/pytest --ignore=tests/openstack --ignore=tests/octavia --ignore=tests/peers -n $(TEST_WORKERS) \
-  --dist loadfile --cov
+PYTEST = $(SUDO) $(BIN)/pytest --ignore=tests/openstack --ignore=tests/octavia --ignore=tests/peers --ignore=tests/ipvs \
+  -n $(TEST_WORKERS) --dist loadfile --cov
 TIMED := tests/e2e tests/integration/vswitch tests/contract/test_vswitch_real.py
 test: $(VENV)/.dev
 	$(PYTEST) --cov-report= $(TIMED:%=--ignore=%) $(TEST_ARGS)
@@ -120,6 +137,10 @@ test: $(VENV)/.dev
 # napalm, netmiko and Ansible against the emulated switches.
 check-peers: $(VENV)/.dev .make/peers/.installed
 	$(BIN)/pytest tests/peers --durations=5 $(TEST_ARGS)
+
+# The kernel's own IPVS and keepalived, in a virtual machine by software emulation: nothing of it is here.
+check-ipvs: $(VENV)/.dev .make/kernel/.installed
+	$(BIN)/pytest tests/ipvs --durations=10 $(TEST_ARGS)
 
 # One OpenStack for all of them, so one after another; the longest part of `check`.
 check-openstack: $(VENV)/.dev $(OPENSTACK:%=%/.installed) .make/openstack/.guests
@@ -146,6 +167,9 @@ bench-collector: $(VENV)/.run
 
 bench-switch: $(VENV)/.run
 	@$(BIN)/python bench/switch.py $(BENCH_ARGS)
+
+bench-balancer: $(VENV)/.run .make/kernel/.installed
+	@$(BIN)/python bench/balancer.py $(BENCH_ARGS)
 
 # Write the lock files anew; they name no index, no mirror and no path.
 lock:

@@ -56,25 +56,30 @@ class Link:
 
     def inside(self, host: str, task: Callable[[], T]) -> T:
         """Call something in a namespace; threads and processes that it starts stay there."""
-        found: list[T] = []
-        raised: list[BaseException] = []
+        return within(self.name(host), task)
 
-        def enter() -> None:
-            handle = os.open(f"/run/netns/{self.name(host)}", os.O_RDONLY)
-            try:
-                _enter(handle)
-                found.append(task())
-            except BaseException as error:  # noqa: BLE001 - told to whoever asked
-                raised.append(error)
-            finally:
-                os.close(handle)
 
-        thread = threading.Thread(target=enter)
-        thread.start()
-        thread.join()
-        if raised:
-            raise raised[0]
-        return found[0]
+def within(namespace: str, task: Callable[[], T]) -> T:
+    """Call something in a network namespace; threads and processes that it starts stay there."""
+    found: list[T] = []
+    raised: list[BaseException] = []
+
+    def enter() -> None:
+        handle = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+        try:
+            _enter(handle)
+            found.append(task())
+        except BaseException as error:  # noqa: BLE001 - told to whoever asked
+            raised.append(error)
+        finally:
+            os.close(handle)
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]
+    return found[0]
 
 
 def _enter(handle: int) -> None:

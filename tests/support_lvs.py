@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from sekisho.devices.balancer.lvs_dsr.driver import LvsDriver
 from sekisho.devices.balancer.lvs_dsr.roles import Target
 from sekisho.devices.balancer.lvs_dsr.services import Counts, Dest, Key, Service, Stand, Step, Sync, Verb
 from sekisho.model.balancer import Balancer, Listener, Member, Monitor, Pool, Protocol, Vip
@@ -108,6 +109,23 @@ class MemoryChecks:
 
     def close(self) -> None:
         self.targets.clear()
+
+
+class AnsweringChecks:
+    """Every member answers but those that fell, as soon as it is asked."""
+
+    def __init__(self, fallen: set[str]) -> None:
+        self.fallen = fallen
+        self.driver: LvsDriver | None = None
+
+    def watch(self, balancer: str, targets: Sequence[Target]) -> None:
+        del balancer
+        for target in targets:
+            assert self.driver
+            self.driver.judge(target.member, alive=target.member not in self.fallen)
+
+    def close(self) -> None:
+        pass
 
 
 @dataclass

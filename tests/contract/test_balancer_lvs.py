@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
 from sekisho.devices.balancer.driver import BalancerDriver
 from sekisho.devices.balancer.lvs_dsr.driver import LvsDriver
-from sekisho.devices.balancer.lvs_dsr.roles import ForgetfulBook, Target
+from sekisho.devices.balancer.lvs_dsr.roles import ForgetfulBook
 from sekisho.devices.balancer.lvs_dsr.services import PROTOCOLS, Dest, Key, Service, Stand, Step
 from sekisho.model.balancer import Balancer, Check, Member, Monitor
 from sekisho.model.errors import Unavailable
 from sekisho.testing import contract_balancer
 from sekisho.testing.contract_balancer import CHECKS, Rig, Services
-from support_lvs import MemoryKernel, Time, balancer, key, with_members
+from support_lvs import AnsweringChecks, MemoryKernel, Time, balancer, key, with_members
 
 NAMES = {number: name for name, number in PROTOCOLS.items()}
 THEIRS = Key(6, "10.9.9.9", 80)
-
-
-class Answering:
-    """Every member answers but those that fell, as soon as it is asked."""
-
-    def __init__(self, fallen: set[str]) -> None:
-        self.fallen = fallen
-        self.driver: LvsDriver | None = None
-
-    def watch(self, balancer: str, targets: Sequence[Target]) -> None:
-        del balancer
-        for target in targets:
-            assert self.driver
-            self.driver.judge(target.member, alive=target.member not in self.fallen)
-
-    def close(self) -> None:
-        pass
 
 
 class LvsRig:
     def __init__(self) -> None:
         self.kernel = MemoryKernel()
         self.book = ForgetfulBook()
-        self.checks = Answering(set())
+        self.checks = AnsweringChecks(set())
         self.broken = False
 
     def driver(self) -> BalancerDriver:

@@ -279,8 +279,12 @@ class Balancers:
         with self._lock:
             kept = [self._find(balancer)] if balancer else list(self._book.kept.values())
             names = {k.pair for k in kept} if balancer else {*self.settings.pairs, *(k.pair for k in kept)}
+            ours = {("", pair) for pair in names} | {(k.balancer.id, k.pair) for k in kept}
             found = [
-                a for pair in sorted(names) for a in self._devices.ailments(pair, self._book.revision(pair))
+                a
+                for pair in sorted(names)
+                for a in self._devices.ailments(pair, self._book.revision(pair))
+                if (a.balancer, pair) in ours  # no device has a say of another pair's
             ]
             found += [Ailment(k.pair, k.balancer.id, k.problem) for k in kept if k.problem]
             return tuple(found)

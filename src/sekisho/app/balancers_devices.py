@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sekisho.app import balancers_settings as pairs
 from sekisho.app.balancers_settings import BalancersSettings
@@ -89,6 +89,8 @@ class Devices:
                 yield Ailment(device, "", self._not_heard(device))
             elif live[device].report.revision < revision:
                 yield Ailment(device, "", "It does not carry the newest program yet.")
+        for device, heard in live.items():
+            yield from (replace(a, device=device) for a in heard.report.ailments)
         if live and not self.active(pair):
             yield Ailment(pair, "", "None of its devices holds the VIPs, or more than one says so.")
         yield from (Ailment(pair, "", sentence) for sentence in self._drift.get(pair, ()))

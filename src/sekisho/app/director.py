@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from sekisho.devices.balancer.lvs_dsr.checks.neighbours import Neighbours
 from sekisho.devices.balancer.lvs_dsr.checks.watch import Watch
+from sekisho.devices.balancer.lvs_dsr.doctor import Site, examine
 from sekisho.devices.balancer.lvs_dsr.driver import LvsDriver
 from sekisho.devices.balancer.lvs_dsr.ipvs import open_ipvs
 from sekisho.devices.balancer.lvs_dsr.keepalived import Keepalived, VrrpSettings
@@ -27,8 +28,8 @@ from sekisho.devices.balancer.lvs_dsr.places import Kernels
 from sekisho.devices.balancer.lvs_dsr.services import Sync
 from sekisho.host.bell import Bell
 from sekisho.host.tasks import Troubles, spawn
-from sekisho.model.balancer import BalancerProgram, DirectorReport, Statistics
-from sekisho.model.errors import Malformed, SekishoError, Unavailable
+from sekisho.model.balancer import Ailment, BalancerProgram, DirectorReport, Statistics
+from sekisho.model.errors import Malformed, NotFound, SekishoError, Unavailable
 from sekisho.model.plain import from_plain, to_plain
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ log = logging.getLogger("sekisho.director")
 
 # How long what the kernel or keepalived refused waits for another try, doubled up to the second, in seconds.
 RETRY = (0.2, 5.0)
+# More faults than so many are one fault that hits many.
+TOLD = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ class DirectorSettings:
     `name` is what the keeper knows it as, `interfaces` its links to members. `state` is where it keeps what
     it was told, `run_dir` where it and keepalived meet. `drain` is how long a member that was taken away may
     keep its connections, `every` how often the whole table is looked at, `report_every` how often statistics
-    are told, `wait` how long a long poll of the keeper is held, all in seconds. With `hearing` a member is up
+    are told, `wait` how long a long poll of the keeper is held, `examine_every` how often the classic faults
+    of direct return are looked for (0: never), all in seconds. With `hearing` a member is up
     only if it answers to the VIP too. `links` are networks (CIDRs) beside the VIPs' own that members may be
     in.
     """
@@ -72,6 +76,7 @@ class DirectorSettings:
     every: float = 30.0
     report_every: float = 10.0
     wait: float = 30.0
+    examine_every: float = 300.0
     hearing: bool = True
     links: tuple[str, ...] = ()
     vrrp: VrrpSettings = field(default_factory=VrrpSettings)
@@ -104,6 +109,7 @@ class Director:
         self._statistics: tuple[Statistics, ...] = ()
         self._counted = float("-inf")
         self._bell = Bell()
+        self._ailments: tuple[Ailment, ...] = ()
         self._report_due = threading.Event()
         self._keep_due = threading.Event()
         self.stop = threading.Event()
@@ -117,6 +123,8 @@ class Director:
             ("reporting to the keeper", self.report),
             ("keeping the program", self.keep),
         ]
+        if self._settings.examine_every:
+            tasks.append(("looking for faults", self.look))
         if self._vips is not None:
             tasks.append(("listening to keepalived", partial(self._vips.listen, self._report_due.set)))
         for name, task in tasks:
@@ -214,6 +222,7 @@ class Director:
             self._driver.operating(),
             {**self._driver.problems, **self._device()},
             self._statistics,
+            self._ailments,
         )
 
     def _device(self) -> dict[str, str]:
@@ -222,6 +231,27 @@ class Director:
             return {}
         sentence = "The director cannot carry anything now; its log says why."
         return {balancer.id: sentence for balancer in self._program.balancers}
+
+    # --- faults around it -------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Wait until it is time, and look for the classic faults."""
+        if not self.stop.wait(self._settings.examine_every):
+            self.examine()
+
+    def examine(self) -> tuple[Ailment, ...]:
+        """Look for the classic faults around what is carried; what is new is logged, all of it told."""
+        balancers = self._program.balancers if self._program else ()
+        found = examine(site(self._settings), balancers, active=self._driver.active)
+        for ailment in found[:TOLD]:
+            if ailment not in self._ailments:
+                log.warning("%s: %s", ailment.balancer or "this director", ailment.sentence)
+        rest = len(found) - TOLD
+        more = (Ailment(self._settings.name, "", f"And {rest} faults more."),) if rest > 0 else ()
+        if found[:TOLD] + more != self._ailments:
+            self._ailments = found[:TOLD] + more
+            self._report_due.set()
+        return found
 
     # --- the disk ---------------------------------------------------------------------------------
 
@@ -238,10 +268,11 @@ class Director:
         """Go on from what an earlier run was told; the keeper is asked for everything anew all the same."""
         file = Path(self._settings.state) / "program.json"
         try:
-            program = from_plain(BalancerProgram, json.loads(file.read_text()), strict=False)
-        except (OSError, ValueError, Malformed) as error:
-            if file.exists():
-                log.warning("%s cannot be read: %s", file, error)
+            program = recalled(file)
+        except NotFound:
+            return
+        except Malformed as error:
+            log.warning("%s cannot be read: %s", file, error.fixer)
             return
         self._program = self._kept = replace(program, director=self._settings.name)
         log.info("going on from revision %d", program.revision)
@@ -291,6 +322,29 @@ def open_director(settings: DirectorSettings, client: Balancers, clock: Clock) -
 
     checks.tell(judge)
     return director
+
+
+def site(settings: DirectorSettings) -> Site:
+    """Say where a director stands, for whoever looks for faults."""
+    link = settings.vrrp.interface or next(iter(settings.interfaces), "")
+    return Site(settings.name, link, settings.vrrp.peers, settings.links)
+
+
+def examine_director(settings: DirectorSettings) -> tuple[Ailment, ...]:
+    """Look for the classic faults around what this machine's director was told last, beside it."""
+    program = recalled(Path(settings.state) / "program.json")
+    vips = Keepalived(settings.vrrp, Path(settings.run_dir)) if settings.vrrp.interface else None
+    return examine(site(settings), program.balancers, active=vips is None or vips.active())
+
+
+def recalled(file: Path) -> BalancerProgram:
+    """Read what a director was told last; raises NotFound or Malformed."""
+    try:
+        return from_plain(BalancerProgram, json.loads(file.read_text()), strict=False)
+    except FileNotFoundError as error:
+        raise NotFound("This director has not been told anything yet.", f"{file} is not there.") from error
+    except (OSError, ValueError) as error:
+        raise Malformed("What this director was told cannot be read.", f"{file}: {error}") from error
 
 
 def clear_director(settings: DirectorSettings) -> tuple[str, ...]:

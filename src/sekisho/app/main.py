@@ -145,10 +145,13 @@ def director(
     clear: Annotated[
         bool, typer.Option("--clear", help="Take everything of ours off this director, and end.")
     ] = False,
+    doctor: Annotated[
+        bool, typer.Option("--doctor", help="Look for the classic faults of direct return here, and end.")
+    ] = False,
 ) -> None:
     """Run a director: carry load balancers on this machine's own IPVS."""
     from sekisho.app import settings
-    from sekisho.app.director import DirectorSettings, clear_director, open_director
+    from sekisho.app.director import DirectorSettings, clear_director, examine_director, open_director
     from sekisho.host.clock import Clock
 
     start_log(log_level, log_format)
@@ -157,6 +160,14 @@ def director(
     if clear:
         for sentence in clear_director(ours):
             print(sentence)
+        return
+    if doctor:
+        found = examine_director(ours)
+        for ailment in found:
+            print(clean(f"{ailment.balancer or 'this director'}: {ailment.sentence}"))
+        if found:
+            raise typer.Exit(1)
+        print("Nothing is wrong.")
         return
     worker = open_director(ours, _client(settings.client(raw), token_file).balancers, Clock())
     stop_on_signal(worker.stop)

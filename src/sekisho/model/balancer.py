@@ -238,10 +238,20 @@ class BalancerProgram:
 
 
 @dataclass(frozen=True, slots=True)
+class Ailment:
+    """What is wrong with balancers: on which device, with which one ("" for all there), and what."""
+
+    device: str
+    balancer: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class DirectorReport:
     """What a director tells: the program it has made right, how objects do, what went wrong with which.
 
-    `problems` are sentences by balancer id. `active` says that it holds the VIPs now (VRRP master).
+    `problems` are sentences by balancer id, `ailments` faults that it looked for and found around it, which
+    end no change. `active` says that it holds the VIPs now (VRRP master).
     """
 
     director: str
@@ -250,6 +260,7 @@ class DirectorReport:
     operating: Mapping[str, Operating] = field(default_factory=dict)  # by object id
     problems: Mapping[str, str] = field(default_factory=dict)
     statistics: tuple[Statistics, ...] = ()
+    ailments: tuple[Ailment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,15 +294,6 @@ class PairView:
     active: str = ""
     balancers: int = 0
     problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Ailment:
-    """What is wrong with balancers: on which device, with which one ("" for all there), and what."""
-
-    device: str
-    balancer: str
-    sentence: str
 
 
 PROVIDERS: Final = ("lvs", "adx")

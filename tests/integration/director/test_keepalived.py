@@ -117,3 +117,13 @@ def test_what_keepalived_does_not_take_never_runs(pair: Pair) -> None:
             "a", lambda: Keepalived(VrrpSettings("eth9"), pair.each["a"]._files.folder).carry(VIPS)
         )
     assert pair.each["a"]._files.config.read_text() == written
+
+
+def test_a_vip_that_goes_and_comes_back_at_once_is_there(pair: Pair) -> None:
+    assert pair.carry("a", *VIPS)
+    assert not pair.carry("a", *VIPS)
+    until(lambda: pair.here("a") == set(VIPS), "the VIPs are not there")
+    assert pair.carry("a")
+    assert pair.carry("a", *VIPS), "what was carried before is not what is carried now"
+    assert pair.carry("a")
+    until(lambda: pair.here("a") == set(), "the VIPs stay")

@@ -10,8 +10,10 @@ import pytest
 
 from sekisho.app.balancers_settings import PairSettings
 from sekisho.model.balancer import (
+    Ailment,
     Algorithm,
     Check,
+    DirectorReport,
     Kind,
     Listener,
     Monitor,
@@ -335,6 +337,19 @@ def test_a_standby_that_lags_holds_nobody_up(room: Room) -> None:
     assert ("d2", "It does not carry the newest program yet.") in {
         (a.device, a.sentence) for a in room.keeper.ailments("lb1")
     }
+
+
+def test_what_a_director_finds_around_it_is_told_in_its_name_and_for_its_pair_alone(room: Room) -> None:
+    room.report("d1")
+    room.keeper.put(OCTAVIA, balancer())
+    found = (Ailment("lies", "lb1", "Deaf."), Ailment("d1", "", "Strict."), Ailment("d1", "other", "Mine."))
+    report = DirectorReport("d1", 0, active=True, ailments=found)
+    room.keeper.report(OCTAVIA, report)
+    for asked in ("lb1", ""):
+        told = room.keeper.ailments(asked)
+        assert Ailment("d1", "lb1", "Deaf.") in told
+        assert Ailment("d1", "", "Strict.") in told
+        assert "Mine." not in {a.sentence for a in told}
 
 
 def test_when_the_active_director_dies_the_other_ones_word_counts(room: Room) -> None:

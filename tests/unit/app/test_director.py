@@ -10,14 +10,23 @@ from typing import cast
 
 import pytest
 
-from sekisho.app.director import AddressBook, Director, DirectorSettings, write
+from sekisho.app import director
+from sekisho.app.director import TOLD, AddressBook, Director, DirectorSettings, examine_director, write
 from sekisho.client.balancers import Balancers
 from sekisho.devices.balancer.lvs_dsr.driver import LvsDriver
 from sekisho.devices.balancer.lvs_dsr.keepalived import Files, Keepalived, VrrpSettings, config
 from sekisho.devices.balancer.lvs_dsr.kernel import prepare
 from sekisho.host.clock import Clock
-from sekisho.model.balancer import Balancer, BalancerProgram, Check, DirectorReport, Monitor, Operating
-from sekisho.model.errors import Malformed, Unavailable
+from sekisho.model.balancer import (
+    Ailment,
+    Balancer,
+    BalancerProgram,
+    Check,
+    DirectorReport,
+    Monitor,
+    Operating,
+)
+from sekisho.model.errors import Malformed, NotFound, Unavailable
 from support_lvs import MemoryChecks, MemoryKernel, Time, balancer, key, with_members
 
 MONITOR = Monitor("h", Check.TCP)
@@ -273,3 +282,30 @@ def test_a_kernel_is_set_once(tmp_path: Path) -> None:
     assert prepare(tmp_path, ("eth0",)) == ()
     with pytest.raises(Unavailable, match="not ready"):
         prepare(tmp_path, ("eth9",))
+
+
+def test_faults_around_it_are_told_a_hundred_at_most(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = tuple(Ailment("d1", "b1", f"Fault {n}.") for n in range(TOLD + 7))
+    monkeypatch.setattr(director, "examine", lambda *_, **__: found)
+    bed.keeper.carry(balancer(1))
+    bed.follow()
+    bed.director.examine()
+    told = bed.report()
+    assert told.ailments[:TOLD] == found[:TOLD]
+    assert told.ailments[TOLD].sentence == "And 7 faults more."
+    assert told.problems == {}, "faults around it end no change"
+    monkeypatch.setattr(director, "examine", lambda *_, **__: ())
+    bed.director.examine()
+    assert bed.report().ailments == ()
+
+
+def test_faults_are_looked_for_around_what_was_told_last(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotFound):
+        examine_director(bed.settings)
+    bed.keeper.carry(balancer(1))
+    bed.follow()
+    bed.kept()
+    monkeypatch.setattr(
+        director, "examine", lambda site, balancers, **_: (Ailment(site.name, balancers[0].id, "Deaf."),)
+    )
+    assert examine_director(bed.settings) == (Ailment("d1", "b1", "Deaf."),)

@@ -73,7 +73,7 @@ WORDS: Final = {
     errno.ESRCH: "there is no such service",
     errno.ENOENT: "there is no such server or scheduler",
     errno.EPERM: "the director may not (CAP_NET_ADMIN)",
-    errno.EINVAL: "the kernel does not take these values",
+    errno.EINVAL: "the kernel does not take these values, or has no route to the member",
     errno.EAFNOSUPPORT: "the kernel has no IPv6 in IPVS",
     errno.EPROTONOSUPPORT: "the kernel's IPVS does not know the protocol",
 }

@@ -120,6 +120,7 @@ class Keepalived:
         if running and _content(files.config) == text:
             self._held = frozenset(addresses)
             return False
+        self._held = None
         self._prepare()
         fresh = files.config.with_suffix(".new")
         fresh.write_text(text)

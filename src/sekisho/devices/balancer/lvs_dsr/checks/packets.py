@@ -14,6 +14,7 @@ from typing import Final
 SYN, RST, ACK = 0x02, 0x04, 0x10
 ECHO, REPLY, ECHO6, REPLY6 = 8, 0, 128, 129
 INIT, INIT_ACK, ABORT = 1, 2, 6
+SOLICIT, ADVERTISE = 135, 136
 ICMP6: Final = socket.IPPROTO_ICMPV6
 HOPS: Final = 64
 
@@ -37,12 +38,12 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def ip(source: str, target: str, protocol: int, payload: bytes) -> bytes:
+def ip(source: str, target: str, protocol: int, payload: bytes, hops: int = HOPS) -> bytes:
     """Wrap a payload into an IP packet of the addresses' family."""
     here, there = ip_address(source).packed, ip_address(target).packed
     if len(there) == 16:
-        return struct.pack("!IHBB", 6 << 28, len(payload), protocol, HOPS) + here + there + payload
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 0, 0x4000, HOPS, protocol, 0) + here + there
+        return struct.pack("!IHBB", 6 << 28, len(payload), protocol, hops) + here + there + payload
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 0, 0x4000, hops, protocol, 0) + here + there
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + payload
 
 
@@ -52,13 +53,28 @@ def tcp(source: str, target: str, ports: tuple[int, int], number: int, flags: in
     return _summed(source, target, socket.IPPROTO_TCP, size, 16)
 
 
-def echo(source: str, target: str, mark: int, number: int) -> bytes:
-    """Write an echo request of the addresses' family."""
+def echo(source: str, target: str, mark: int, number: int, size: int = 8) -> bytes:
+    """Write an echo request of the addresses' family, with `size` bytes to give back."""
     six = ":" in target
-    body = struct.pack("!BBHHH", ECHO6 if six else ECHO, 0, 0, mark, number) + b"sekisho!"
+    body = struct.pack("!BBHHH", ECHO6 if six else ECHO, 0, 0, mark, number) + b"sekisho!".ljust(size, b".")
     if six:
         return _summed(source, target, ICMP6, body, 2)
     return body[:2] + struct.pack("!H", checksum(body)) + body[4:]
+
+
+def who_has(address: str, mac: bytes) -> bytes:
+    """Ask by ARP who has an IPv4 address, without a word of one's own (a probe, RFC 5227)."""
+    target = ip_address(address).packed
+    return struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + bytes(4) + bytes(6) + target
+
+
+def solicit(source: str, address: str, mac: bytes) -> tuple[bytes, bytes]:
+    """Ask by neighbour discovery (RFC 4861) who has an IPv6 address: the packet, and the MAC it goes to."""
+    wanted = ip_address(address).packed
+    group = str(ip_address(bytes.fromhex("ff0200000000000000000001ff") + wanted[-3:]))
+    body = struct.pack("!BBHI", SOLICIT, 0, 0, 0) + wanted + b"\x01\x01" + mac
+    message = _summed(source, group, ICMP6, body, 2)
+    return ip(source, group, ICMP6, message, 255), b"\x33\x33\xff" + wanted[-3:]
 
 
 def init(ports: tuple[int, int], tag: int) -> bytes:

@@ -112,7 +112,7 @@ class Post:
     async def hears(self, neighbour: Neighbour, source: str, vip: str, port: int) -> str:
         """Ask a member for the VIP by its MAC: by a SYN to `port`, or by an echo request where that is 0."""
         if not port:
-            return await self._echoes(neighbour, source, vip)
+            return await self.echoes(neighbour, source, vip)
         number, ports = secrets.randbits(32), (next(self._ports), port)
         tcp = socket.IPPROTO_TCP
         with self._answer(tcp, (number + 1) & 0xFFFFFFFF) as answer:
@@ -125,11 +125,13 @@ class Post:
         self._frame(neighbour, source, vip, tcp, closing)
         return ""
 
-    async def _echoes(self, neighbour: Neighbour, source: str, vip: str) -> str:
-        protocol = packets.ICMP6 if ":" in vip else socket.IPPROTO_ICMP
+    async def echoes(self, neighbour: Neighbour, source: str, address: str, size: int = 8) -> str:
+        """Ask for an echo of `size` bytes, by MAC."""
+        protocol = packets.ICMP6 if ":" in address else socket.IPPROTO_ICMP
         number = secrets.randbelow(1 << 16)
         with self._answer(protocol, self._token(number)) as answer:
-            self._frame(neighbour, source, vip, protocol, packets.echo(source, vip, self._mark, number))
+            request = packets.echo(source, address, self._mark, number, size)
+            self._frame(neighbour, source, address, protocol, request)
             await answer
         return ""
 

@@ -1,0 +1,21 @@
+"""The measurement works, and one member's change is far below what it may take, even by emulation."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = Path(__file__).parents[2] / "bench" / "balancer.py"
+SMALL = ("--here", "--balancers", "50", "--members", "4", "--packets", "5000", "--json")
+
+
+def test_the_measurement_measures() -> None:
+    done = subprocess.run([sys.executable, PROGRAM, *SMALL], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["balancers"] == 50
+    assert found["one_change_ms"] < 100
+    assert found["no_change_ms"] < 100
+    assert min(found["ipvs_pps"], found["nft_pps"]) > 0

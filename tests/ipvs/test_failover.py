@@ -1,0 +1,107 @@
+"""The other director takes over, and connections go on."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from support_director import until
+from support_ipvs import (
+    ECHO,
+    FLOOD,
+    FLOOD_SIZE,
+    LONG,
+    WHO,
+    Bed,
+    balancer,
+    download,
+    member,
+)
+
+ALL = tuple(balancer(member("m1", port), member("m2", port), port=port) for port in (WHO, ECHO, FLOOD))
+
+
+@pytest.fixture(autouse=True)
+def carried(bed: Bed) -> Iterator[None]:
+    bed.carry(*ALL, prefer="d1")
+    bed.takes_over("d1")
+    yield
+    bed.carry()
+
+
+def interrupted(bed: Bed, act: Callable[[], None]) -> float:
+    """Load a hundred megabytes while something happens; gives the longest silence in seconds."""
+    made, _ = bed.connect(port=FLOOD)
+    with made:
+        until(lambda: _knows(bed, "d2"), "d2 is not told of the connection", LONG)
+        size, silence = download(made, FLOOD_SIZE // 4, act)
+    assert size + 2 == FLOOD_SIZE
+    bed.takes_over("d2")
+    return silence
+
+
+def _knows(bed: Bed, director: str) -> bool:
+    stand = bed.stands(director, port=FLOOD)
+    return stand is not None and stand.counts.active > 0
+
+
+def test_a_planned_failover_leaves_a_transfer_alone(bed: Bed) -> None:
+    assert interrupted(bed, lambda: bed.carry(*ALL, prefer="d2")) < 10.0
+
+
+def test_a_director_that_dies_leaves_a_transfer_alone(bed: Bed) -> None:
+    try:
+        assert interrupted(bed, lambda: bed.ip("lan", "link set to-d1 down")) < 10.0
+        assert bed.ask(2) == {"m1": 1, "m2": 1}
+    finally:
+        bed.ip("lan", "link set to-d1 up")
+
+
+def test_new_vips_under_load_lose_no_connection(bed: Bed) -> None:
+    """keepalived reads its configuration anew for each, which must disturb nobody."""
+    over, done = threading.Event(), [0]
+    failures: list[OSError] = []
+
+    def load() -> None:
+        while not over.is_set():
+            try:
+                done[0] += bed.ask(10).total()
+            except OSError as error:
+                failures.append(error)
+
+    made, _ = bed.connect()
+    loading = threading.Thread(target=load)
+    loading.start()
+    try:
+        for number in range(1, 6):
+            more = [balancer(member("m1"), vip=f"10.2.0.{100 + n}") for n in range(1, number + 1)]
+            bed.carry(*ALL, *more, prefer="d1")
+            held(bed, f"10.2.0.{100 + number}")
+        bed.carry(*ALL, prefer="d1")
+        held(bed, "10.2.0.105", there=False)
+    finally:
+        over.set()
+        loading.join()
+    with made:
+        made.sendall(b"still")
+        assert made.recv(10) == b"still"
+    assert failures == []
+    assert done[0] > 20
+    assert bed.active() == "d1"
+
+
+def held(bed: Bed, vip: str, *, there: bool = True) -> None:
+    """Wait until a VIP is on d1's interface, or no more."""
+
+    def bound() -> bool:
+        with socket.socket() as probe:
+            try:
+                probe.bind((vip, 0))
+            except OSError:
+                return False
+        return True
+
+    until(lambda: bed.inside("d1", bound) == there, "the VIPs do not change", LONG)
