@@ -1,4 +1,4 @@
-"""What befalls every call to emulated ADX boxes is said in a file while they run in a process of their own."""
+"""What befalls every call to emulated boxes is said in a file while they run in a process of their own."""
 
 from __future__ import annotations
 
