@@ -21,6 +21,7 @@ SUBNET = "11111111-1111-4111-8111-111111111111"
 PATIENCE = 4.0  # until the keeper gives up on devices
 SILENT = 3.0  # until a director that says nothing counts no more
 TIMEOUT = 6.0  # of a step of a request to the keeper
+DRIFT = 2.0  # between two looks whether boxes stand as carried
 AUDIT = 1.5  # until the keeper is compared with Octavia, and four times that
 
 
@@ -37,7 +38,7 @@ def bed(folder: Path, environment: Path) -> Octavia:
             "options": {"addresses": boxes, "username": "admin", "timeout": 2.0},
         },
     }
-    settings = {"patience": PATIENCE, "silent": SILENT, "statistics": 1.0, "look": 1.0}
+    settings = {"patience": PATIENCE, "silent": SILENT, "statistics": 1.0, "look": 1.0, "drift": DRIFT}
     guest = {"timeout": TIMEOUT, "audit": AUDIT}
     made = Octavia(folder, environment, pairs, settings, guest, adx=True)
     made.secret_file()

@@ -26,7 +26,7 @@ LISTENERS: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
     ("member data", BOTH, {"protocol": "TCP", "timeout_member_data": 1000}, "timeout_member_data"),
     ("inspect", BOTH, {"protocol": "TCP", "timeout_tcp_inspect": 1000}, "timeout_tcp_inspect"),
     ("limit", BOTH, {"protocol": "TCP", "connection_limit": 10}, "connection"),
-    ("cidrs", BOTH, {"protocol": "TCP", "allowed_cidrs": ["10.0.0.0/8"]}, "CIDRs|allowed_cidrs"),
+    ("cidrs", ("adx",), {"protocol": "TCP", "allowed_cidrs": ["10.0.0.0/8"]}, "allowed_cidrs"),
     ("sctp", ("adx",), {"protocol": "SCTP"}, "SCTP"),
     ("same port", ("adx",), {"protocol": "UDP", "protocol_port": 80}, "80"),
 ]

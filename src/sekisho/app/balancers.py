@@ -14,6 +14,7 @@ from sekisho.app import balancers_tree as tree
 from sekisho.app import figures
 from sekisho.app.balancers_book import Book, Wish, status, worst
 from sekisho.app.balancers_devices import Devices
+from sekisho.app.balancers_heard import of_its_own
 from sekisho.app.balancers_judge import Judge
 from sekisho.app.balancers_settings import BalancersSettings
 from sekisho.app.balancers_totals import Totals
@@ -30,10 +31,9 @@ from sekisho.model.balancer import (
     Object,
     PairView,
     Provisioning,
-    Statistics,
     StatusPage,
 )
-from sekisho.model.errors import Conflict, Malformed, NotFound, Unsupported
+from sekisho.model.errors import Conflict, NotFound, Unsupported
 
 if TYPE_CHECKING:
     from sekisho.host.clock import Clock
@@ -47,8 +47,6 @@ STATUSES: Final = "balancer-statuses"
 PAGE: Final = 500
 # Seconds between two writings of what listeners have carried.
 WRITE: Final = 30.0
-# Octavia's database holds no larger number.
-MOST: Final = (1 << 63) - 1
 
 
 class Balancers:
@@ -336,7 +334,9 @@ class Balancers:
     def take(self, pair: str, report: DirectorReport) -> None:
         """Take what a device tells, however it was heard."""
         with self._lock:
-            report = self._own(pair, report)
+            report, others = of_its_own(report, pair, self._book.revision(pair), self._book.pair_of)
+            if others and self._devices.aside(report.director, others):
+                log.warning("%s tells of %d objects that another pair carries", report.director, others)
             self._devices.take(pair, report)
             self._totals.take(report.director, report.statistics)
             speaks = self._devices.active(pair) in ("", report.director)
@@ -345,30 +345,6 @@ class Balancers:
             self._judge.look([b for b in self._book.open if self._book.kept[b].pair == pair])
             if speaks:
                 self._judge.troubles(pair, report)
-
-    def _own(self, pair: str, report: DirectorReport) -> DirectorReport:
-        """Give what a device tells of its own balancers: of others it has no say.
-
-        Raises Conflict for a revision that was never given out: what it carries is another keeper's.
-        """
-        newest = self._book.revision(pair)
-        if report.revision > newest:
-            raise Conflict(
-                f"{report.director} tells of revision {report.revision}, and the newest is {newest}.",
-                f"{report.director} carries what another keeper told it, or a later ledger than this one; "
-                "it is given everything anew.",
-            )
-        odd = [s.listener for s in report.statistics if not _is_total(s)]
-        if odd:
-            problems = (f"statistics: {odd[0]}: totals are 0 to {MOST}.",)
-            raise Malformed(f"{report.director} tells what cannot have been counted.", problems=problems)
-        own = self._book.pair_of
-        return replace(
-            report,
-            operating={i: how for i, how in report.operating.items() if own(i) == pair},
-            problems={b: said for b, said in report.problems.items() if not b or own(b) == pair},
-            statistics=tuple(s for s in report.statistics if own(s.listener) == pair),
-        )
 
     # --- for driven pairs -------------------------------------------------------------------------
 
@@ -431,15 +407,12 @@ class Balancers:
                 live = self._devices.live(pair)
                 for device in self._devices.names(pair):
                     told[figures.metric("balancer_device_up", device=device)] = float(device in live)
+                    aside = float(self._devices.told_aside(device))
+                    told[figures.metric("balancer_told_aside_total", device=device)] = aside
             return told
 
 
 _ABOVE: Final = frozenset({Kind.BALANCER, Kind.LISTENER, Kind.POOL})
-
-
-def _is_total(of: Statistics) -> bool:
-    counts = (of.active, of.total, of.bytes_in, of.bytes_out, of.errors)
-    return min(counts) >= 0 and max(counts) <= MOST
 
 
 def _preferred(pair: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -27,11 +28,21 @@ class Devices:
         self._heard: dict[str, Heard] = {}
         self._unreached: dict[str, str] = {}  # what keeps a driven pair from being reached
         self._drift: dict[str, tuple[str, ...]] = {}
+        self._aside: Counter[str] = Counter()  # what devices told of others' balancers
 
     def take(self, pair: str, report: DirectorReport) -> None:
         """Take what a device tells."""
         self._unreached.pop(pair, None)
         self._heard[report.director] = Heard(report, self._passed())
+
+    def aside(self, device: str, count: int) -> bool:
+        """Take down that a device told of what another pair carries; tell whether it is the first time."""
+        self._aside[device] += count
+        return self._aside[device] == count
+
+    def told_aside(self, device: str) -> int:
+        """Tell how often a device told of what another pair carries."""
+        return self._aside[device]
 
     def unreached(self, pair: str, problem: str) -> None:
         """Take down that the device of a driven pair cannot be reached."""
@@ -89,6 +100,10 @@ class Devices:
                 yield Ailment(device, "", self._not_heard(device))
             elif live[device].report.revision < revision:
                 yield Ailment(device, "", "It does not carry the newest program yet.")
+            if self._aside[device]:
+                yield Ailment(
+                    device, "", "It told of load balancers that another pair carries; that is left aside."
+                )
         for device, heard in live.items():
             yield from (replace(a, device=device) for a in heard.report.ailments)
         if live and not self.active(pair):

@@ -21,6 +21,7 @@ from sekisho.devices.balancer.lvs_dsr.checks.neighbours import Neighbours
 from sekisho.devices.balancer.lvs_dsr.checks.watch import Watch
 from sekisho.devices.balancer.lvs_dsr.doctor import Site, examine
 from sekisho.devices.balancer.lvs_dsr.driver import LvsDriver
+from sekisho.devices.balancer.lvs_dsr.gate import Nft
 from sekisho.devices.balancer.lvs_dsr.ipvs import open_ipvs
 from sekisho.devices.balancer.lvs_dsr.keepalived import Keepalived, VrrpSettings
 from sekisho.devices.balancer.lvs_dsr.kernel import prepare
@@ -312,8 +313,8 @@ def open_director(settings: DirectorSettings, client: Balancers, clock: Clock) -
     vips = Keepalived(settings.vrrp, Path(settings.run_dir)) if settings.vrrp.interface else None
     checks = Watch(Neighbours(clock.passed), hearing=settings.hearing)
     book = AddressBook(Path(settings.state) / "addresses")
-    places = Kernels()
-    driver = LvsDriver(kernel, clock.passed, checks, vips, book, settings.drain, settings.links, places)
+    driver = LvsDriver(kernel, clock.passed, checks, vips, book, settings.drain, settings.links)
+    driver.places, driver.gate = Kernels(), Nft()
     director = Director(settings, client, clock, driver, vips)
 
     def judge(member: str, *, alive: bool) -> None:
@@ -355,6 +356,7 @@ def clear_director(settings: DirectorSettings) -> tuple[str, ...]:
     kernel = open_ipvs()
     driver = LvsDriver(kernel, lambda: 0.0, book=book)
     outcome = driver.carry(())
+    Nft().carry({})
     kernel.sync(None)
     driver.close()
     (Path(settings.state) / "program.json").unlink(missing_ok=True)

@@ -498,6 +498,9 @@ def test_a_director_has_no_say_of_what_another_pair_carries(room: Room) -> None:
     assert {s.id: s.operating for s in own.statuses}["lb1-m1"] is Operating.ERROR
     assert page is not None
     assert [s.listener for s in page.statistics] == ["lb1-l"]
+    assert any(a.device == "d1" and "another pair" in a.sentence for a in room.keeper.ailments(""))
+    assert room.keeper.metrics()['sekisho_balancer_told_aside_total{device="d1"}'] == 4
+    assert room.keeper.metrics()['sekisho_balancer_told_aside_total{device="d3"}'] == 0
 
 
 def test_a_revision_that_nobody_gave_out_carries_nothing(room: Room) -> None:

@@ -38,13 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for number in range(2 if asked.pair else 1):
             box = Box(asked.username, asked.password, hurries=True)
             port = asked.port and asked.port + number
-            address = stack.enter_context(served(box, port, partial(_befall, box, asked.befall)))
+            address = stack.enter_context(served(box, port, partial(befall, box, asked.befall)))
             print(json.dumps({"address": address}), flush=True)
         print(json.dumps({"ready": True}), flush=True)
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
 
 
-def _befall(box: Box, file: Path | None) -> None:
+def befall(box: Box, file: Path | None) -> None:
+    """Let befall a box what a file says, nothing where it is empty or away."""
     said = file.read_text().split() if file is not None and file.exists() else []
     box.slow = float(said[1]) if said[:1] == ["slow"] else 0.0
     box.always = Mishap(said[0]) if said and not box.slow else None  # type: ignore[arg-type] # a person's word

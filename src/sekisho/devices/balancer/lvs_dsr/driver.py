@@ -10,14 +10,15 @@ from sekisho.devices.balancer.driver import Health, Outcome
 from sekisho.devices.balancer.intent import operating, plain, serving
 from sekisho.devices.balancer.lvs_dsr.compile import compiled, key_of
 from sekisho.devices.balancer.lvs_dsr.provider import LvsProvider
-from sekisho.devices.balancer.lvs_dsr.roles import ForgetfulBook, NoChecks, NoPlaces, NoVips, Target
+from sekisho.devices.balancer.lvs_dsr.roles import ForgetfulBook, NoChecks, NoGate, NoPlaces, NoVips, Target
 from sekisho.devices.balancer.lvs_dsr.table import Table, Wish
 from sekisho.model.balancer import Operating, Statistics
+from sekisho.model.errors import SekishoError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sekisho.devices.balancer.lvs_dsr.roles import Book, Checks, Places, Vips
+    from sekisho.devices.balancer.lvs_dsr.roles import Book, Checks, Gate, Places, Vips
     from sekisho.devices.balancer.lvs_dsr.services import Kernel, Key, Stand
     from sekisho.model.balancer import Balancer, Member, Monitor, Protocol
 
@@ -41,14 +42,15 @@ class LvsDriver:
         book: Book | None = None,
         drain: float = DRAIN,
         links: tuple[str, ...] = (),
-        places: Places | None = None,
     ) -> None:
         self._kernel = kernel
         self._clock = clock
         self.checks: Checks = checks or NoChecks()
         self._vips: Vips = vips or NoVips()
         self._book: Book = book or ForgetfulBook()
-        self._places: Places = places or NoPlaces()
+        self.places: Places = NoPlaces()
+        self.gate: Gate = NoGate()
+        self._guarded: dict[str, dict[Key, tuple[str, ...]]] = {}  # who may ask, by balancer
         self._provider = LvsProvider(links)
         self._table = Table(kernel, drain)
         self._lock = threading.RLock()
@@ -82,11 +84,27 @@ class LvsDriver:
                 touched |= self._take(balancer)
             for balancer in changed:  # what clashed with a service that another one gave up after it
                 touched |= self._take(balancer) if balancer.id in self._refused else set()
+            touched |= self._guard()
             taken = self._write(touched | self._table.stray)
             # last, so that no VIP is there before what answers at it
             moved = self._vips.carry(vips)
             self._own(vips)
             return Outcome(taken + moved, {**self._failed, **self._refused})
+
+    def _guard(self) -> set[Key]:
+        """Keep away who may not ask, before anything is served; what cannot be guarded is not served.
+
+        Says which services that takes away.
+        """
+        owned = {n: {k: c for k, c in g.items() if self._owner.get(k) == n} for n, g in self._guarded.items()}
+        try:
+            self.gate.carry({key: cidrs for guards in owned.values() for key, cidrs in guards.items()})
+        except SekishoError as error:
+            open_ = [n for n, g in owned.items() if any(self.gate.held.get(k) != c for k, c in g.items())]
+            for name in open_:
+                self._refused[name] = f"The director cannot keep away who may not ask: {error.fixer}"
+            return set().union(*map(self._release, open_))
+        return set()
 
     def _vips_after(self, changed: Sequence[Balancer], gone: Iterable[str]) -> frozenset[str]:
         """Give the VIPs' addresses; a balancer that is switched off has none."""
@@ -126,6 +144,7 @@ class LvsDriver:
     def _forget(self, gone: Iterable[str]) -> set[Key]:
         touched: set[Key] = set()
         for name in gone:
+            self._guarded.pop(name, None)
             self.checks.watch(name, ())
             touched |= self._release(name)
             del self._seen[name]
@@ -150,6 +169,9 @@ class LvsDriver:
             return set()
         self._refused.pop(balancer.id, None)
         self._carried[balancer.id] = balancer
+        self._guarded.pop(balancer.id, None)
+        if guards := _guards(balancer):
+            self._guarded[balancer.id] = guards
         targets = tuple(_targets(balancer))
         self._prune(balancer.id, frozenset(t.member for t in targets))
         self._presume_dead(balancer, targets)
@@ -170,7 +192,7 @@ class LvsDriver:
         """Say which of its members would be the director; those that were carried before are known."""
         had = self._carried.get(balancer.id)
         news = _named(balancer) - (_named(had) if had is not None else set())
-        own = (news & vips) | self._places.own(news)
+        own = (news & vips) | self.places.own(news)
         if not own:
             return ""
         return (
@@ -309,6 +331,11 @@ class LvsDriver:
         self.checks.close()
         with self._lock:
             self._kernel.close()
+
+
+def _guards(balancer: Balancer) -> dict[Key, tuple[str, ...]]:
+    """Say who may ask its services, where not everybody may."""
+    return {key_of(balancer, each): each.cidrs for each, _ in serving(balancer) if each.cidrs}
 
 
 def _named(balancer: Balancer) -> set[str]:

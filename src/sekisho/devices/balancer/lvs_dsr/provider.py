@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final
 
 from sekisho.devices.balancer.intent import codes, family, listeners_of, pool_of, prefix, within
@@ -75,13 +76,22 @@ def _listener(balancer: Balancer, listener: Listener) -> Iterator[str]:
         yield f"{who} takes {listener.protocol} and its pool {pool.protocol}; give both the same protocol."
     if listener.limit != -1:
         yield f"{who} has a connection limit, which IPVS cannot keep for a listener; leave it at -1."
-    if listener.cidrs:
-        yield f"{who} lists allowed CIDRs, which IPVS cannot check; use the members' security groups."
+    for each in listener.cidrs:
+        if _version(each) != family(balancer.vip.address):
+            yield f"{who} allows {each!r}, no network of the VIP's family; write it like 192.0.2.0/24."
     for other in balancer.listeners:
         if other is listener:
             return
         if (other.protocol, other.port) == (listener.protocol, listener.port):
             yield f"{who} has the protocol and port of listener {other.id}; choose another port."
+
+
+def _version(cidr: str) -> int:
+    """Tell a network's family, 0 for what is none."""
+    try:
+        return ip_network(cidr, strict=False).version if "%" not in cidr else 0
+    except ValueError:
+        return 0
 
 
 def _persistence(balancer: Balancer, pool: Pool) -> Iterator[str]:

@@ -10,6 +10,7 @@ from sekisho.model.errors import Unsupported
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from sekisho.devices.balancer.lvs_dsr.services import Key
     from sekisho.model.balancer import Monitor
     from sekisho.model.balancer import Protocol as Takes
 
@@ -64,6 +65,19 @@ class Places(Protocol):
         ...
 
 
+class Gate(Protocol):
+    """Keeps away from services who may not ask them."""
+
+    held: Mapping[Key, tuple[str, ...]]  # what it keeps to now
+
+    def carry(self, allowed: Mapping[Key, tuple[str, ...]]) -> bool:
+        """Let only these networks ask these services, and anybody all others; tell whether that changed.
+
+        Raises SekishoError where it cannot; what it held then, it holds on.
+        """
+        ...
+
+
 class Book(Protocol):
     """Remembers over restarts which addresses are ours: IPVS has no place to write it."""
 
@@ -83,6 +97,18 @@ class NoPlaces:
         """Give none."""
         del addresses
         return frozenset()
+
+
+class NoGate:
+    """For whoever lets everybody ask."""
+
+    held: Mapping[Key, tuple[str, ...]] = {}
+
+    def carry(self, allowed: Mapping[Key, tuple[str, ...]]) -> bool:
+        """Refuse to keep anybody away."""
+        if allowed:
+            raise Unsupported("This director keeps nobody away from its VIPs.")
+        return False
 
 
 class NoVips:

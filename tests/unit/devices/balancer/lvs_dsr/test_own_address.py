@@ -48,7 +48,9 @@ def vips() -> Vips:
 
 @pytest.fixture
 def driver(places: Places, vips: Vips) -> LvsDriver:
-    return LvsDriver(MemoryKernel(), Time(), MemoryChecks(), vips, places=places)
+    made = LvsDriver(MemoryKernel(), Time(), MemoryChecks(), vips)
+    made.places = places
+    return made
 
 
 @pytest.mark.parametrize(

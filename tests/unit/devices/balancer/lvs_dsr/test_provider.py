@@ -36,6 +36,7 @@ def member(**changes: object) -> Balancer:
         member(weight=0),
         member(backup=True, monitor_address="10.99.0.1", monitor_port=8080),
         replace(listener(protocol=Protocol.SCTP), pools=(replace(POOL, protocol=Protocol.SCTP),)),
+        listener(cidrs=("10.0.0.0/8", "192.0.2.7")),
     ],
 )
 def test_all_that_ipvs_does_is_taken(good: Balancer) -> None:
@@ -54,7 +55,9 @@ def test_all_that_ipvs_does_is_taken(good: Balancer) -> None:
         (member(weight=70_000), "weight 70000"),
         (with_members(WEB, Member("a", "10.0.0.1", 80), Member("b", "10.0.0.1", 80)), "twice"),
         (listener(limit=100), "connection limit"),
-        (listener(cidrs=("10.0.0.0/8",)), "allowed CIDRs"),
+        (listener(cidrs=("10.0.0.0/8", "2001:db8::/32")), "2001:db8::/32"),
+        (listener(cidrs=("everybody",)), "everybody"),
+        (listener(cidrs=("fe80::%1 } drop/64",)), "fe80"),
         (listener(protocol=Protocol.UDP), "same protocol"),
         (replace(WEB, listeners=(LISTENER, Listener("l9", Protocol.TCP, 80))), "another port"),
         (pool(persistence=3_000_000), "at most"),

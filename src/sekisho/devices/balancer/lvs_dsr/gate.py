@@ -1,0 +1,89 @@
+"""Who may ask a VIP's port: networks by service in, one nftables table of ours in the kernel out (nft(8)).
+
+The table is replaced whole, in one transaction, and only when it changes. Its chain stands before IPVS takes
+packets (both at "input"), and no other table is looked at or touched.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from typing import TYPE_CHECKING, Final
+
+from sekisho.devices.balancer.lvs_dsr.services import PROTOCOLS
+from sekisho.model.errors import Refused, SekishoError, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sekisho.devices.balancer.lvs_dsr.services import Key
+
+TABLE: Final = "inet sekisho_director"
+SECONDS: Final = 10.0
+_NAMES: Final = {number: name.lower() for name, number in PROTOCOLS.items()}
+
+
+class Nft:
+    """Implements `roles.Gate`."""
+
+    def __init__(self, run: Callable[[str], None] | None = None, *, there: bool | None = None) -> None:
+        self._run = run or _run
+        self._there = bool(shutil.which("nft")) if there is None else there
+        self._known = False  # an earlier run may have left a table
+        self.held: Mapping[Key, tuple[str, ...]] = {}
+
+    def carry(self, allowed: Mapping[Key, tuple[str, ...]]) -> bool:
+        """Let only these networks ask these services; see `roles.Gate`."""
+        if self._known and allowed == self.held:
+            return False
+        if not self._there and allowed:
+            raise Unavailable("The director has no nft.", "nft is not installed: apt-get install nftables.")
+        try:
+            if self._there:
+                self._run(ruleset(allowed))
+        except SekishoError:
+            if allowed or self._known:
+                raise
+            # where there is no nftables in the kernel, no table of ours was left either
+        self.held, self._known = dict(allowed), True
+        return True
+
+
+def ruleset(allowed: Mapping[Key, tuple[str, ...]]) -> str:
+    """Write what replaces our table; with nobody to keep away that is none."""
+    lines = [f"table {TABLE}", f"delete table {TABLE}"]
+    rules = [rule for key, cidrs in allowed.items() for rule in _rule(key, cidrs)]
+    if rules:
+        head = "  type filter hook input priority -10; policy accept;"
+        lines += [f"table {TABLE} {{", " chain in {", head, *rules, " }", "}"]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _rule(key: Key, cidrs: tuple[str, ...]) -> Iterator[str]:
+    networks = [ip_network(each, strict=False) for each in cidrs]
+    own = IPv6Network if ":" in key.address else IPv4Network
+    found = sorted(collapse_addresses(n for n in networks if isinstance(n, own)))  # type: ignore[type-var] # alike
+    if any(n.prefixlen == 0 for n in found):
+        return  # everybody
+    family = "ip6" if own is IPv6Network else "ip"
+    service = f"  {family} daddr {key.address} {_NAMES[key.protocol]} dport {key.port}"
+    others = f" {family} saddr != {{ {', '.join(map(str, found))} }}" if found else ""
+    yield f"{service}{others} counter drop"
+
+
+def _run(text: str) -> None:
+    try:
+        done = subprocess.run(  # noqa: S603 - our own words, no shell
+            (shutil.which("nft") or "nft", "-f", "-"),
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unavailable("The director cannot say who may ask.", f"nft: {error}") from error
+    if done.returncode:
+        said = " ".join(done.stderr.split())
+        raise Refused("The director cannot say who may ask.", f"nft said {done.returncode}: {said}")
