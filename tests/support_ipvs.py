@@ -41,7 +41,7 @@ from sekisho.model.balancer import (
     Protocol,
     Vip,
 )
-from support_director import gone, until, within
+from support_director import gone, within
 
 T = TypeVar("T")
 
@@ -54,6 +54,16 @@ FLOOD_SIZE = len(PART) * 1600  # a hundred megabytes
 LONG = 120.0
 PATIENT = 20.0  # for one answer
 ALL, RCVBUFFORCE = 3, 33  # ETH_P_ALL, SO_RCVBUFFORCE
+
+
+def until(what: Callable[[], bool], why: str, every: float = 0.2) -> None:
+    """Wait for what happens in the kernel; looking costs as much as what is waited for, so not too often."""
+    end, pause = time.monotonic() + LONG, threading.Event()
+    while time.monotonic() < end:
+        if what():
+            return
+        pause.wait(every)
+    raise AssertionError(why)
 
 
 def monitor(check: Check = Check.TCP) -> Monitor:
@@ -212,7 +222,9 @@ class Bed:
         problems = [r.problems for n, r in self.keeper.reports.items() if n in self.directors and r.problems]
         assert not problems, problems
         if balancers:
-            until(lambda: bool(self.active()), "nobody holds the VIPs", LONG)
+            until(lambda: bool(self.active()), "nobody holds the VIPs")
+            for vip in {b.vip.address for b in balancers}:
+                self.holds(self.active(), vip)
 
     def active(self) -> str:
         """Tell which director holds the VIPs; "" for none."""
@@ -221,7 +233,11 @@ class Bed:
 
     def takes_over(self, name: str) -> None:
         """Wait until a director holds the VIPs."""
-        until(lambda: self.active() == name, f"{name} does not take over", LONG)
+        until(lambda: self.active() == name, f"{name} does not take over")
+
+    def holds(self, host: str, vip: str, *, there: bool = True) -> None:
+        """Wait until a VIP is on a director's interface, or no more."""
+        until(lambda: self.inside(host, partial(_bound, vip)) == there, f"{host}: {vip} does not change")
 
     def stands(self, director: str, vip: str = VIP, port: int = WHO, takes: str = "TCP") -> Stand | None:
         """Look, past the director, what the kernel has."""
@@ -360,6 +376,15 @@ class Bed:
             over.set()
             thread.join(PATIENT)
             ear.close()
+
+
+def _bound(address: str) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _holds(director: Director) -> bool:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from support_director import until
 from support_ipvs import (
     ECHO,
     FLOOD,
     FLOOD_SIZE,
-    LONG,
     WHO,
     Bed,
     balancer,
     download,
     member,
+    until,
 )
 
 ALL = tuple(balancer(member("m1", port), member("m2", port), port=port) for port in (WHO, ECHO, FLOOD))
@@ -36,7 +34,7 @@ def interrupted(bed: Bed, act: Callable[[], None]) -> float:
     """Load a hundred megabytes while something happens; gives the longest silence in seconds."""
     made, _ = bed.connect(port=FLOOD)
     with made:
-        until(lambda: _knows(bed, "d2"), "d2 is not told of the connection", LONG)
+        until(lambda: _knows(bed, "d2"), "d2 is not told of the connection")
         size, silence = download(made, FLOOD_SIZE // 4, act)
     assert size + 2 == FLOOD_SIZE
     bed.takes_over("d2")
@@ -79,9 +77,9 @@ def test_new_vips_under_load_lose_no_connection(bed: Bed) -> None:
         for number in range(1, 6):
             more = [balancer(member("m1"), vip=f"10.2.0.{100 + n}") for n in range(1, number + 1)]
             bed.carry(*ALL, *more, prefer="d1")
-            held(bed, f"10.2.0.{100 + number}")
+            bed.holds("d1", f"10.2.0.{100 + number}")
         bed.carry(*ALL, prefer="d1")
-        held(bed, "10.2.0.105", there=False)
+        bed.holds("d1", "10.2.0.105", there=False)
     finally:
         over.set()
         loading.join()
@@ -91,17 +89,3 @@ def test_new_vips_under_load_lose_no_connection(bed: Bed) -> None:
     assert failures == []
     assert done[0] > 20
     assert bed.active() == "d1"
-
-
-def held(bed: Bed, vip: str, *, there: bool = True) -> None:
-    """Wait until a VIP is on d1's interface, or no more."""
-
-    def bound() -> bool:
-        with socket.socket() as probe:
-            try:
-                probe.bind((vip, 0))
-            except OSError:
-                return False
-        return True
-
-    until(lambda: bed.inside("d1", bound) == there, "the VIPs do not change", LONG)

@@ -11,10 +11,8 @@ from functools import partial
 import pytest
 
 from sekisho.model.balancer import Algorithm, Protocol
-from support_director import until
 from support_ipvs import (
     ECHO,
-    LONG,
     MEMBERS,
     PATIENT,
     VIP,
@@ -26,6 +24,7 @@ from support_ipvs import (
     echoed,
     member,
     monitor,
+    until,
 )
 
 IPPROTO_SCTP = 132
@@ -157,12 +156,12 @@ def test_backups_serve_while_no_other_does(bed: Bed) -> None:
     bed.deafen("m1")
     bed.deafen("m2")
     try:
-        until(lambda: bed.weights(bed.active()) == {address("m3"): 1}, "the backup does not serve", LONG)
+        until(lambda: bed.weights(bed.active()) == {address("m3"): 1}, "the backup does not serve")
         assert set(bed.ask(3)) == {"m3"}
     finally:
         bed.listen("m1", WHO)
         bed.listen("m2", WHO)
-    until(lambda: set(bed.weights(bed.active())) == {address("m1"), address("m2")}, "they stay out", LONG)
+    until(lambda: set(bed.weights(bed.active())) == {address("m1"), address("m2")}, "they stay out")
     assert set(bed.ask(4)) == {"m1", "m2"}
 
 

@@ -102,8 +102,8 @@ def _kernel(site: Site) -> Iterator[str]:
     if site.link and max(filters) == STRICT and (back is None or back.link != site.link):
         leads = f"by {back.link}" if back else "nowhere"
         yield (
-            f"rp_filter is strict on {site.link} and the way back to clients leads {leads}: their packets "
-            f"are dropped. Set net.ipv4.conf.{site.link}.rp_filter to 2."
+            f"rp_filter is strict on {site.link} and the way back to clients leads {leads}: "
+            f"their packets are dropped. Set net.ipv4.conf.{site.link}.rp_filter to 2."
         )
 
 
