@@ -75,9 +75,16 @@ def test_a_whole_balancer_is_made_by_one_request_and_deleted_by_one(there: Bed, 
 
 def test_what_directors_must_carry_is_what_octavia_was_asked_for(there: Bed) -> None:
     made = there.whole()
+    kept = {"allowed_cidrs": ["10.0.0.0/8", "192.0.2.0/24"], "protocol": "TCP", "protocol_port": 8443}
+    guarded = there.make(made.lb, "listener", {"loadbalancer_id": made.lb, **kept})
     program = there.directors["d1"].program
     (carried,) = [b for b in program.balancers if b.id == made.lb]
-    assert [m.id for m in carried.pools[0].members] == list(made.members)
+    assert {m.id for m in carried.pools[0].members} == set(made.members)
+    cidrs = {each.id: set(each.cidrs) for each in carried.listeners}
+    assert cidrs == {made.listener: set(), guarded: {"10.0.0.0/8", "192.0.2.0/24"}}
+    there.change(made.lb, f"listeners/{guarded}", {"listener": {"allowed_cidrs": None}})
+    shown = there.octavia.client.balancers.show(made.lb).balancer
+    assert [each.cidrs for each in shown.listeners if each.id == guarded] == [()]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
