@@ -50,7 +50,7 @@ def allow(roles: Roles, route: str, *, personal: bool = False) -> Callable[[Requ
     """
 
     async def check(request: Request) -> None:
-        secret, issuer = given = _secret(request)
+        secret, issuer = given = credentials(request)
         keeper: Keeper = request.app.state.keeper
         # Nearly everybody is let in here, without a thread; whoever is not is looked at again, slowly.
         who = keeper.recognised(secret, issuer) if secret else None
@@ -59,7 +59,7 @@ def allow(roles: Roles, route: str, *, personal: bool = False) -> Callable[[Requ
             # hold the threads that everybody else is served by.
             waits = not keeper.knows(secret, issuer)
             who = await anyio.to_thread.run_sync(
-                partial(_let_in, request, given, roles, route, personal=personal),
+                partial(let_in, request, given, roles, route, personal=personal),
                 limiter=request.app.state.asking if waits else None,
             )
         request.state.principal = who
@@ -79,9 +79,10 @@ def _knows_all_names(request: Request) -> None:
         raise Malformed("The request is not what was asked for.", problems=problems)
 
 
-def _let_in(
-    request: Request, given: tuple[str, Issuer], roles: Roles, route: str, *, personal: bool
+def let_in(
+    request: Request, given: tuple[str, Issuer], roles: Roles, route: str, *, personal: bool = False
 ) -> Principal:
+    """Find who has a token, and that it may ask this; else journals the denial and raises."""
     keeper: Keeper = request.app.state.keeper
     try:
         who = _authenticated(keeper, *given)
@@ -118,7 +119,7 @@ def _is_nowhere(who: Principal) -> bool:
     return who.role is Role.MEMBER and not who.project
 
 
-def _secret(request: Request) -> tuple[str, Issuer]:
+def credentials(request: Request) -> tuple[str, Issuer]:
     """Take the token of a request and who made it, by its header; empty for none, and for two."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     ours = secret.strip() if scheme.lower() == "bearer" else ""

@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI
 from sekisho.api.access import allow
 from sekisho.api.attachments import ATTACHMENTS
 from sekisho.api.balancers import BALANCERS
+from sekisho.api.console import app as console
 from sekisho.api.deciding import DECIDING
 from sekisho.api.description import DESCRIPTION, of_route
 from sekisho.api.health import HEALTH
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from sekisho.api.attachments import Attachments
     from sekisho.api.balancer_keeper import Balancers
+    from sekisho.api.console.traffic import Traffic
     from sekisho.api.keeper import Keeper
     from sekisho.api.routes import Route
     from sekisho.api.switch_keeper import Switches
@@ -51,6 +53,7 @@ def create_app(
     switches: Switches | None = None,
     attachments: Attachments | None = None,
     balancers: Balancers | None = None,
+    traffic: Traffic | None = None,
 ) -> FastAPI:
     """Put the keeper behind HTTP; serve what this gives with `sekisho.api.serve`, or any ASGI server."""
     app = FastAPI(
@@ -75,6 +78,8 @@ def create_app(
     for route in ROUTES:
         _add(app, route)
     install(app)
+    if settings.console.on:
+        console.install(app, traffic)
     app.add_middleware(Watched, metrics=app.state.metrics)
     keeper.listen(app.state.waiting.nudge)
     if switches is not None:

@@ -85,7 +85,9 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     balancing = balancers_start.start(settings.balancers, ledger, clock, stop, troubles)
     keeper.notices.append(balancing.balancers.notices)
     keeper.numbers.append(balancing.balancers.metrics)
-    app = create_app(keeper, settings.api, switches, following.attachments, balancing.balancers)
+    app = create_app(
+        keeper, settings.api, switches, following.attachments, balancing.balancers, keeper.recent
+    )
     gc.freeze()  # what is there now stays
     gc.set_threshold(*LOOKS)
     try:
