@@ -171,6 +171,7 @@ def _wrong(request: Request, error: SekishoError) -> Response:
     if status >= 500:
         log.warning("%s: %s", name, error.fixer)
     problems = error.problems if isinstance(error, Malformed) else ()
+    status = 422 if problems else status
     return as_page(
         request, "wrong.html", {"name": name, "said": error.asker, "problems": problems}, status=status
     )

@@ -11,7 +11,7 @@ from sekisho.model import wording
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sekisho.model.restriction import Finding
+    from sekisho.model.restriction import Finding, Restriction
 
 PREFIXES: Final = ("", "k", "M", "G", "T", "P")
 
@@ -22,7 +22,7 @@ def scaled(number: float, unit: str) -> str:
     while abs(number) >= 999.5 and size < len(PREFIXES) - 1:
         number, size = number / 1000, size + 1
     digits = (
-        0 if abs(number) >= 100 or (size == 0 and number == int(number)) else 1 if abs(number) >= 10 else 2
+        0 if abs(number) >= 100 or number == int(number) else 1 if abs(number) >= 10 else 2
     )
     return f"{number:.{digits}f} {PREFIXES[size]}{unit}"
 
@@ -82,6 +82,12 @@ def line(finding: Finding) -> str:
     return wording.amount(finding, finding.threshold)
 
 
+def is_measured(restriction: Restriction) -> bool:
+    """Tell whether a restriction's reason says no more than its evidence, so that it can be translated."""
+    evidence = restriction.evidence
+    return evidence is not None and restriction.reason.rstrip(".") == wording.crossings(evidence)
+
+
 def share(number: float, of: float) -> float:
     """Give the length of a bar, 0 to 100."""
     return max(0.0, min(100.0, 100 * number / of)) if of > 0 and math.isfinite(number) else 0.0
@@ -99,6 +105,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "estimate": estimate,
     "lower_bound": lower,
     "line": line,
+    "is_measured": is_measured,
     "share": share,
     "window": wording.window,
 }

@@ -5,11 +5,13 @@
   const all = (what, within = document) => within.querySelectorAll(what);
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  document.documentElement.classList.add("scripted");
+
   // --- numbers and times ---
   const scaled = (n, unit) => {
     let size = 0;
     while (Math.abs(n) >= 999.5 && size < 5) { n /= 1000; size += 1; }
-    const digits = Math.abs(n) >= 100 || (size === 0 && Number.isInteger(n)) ? 0 : Math.abs(n) >= 10 ? 1 : 2;
+    const digits = Math.abs(n) >= 100 || Number.isInteger(n) ? 0 : Math.abs(n) >= 10 ? 1 : 2;
     return `${n.toFixed(digits)} ${["", "k", "M", "G", "T", "P"][size]}${unit}`;
   };
   const bps = (n) => scaled(n, "bit/s");
@@ -18,14 +20,14 @@
   const lengths = { en: ["s", "min", "h", "d"], ja: [" 秒", " 分", " 時間", " 日"] }[language] || ["s", "min", "h", "d"];
   const gap = language === "ja" ? "" : " ";
   const duration = (s) => {
-    const [unit, n] = s < 90 ? [0, Math.round(s)] : s < 5400 ? [1, Math.round(s / 60)] : s < 172800 ? [2, Math.round(s / 360) / 10] : [3, Math.round(s / 8640) / 10];
+    const [unit, n] = s < 90 ? [0, Math.round(s)] : s < 3600 ? [1, Math.round(s / 60)] : s < 172800 ? [2, Math.round(s / 360) / 10] : [3, Math.round(s / 8640) / 10];
     return `${n}${gap}${lengths[unit]}`;
   };
-  let ahead = null; // the keeper's clock against this browser's, in seconds
-  const now = () => Date.now() / 1000 + (ahead || 0);
+  let ahead = 0; // the keeper's clock against this browser's, in seconds
+  const now = () => Date.now() / 1000 + ahead;
 
   const localise = (within) => {
-    const today = day(new Date());
+    const today = day(new Date(now() * 1000));
     for (const each of all("time[data-moment]", within)) {
       const moment = new Date(Number(each.dataset.moment) * 1000);
       const date = day(moment);
@@ -34,7 +36,6 @@
     }
   };
   const count = () => {
-    if (ahead === null) return; // a browser's clock may be wrong: what was written stays until the keeper tells
     for (const each of all("[data-until]")) {
       const left = Number(each.dataset.until) - now();
       if (left > 0) each.textContent = duration(left);
@@ -73,6 +74,7 @@
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
     ctx.textBaseline = "top";
     let free = -1e9;
     for (const span of spans()) {
@@ -182,6 +184,7 @@
   const busy = (part) => part.querySelector("details.act[open], input[type=checkbox]:checked") || (part.contains(document.activeElement) && document.activeElement.matches("input, select, summary"));
 
   document.addEventListener("DOMContentLoaded", () => {
+    if (document.body.dataset.now) ahead = Number(document.body.dataset.now) - Date.now() / 1000;
     localise(document);
     for (const figure of all("[data-chart]")) start(figure);
     if (document.body.dataset.events) follow();
