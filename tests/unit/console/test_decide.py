@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 import pytest
 
 import support_console
 from sekisho.api.console.app import FORMS
 from sekisho.model.access import Role
+from sekisho.model.inventory import Host, HostReport
 from sekisho.model.policy import Direction, Drop, Police, Protocol
 from sekisho.model.restriction import Restriction, State
 from support_console import Browser, Cloud
@@ -224,6 +227,13 @@ def test_a_subject_is_exempted_and_the_exemption_ended(fresh: Fresh, olga: Brows
     assert cloud.keeper.exemptions() == ()
 
 
+def test_nobody_is_bound_who_is_not_there(olga: Browser) -> None:
+    assert olga.send("/impose", subject="nobody", duration="1h", reason="x").status_code == 404
+
+
 def test_the_guard_holds_for_pages_too(fresh: Fresh, olga: Browser) -> None:
-    answer = olga.send("/impose", subject="nobody", duration="1h", reason="x")
-    assert answer.status_code == 404
+    cloud = fresh[0]
+    subject = replace(cloud.subjects[3], host="compute-1", interface="qg-1")  # a router's
+    cloud.keeper.report_host(support_console.AGENT, HostReport(Host("compute-1"), (subject,)))
+    assert olga.send("/impose", subject=subject.id, duration="1h", reason="x").status_code == 403
+    assert not [r for r in active(cloud) if r.subject == subject.id]
