@@ -14,12 +14,14 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_LAB := openvswitch-switch iproute2 ethtool iperf3 procps python3-venv
 APT_CHECK := $(APT_LAB) tshark frr libyang2-tools keepalived
 # gcc and Python's headers build uwsgi, which comes as source
+# a browser for the console's tests, and letters for its Japanese
+APT_CONSOLE := chromium fonts-noto-cjk
 APT_OPENSTACK := $(APT_LAB) mariadb-server rabbitmq-server build-essential python3-dev iputils-ping
 # tests and programs find the sbin tools even in a user's shell
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector bench-switch clean help \
-  apt-openstack lab-openstack lab-switches check-openstack check-octavia check-nexus
+  apt-console check-console apt-openstack lab-openstack lab-switches check-openstack check-octavia check-nexus
 
 help:
 	@sed -n '1,7s/^# \{0,1\}//p' Makefile
@@ -43,6 +45,9 @@ apt-lab:
 
 apt-check:
 	$(call install_apt,$(APT_CHECK))
+
+apt-console:
+	$(call install_apt,$(APT_CONSOLE))
 
 apt-openstack:
 	$(call install_apt,$(APT_OPENSTACK))
@@ -94,7 +99,7 @@ lab-openstack: $(VENV)/.run $(OPENSTACK:%=%/.installed) .make/openstack/.guests
 lab-switches: $(VENV)/.run
 	@$(BIN)/sekisho lab switches $(LAB_ARGS)
 
-check: lint types contracts test check-peers check-openstack
+check: lint types contracts test check-peers check-console check-openstack
 
 # --- their parts -------------------------------------------------------------------------------
 
@@ -110,7 +115,8 @@ contracts: $(VENV)/.dev
 
 # Side by side, a file to a worker: no two share a switch, a folder or a port. Those that promise moments to
 # customers come after the others, which would keep the machine busy under them.
-PYTEST = $(SUDO) $(BIN)/pytest --ignore=tests/openstack --ignore=tests/octavia --ignore=tests/peers -n $(TEST_WORKERS) \
+PYTEST = $(SUDO) $(BIN)/pytest --ignore=tests/openstack --ignore=tests/octavia --ignore=tests/peers \
+  --ignore=tests/console -n $(TEST_WORKERS) \
   --dist loadfile --cov
 TIMED := tests/e2e tests/integration/vswitch tests/contract/test_vswitch_real.py
 test: $(VENV)/.dev
@@ -120,6 +126,10 @@ test: $(VENV)/.dev
 # napalm, netmiko and Ansible against the emulated switches.
 check-peers: $(VENV)/.dev .make/peers/.installed
 	$(BIN)/pytest tests/peers --durations=5 $(TEST_ARGS)
+
+# A real browser on every page of the console.
+check-console: $(VENV)/.dev | apt-console
+	$(SUDO) $(BIN)/pytest tests/console --durations=5 $(TEST_ARGS)
 
 # One OpenStack for all of them, so one after another; the longest part of `check`.
 check-openstack: $(VENV)/.dev $(OPENSTACK:%=%/.installed) .make/openstack/.guests
