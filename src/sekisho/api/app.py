@@ -14,6 +14,7 @@ from sekisho.api.attachments import ATTACHMENTS
 from sekisho.api.balancers import BALANCERS
 from sekisho.api.deciding import DECIDING
 from sekisho.api.description import DESCRIPTION, of_route
+from sekisho.api.flows import FLOWS
 from sekisho.api.health import HEALTH
 from sekisho.api.metrics import DoorMetrics, Watched
 from sekisho.api.problems import install
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from sekisho.api.attachments import Attachments
     from sekisho.api.balancer_keeper import Balancers
+    from sekisho.api.flow_keeper import FlowKeeper
     from sekisho.api.keeper import Keeper
     from sekisho.api.routes import Route
     from sekisho.api.switch_keeper import Switches
@@ -42,6 +44,7 @@ ROUTES: tuple[Route, ...] = (
     *SWITCHES.rows,
     *ATTACHMENTS.rows,
     *BALANCERS.rows,
+    *FLOWS.rows,
 )
 
 
@@ -51,8 +54,13 @@ def create_app(
     switches: Switches | None = None,
     attachments: Attachments | None = None,
     balancers: Balancers | None = None,
+    flows: FlowKeeper | None = None,
+    rows: tuple[Route, ...] = ROUTES,
 ) -> FastAPI:
-    """Put the keeper behind HTTP; serve what this gives with `sekisho.api.serve`, or any ASGI server."""
+    """Put the keeper behind HTTP; serve what this gives with `sekisho.api.serve`, or any ASGI server.
+
+    `rows` are the routes there are, all unless told otherwise.
+    """
     app = FastAPI(
         title="Sekisho",
         version="1",
@@ -67,12 +75,13 @@ def create_app(
     app.state.switches = switches
     app.state.attachments = attachments
     app.state.balancers = balancers
+    app.state.flows = flows
     app.state.settings = settings = settings or ApiSettings()
     app.state.waiting = Waiting(settings.max_wait)
     app.state.metrics = DoorMetrics(app.state.waiting)
     app.state.inventory = (-1, b"")
-    app.state.routes = ROUTES
-    for route in ROUTES:
+    app.state.routes = rows
+    for route in rows:
         _add(app, route)
     install(app)
     app.add_middleware(Watched, metrics=app.state.metrics)
