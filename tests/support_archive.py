@@ -32,6 +32,7 @@ def batch(
     port: int = 443,
     rate: float = 100.0,
     flags: int = 0x10,
+    *,
     exact: bool = False,
 ) -> FlowBatch:
     """Make one row per sender: TCP from port 40000 to a service, one sampled packet each."""

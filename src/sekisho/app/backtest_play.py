@@ -63,8 +63,10 @@ class Player:
         self.has_inventory = bool(self._known)
         self._here: Known | None = None
         self.subjects: dict[str, Subject] = {}
+        self._grid = False  # seconds are closed by our own clock, not by the collector's
         self._moments = self._closes()
         self._heard = float("-inf")  # when something was last heard
+        self.gaps = tuple(gap for gap in self.outline.gaps if gap[1] > plan.since + 60)
         self.highest = {judge.policy.name: Highest(judge) for judge in self.detection.judges}
         self.records = 0
 
@@ -80,6 +82,7 @@ class Player:
             kept = replay.moments(self._store, plan.start, plan.until)
             if kept is not None and len(kept) >= 0.9 * self._covered():
                 return kept
+        self._grid = True
         return np.arange(plan.start + plan.step, plan.until + plan.step / 2, plan.step)
 
     def _covered(self) -> float:
@@ -141,10 +144,13 @@ class Player:
             self.detection.replace_inventory(self._here.inventory)
 
     def _until(self, place: int, end: int) -> None:
-        """Close the seconds of these places; long after the last row there is nothing left to judge."""
+        """Close the seconds of these places; long after the last row there is nothing left to judge.
+
+        A collector closes them all the same, and what it closed is played as it was.
+        """
         plan = self._plan
         for at in self._moments[place:end].tolist():
-            if at - self._heard > plan.longest + 2 * plan.settings.repeat + 2 * plan.step:
+            if self._grid and at - self._heard > plan.longest + 2 * plan.settings.repeat + 2 * plan.step:
                 return
             self._meet(at)
             evidence = self.detection.close(at)

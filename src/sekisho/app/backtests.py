@@ -118,7 +118,7 @@ class Backtests:
         settings = replace(self._settings(), tick=found.step, talker_window=0.0)
         plan = Plan(policies, found.since, found.until, found.step, settings)
         player = Player(self._store, plan, lambda evidence, at: court.decide(evidence, player.subjects, at))
-        found = replace(found, gaps=player.outline.gaps, notes=_notes(plan, player))
+        found = replace(found, gaps=player.gaps, notes=_notes(plan, player))
 
         def told(share: float) -> None:
             self._keep(replace(found, done=share, records=player.records))
@@ -172,8 +172,8 @@ def _notes(plan: Plan, player: Player) -> tuple[str, ...]:
         notes.append(
             f"Seconds were closed {plan.step:g} at once: crossings shorter than that may be missed or late."
         )
-    if player.outline.gaps:
-        notes.append(f"The archive holds nothing in {len(player.outline.gaps)} spans of a minute and more.")
+    if player.gaps:
+        notes.append(f"The archive holds nothing in {len(player.gaps)} spans of a minute and more.")
     if not player.has_inventory:
         notes.append("The archive knows no inventory of this span: nobody is in any scope.")
     return tuple(notes)

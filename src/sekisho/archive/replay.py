@@ -104,7 +104,8 @@ def heard(
 ) -> tuple[FlowBatch, U64, U64, U64]:
     """Read the rows of a chunk within a span in the order they came, and three columns of keys.
 
-    They are of senders, receivers and exporters. Senders and receivers of the batch are -1 still, and its exporters 0: see `Known`.
+    They are of senders, receivers and exporters. Senders and receivers of the batch are -1 still, and its
+    exporters 0: see `Known`.
     """
     span = _when(max(since, chunk.since), min(until, chunk.until))
     found = _read(
@@ -138,7 +139,7 @@ def exporters(store: Store) -> dict[int, str]:
 
 
 def moments(store: Store, since: float, until: float) -> F64 | None:
-    """Give the moments at which the one collector of a span judged; None where there were several, or none."""
+    """Give the moments at which the one collector of a span judged; None for several, or none."""
     found = _read(
         store,
         f"SELECT at, collector FROM {shapes.MOMENTS} WHERE {_when(since, until)} ORDER BY time",
