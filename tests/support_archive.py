@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sekisho.archive.spool import SpoolSettings
-from sekisho.archive.tap import Tap, TapSettings
+from sekisho.archive.settings import SpoolSettings, TapSettings
+from sekisho.archive.tap import Tap
 from sekisho.model.inventory import Host, Inventory, Subject, Telemetry
 from sekisho.model.report import ExporterReport
 from sekisho.tables import FLAGS_KNOWN, FlowBatch, map_v4

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sekisho.api.settings import ApiSettings
-from sekisho.archive.curious import SqlLimits
-from sekisho.archive.shapes import Keeping
+from sekisho.archive.settings import Keeping, SqlLimits
 
 
 @dataclass(frozen=True, slots=True)

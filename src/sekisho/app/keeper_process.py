@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sekisho.api import create_app, serve
-from sekisho.app import balancers_start, cloud, publish, rules
+from sekisho.app import archive_reach, balancers_start, cloud, publish, rules
 from sekisho.app.all_in_one import first_token, open_ledger
 from sekisho.app.attachments_follow import follow
 from sekisho.app.identity import Identity
@@ -85,7 +85,10 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     balancing = balancers_start.start(settings.balancers, ledger, clock, stop, troubles)
     keeper.notices.append(balancing.balancers.notices)
     keeper.numbers.append(balancing.balancers.metrics)
-    app = create_app(keeper, settings.api, switches, following.attachments, balancing.balancers)
+    flows = archive_reach.reach(settings, keeper)
+    if flows is not None:
+        archive_reach.watch(flows, keeper, stop, troubles)
+    app = create_app(keeper, settings.api, switches, following.attachments, balancing.balancers, flows)
     gc.freeze()  # what is there now stays
     gc.set_threshold(*LOOKS)
     try:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sekisho.archive.store import ask
 from sekisho.model.archived import Rows
@@ -13,6 +12,7 @@ from sekisho.model.errors import Malformed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sekisho.archive.settings import SqlLimits
     from sekisho.archive.store import Store
 
 # Table functions that reach nothing outside.
@@ -25,27 +25,6 @@ _DENIED: Final = (
 )  # fmt: skip
 _TABLE: Final = re.compile(r"TableIdentifier (.+?)(?: \(|$)")
 _FUNCTION: Final = re.compile(r"Function ([^ ]+)")
-
-
-@dataclass(frozen=True, slots=True)
-class SqlLimits:
-    """What one question may take: seconds, bytes of memory, rows of its answer, and threads."""
-
-    seconds: float = 30.0
-    memory: int = 2_000_000_000
-    rows: int = 100_000
-    threads: int = 1
-
-    def settings(self) -> dict[str, Any]:
-        """Give ClickHouse's settings for them."""
-        return {
-            "max_execution_time": self.seconds,
-            "max_memory_usage": self.memory,
-            "max_bytes_before_external_group_by": self.memory // 2,
-            "max_threads": self.threads,
-            "max_result_bytes": 100_000_000,
-            "max_ast_depth": 200,
-        }
 
 
 def sql(store: Store, question: str, limit: int, limits: SqlLimits) -> Rows:

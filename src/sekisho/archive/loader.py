@@ -13,7 +13,7 @@ from sekisho.model.errors import Malformed, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sekisho.archive.shapes import Keeping
+    from sekisho.archive.settings import Keeping
     from sekisho.archive.store import Store
 
 log = logging.getLogger("sekisho.archive")

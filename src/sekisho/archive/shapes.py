@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sekisho.tables import FlowBatch, columns
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from sekisho.archive.settings import Keeping
 
 # Times are kept in whole microseconds: sorted and compressed far better than float64.
 MICROSECONDS: Final = 1_000_000
@@ -37,15 +38,6 @@ HOURS: Final = "flows_hour"
 INVENTORY: Final = "inventory"
 EXPORTERS: Final = "exporters"
 MOMENTS: Final = "moments"
-
-
-@dataclass(frozen=True, slots=True)
-class Keeping:
-    """For how many days raw rows, minutes and hours are kept."""
-
-    raw_days: int = 7
-    minute_days: int = 90
-    hour_days: int = 1100
 
 
 def flow_columns() -> dict[str, str]:

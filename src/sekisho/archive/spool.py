@@ -17,19 +17,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sekisho.archive.settings import SpoolSettings
+
 Columns: TypeAlias = "Mapping[str, NDArray[Any] | Sequence[str]]"
 
 _NAME: Final = re.compile(r"(\d{17})-(\d{9})-([\w.-]+)-(\w+)-(\d+)\.native")
 PART: Final = ".part"
 BAD: Final = ".bad"
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolSettings:
-    """Where blocks wait, and how many bytes of them there may be; what finds no room is counted."""
-
-    folder: str = "/var/lib/sekisho/spool"
-    most_bytes: int = 10_000_000_000
 
 
 @dataclass(frozen=True, slots=True, order=True)

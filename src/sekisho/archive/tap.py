@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from sekisho.archive import keys, shapes
 from sekisho.archive.native import microseconds
-from sekisho.archive.spool import SpoolSettings, SpoolWriter
+from sekisho.archive.spool import SpoolWriter
 from sekisho.model.inventory import Host, Subject
 from sekisho.model.plain import to_plain
 from sekisho.tables import FlowBatch
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sekisho.archive.settings import TapSettings
     from sekisho.archive.spool import Columns
     from sekisho.model.inventory import Inventory
     from sekisho.model.report import ExporterReport
@@ -35,21 +36,6 @@ Noun: TypeAlias = Host | Subject
 WHOLE_EVERY = 86400.0
 # Moments are few and small: so many of them make a block.
 MOMENTS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class TapSettings:
-    """What a collector keeps of what it hears.
-
-    on: whether anything is kept. queue_rows: rows that may wait for the disk; block_rows: rows of a
-    block at most; every: seconds after which what there is is written; spool: where to.
-    """
-
-    on: bool = False
-    queue_rows: int = 2_000_000
-    block_rows: int = 500_000
-    every: float = 5.0
-    spool: SpoolSettings = field(default_factory=SpoolSettings)
 
 
 @dataclass(frozen=True, slots=True)

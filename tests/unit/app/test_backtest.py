@@ -12,7 +12,7 @@ import pytest
 from sekisho.app.backtest_play import Plan, Player
 from sekisho.app.backtests import Backtests
 from sekisho.archive.loader import Loader, prepare
-from sekisho.archive.shapes import Keeping
+from sekisho.archive.settings import Keeping
 from sekisho.archive.store import Store
 from sekisho.detect.detectors.catalogue import CATALOGUE
 from sekisho.detect.settings import DetectSettings
