@@ -25,7 +25,10 @@ _LIMITS: Final = {
 _STORES: Final = frozenset({76, 209, 210, 225, 236, 242, 243, 252, 279, 394, 415, 999})
 _SPOILED: Final = frozenset({6, 8, 10, 16, 20, 27, 32, 33, 34, 39, 50, 53, 85, 117, 271, 432, 446})
 _CODE: Final = re.compile(r"Code: (\d+)\.")
-_STACK: Final = re.compile(r"\s*(\(version [^)]*\)|Stack trace:.*)", re.DOTALL)
+_STACK: Final = re.compile(
+    r"^Received ClickHouse exception.*?server response: |\s*(\(version [^)]*\)|\(for url [^)]*\)|Stack trace:.*)",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
