@@ -63,9 +63,8 @@ class SpoolWriter:
         self._writer = re.sub(r"[^\w.]", "_", writer) or "collector"
         self._began = int(began * 1e6)
         self._number = 0
-        self.full = 0  # rows that found no room
-        self.failed = 0  # rows that the disk did not take
-        self.written = 0
+        self.written: dict[str, int] = {}  # rows by table
+        self.lost: dict[str, int] = {}  # rows that found no room, or that the disk did not take
         self.unclean = False
         self._open()
 
@@ -91,7 +90,7 @@ class SpoolWriter:
         pieces = list(native.block(shapes.TABLES[table], values))
         size = sum(len(piece) for piece in pieces)
         if sum(b.size for b in blocks(self._folder)) + size > self._settings.most_bytes:
-            self.full += rows
+            _add(self.lost, table, rows)
             return False
         name = f"{self._began:017d}-{self._number:09d}-{self._writer}-{table}-{rows}.native"
         part = self._folder / (name + PART)
@@ -99,20 +98,24 @@ class SpoolWriter:
             _write_through(part, pieces)
             part.rename(self._folder / name)
         except OSError as error:
-            self.failed += rows
+            _add(self.lost, table, rows)
             with suppress(OSError):
                 part.unlink(missing_ok=True)
             raise Unavailable(
                 "The archive's spool does not take more.",
-                f"{self._folder}: {error}: {rows} rows are dropped.",
+                f"{self._folder}: {error}: {rows} rows of {table} are dropped.",
             ) from error
         self._number += 1
-        self.written += rows
+        _add(self.written, table, rows)
         return True
 
     def close(self) -> None:
         """Say that this run ended with everything written."""
         self._marker.unlink(missing_ok=True)
+
+
+def _add(counts: dict[str, int], table: str, rows: int) -> None:
+    counts[table] = counts.get(table, 0) + rows
 
 
 def _write_through(path: Path, pieces: Sequence[Any]) -> None:

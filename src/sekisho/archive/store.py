@@ -26,7 +26,8 @@ _STORES: Final = frozenset({76, 209, 210, 225, 236, 242, 243, 252, 279, 394, 415
 _SPOILED: Final = frozenset({6, 8, 10, 16, 20, 27, 32, 33, 34, 39, 50, 53, 85, 117, 271, 432, 446})
 _CODE: Final = re.compile(r"Code: (\d+)\.")
 _STACK: Final = re.compile(
-    r"^Received ClickHouse exception.*?server response: |\s*(\(version [^)]*\)|\(for url [^)]*\)|Stack trace:.*)",
+    r"^Received ClickHouse exception.*?server response: |"
+    r"\s*(\(version [^)]*\)|\(for url [^)]*\)|Stack trace:.*)",
     re.DOTALL,
 )
 

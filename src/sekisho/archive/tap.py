@@ -88,6 +88,8 @@ class Tap:
         self._whole_at = float("-inf")
         self._known: dict[tuple[str, str], Noun] = {}
         self._exporters: dict[int, tuple[int, int]] = {}  # row: generation, key
+        self._fresh: dict[int, ExporterReport] = {}  # by key, until they are written
+        self._unmet: _Met | None = None  # until it is written
 
     # --- on the road ------------------------------------------------------------------------------
 
@@ -112,8 +114,8 @@ class Tap:
     def counters(self) -> dict[str, float]:
         """Totals by name."""
         return {
-            "written": float(self.writer.written),
-            "dropped": float(self.dropped + self.writer.full + self.writer.failed),
+            "written": float(self.writer.written.get(shapes.FLOWS, 0)),
+            "dropped": float(self.dropped + self.writer.lost.get(shapes.FLOWS, 0)),
             "waiting": float(self._queued - self._taken),
             "unclean": float(self.writer.unclean),
         }
@@ -129,8 +131,8 @@ class Tap:
                 case _Heard():
                     self._gather(item)
                 case _Met():
+                    self._unmet = item
                     self._flush()
-                    self._meet(item)
                 case _Moment():
                     self._tick(item.at)
 
@@ -160,6 +162,10 @@ class Tap:
         self._taken += rows
         if gathered:
             self.writer.write(shapes.FLOWS, rows, self._columns(gathered))
+        if self._fresh:
+            self._tell_exporters()
+        if self._unmet is not None:
+            self._meet(self._unmet)
         if len(self._moments) >= MOMENTS:
             self._write_moments()
 
@@ -185,7 +191,6 @@ class Tap:
 
     def _exporter_keys(self, rows: NDArray[np.int32]) -> U64:
         found, inverse = np.unique(rows, return_inverse=True)
-        fresh: list[tuple[int, ExporterReport]] = []
         given = np.zeros(len(found), np.uint64)
         for place, row in enumerate(found.tolist()):
             generation = self._generation(row)
@@ -193,26 +198,26 @@ class Tap:
             if before is None or before[0] != generation:
                 report = self._exporter(row)
                 before = self._exporters[row] = (generation, keys.exporter_key(report))
-                fresh.append((before[1], report))
+                self._fresh[before[1]] = report
             given[place] = before[1]
-        self._tell_exporters(fresh)
         keyed: U64 = given[inverse]
         return keyed
 
-    def _tell_exporters(self, fresh: list[tuple[int, ExporterReport]]) -> None:
-        if not fresh:
-            return
+    def _tell_exporters(self) -> None:
+        reports = self._fresh.values()
         values: Columns = {
-            "time": np.full(len(fresh), int(self._written_at * 1e6), np.int64),
-            "key": np.array([key for key, _ in fresh], np.uint64),
-            "address": [r.address for _, r in fresh],
-            "protocol": [r.protocol for _, r in fresh],
-            "domain": np.array([r.domain for _, r in fresh], np.uint32),
+            "time": np.full(len(reports), int(self._written_at * 1e6), np.int64),
+            "key": np.array(list(self._fresh), np.uint64),
+            "address": [r.address for r in reports],
+            "protocol": [r.protocol for r in reports],
+            "domain": np.array([r.domain for r in reports], np.uint32),
         }
-        self.writer.write(shapes.EXPORTERS, len(fresh), values)
+        if self.writer.write(shapes.EXPORTERS, len(reports), values):
+            self._fresh = {}
 
     def _meet(self, met: _Met) -> None:
         """Write what changed since the inventory before, or everybody where that is due."""
+        self._unmet = met
         there: dict[tuple[str, str], Noun] = {("host", h.name): h for h in met.inventory.hosts}
         there |= {("subject", s.id): s for s in met.inventory.subjects}
         whole = not 0 <= met.at - self._whole_at < WHOLE_EVERY
@@ -223,9 +228,10 @@ class Tap:
         changed += [(name, None) for name in before if name not in there]
         if whole:
             changed.insert(0, (("whole", ""), None))
-        if changed and self.writer.write(shapes.INVENTORY, len(changed), self._changes(changed, met.at)):
-            self._known = there
-            self._whole_at = met.at if whole else self._whole_at
+        if changed and not self.writer.write(shapes.INVENTORY, len(changed), self._changes(changed, met.at)):
+            return
+        self._unmet, self._known = None, there
+        self._whole_at = met.at if whole else self._whole_at
 
     def _changes(self, changed: list[tuple[tuple[str, str], Noun | None]], at: float) -> Columns:
         who = [noun if isinstance(noun, Subject) else None for _, noun in changed]
