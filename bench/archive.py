@@ -48,6 +48,7 @@ then = [{ limit = "10 Mbit/s", for = "1h" }]
 
 
 def inventory() -> Inventory:
+    """Make the ports."""
     subjects = tuple(Subject(f"port-{n}", f"h{n % 200}", f"project-{n % 2000}") for n in range(PORTS))
     return Inventory(1, tuple(Host(f"h{n}") for n in range(200)), subjects)
 
@@ -61,6 +62,7 @@ class Traffic:
         self.far = (self.rng.zipf(1.2, 1 << 20) % 200_000 + 0x0800_0000).astype(np.uint32)
 
     def batch(self, count: int) -> FlowBatch:
+        """Make the next rows."""
         rng, rows = self.rng, FlowBatch.empty(count)
         times = BEGIN + HOUR * (self.made + np.arange(count)) / self.total
         # bursts of one arrival, as a receiver has them
@@ -109,7 +111,9 @@ def fill(store: Store, folder: Path, rows: int) -> dict[str, float]:
     tap.finish()
     loader.look()
     print(file=sys.stderr)
-    assert ask(store, "SELECT count() FROM flows").rows[0][0] == rows
+    loaded = int(ask(store, "SELECT count() FROM flows").rows[0][0])
+    if loaded != rows:
+        raise SystemExit(f"{loaded:,} of {rows:,} rows were loaded")
     return {
         "rows": rows,
         "rows_per_second": rows / wall,
@@ -129,6 +133,7 @@ def seconds(act: object) -> float:
 
 
 def read(store: Store) -> dict[str, float]:
+    """Time the questions."""
     until = BEGIN + HOUR
     size = ask(store, "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'flows'").rows[0][
         0
@@ -151,12 +156,14 @@ def read(store: Store) -> dict[str, float]:
 
 
 def backtest(store: Store) -> dict[str, float]:
+    """Time a back-test of everything."""
     tests = Backtests(store, 1000, time.monotonic)
     begun = tests.begin(BacktestOrder(POLICIES, BEGIN, BEGIN + HOUR))
     spent = time.process_time()
     tests.wait()
     found = tests.show(begun.id)
-    assert found.state == "done", found.problem
+    if found.state != "done":
+        raise SystemExit(found.problem)
     return {
         "backtest_seconds": found.seconds,
         "backtest_cpu_seconds": time.process_time() - spent,
@@ -165,6 +172,7 @@ def backtest(store: Store) -> dict[str, float]:
 
 
 def main() -> None:
+    """Measure."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

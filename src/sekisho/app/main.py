@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import os
+import re
 import socket
 import ssl
 import sys
@@ -167,8 +168,13 @@ def director(
 
 @said
 def archive(
+    context: typer.Context,
     config: Config = None,
     log_level: LogLevel = "INFO",
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", help="File with the secret of its door.", show_default=False),
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option(
@@ -181,17 +187,37 @@ def archive(
     ] = None,
 ) -> None:
     """Run the archive: load what collectors spooled, answer questions about the past."""
+    if context.invoked_subcommand is not None:
+        return
     from sekisho.app import archive, settings
     from sekisho.host.clock import Clock
 
     start_log(log_level)
     raw = settings.load(config)
     told = all_in_one_archive(state) if state else {}
+    given = {"token_file": str(token_file)} if token_file else {}
     archive.run(
-        settings.archive({"archive": {**told, **raw.get("archive", {})}}),
+        settings.archive({"archive": {**told, **raw.get("archive", {}), **given}}),
         Clock(),
         inherited_sockets(listen_fd or ()),
     )
+
+
+@said
+def archive_ddl(
+    cluster: Annotated[str, typer.Option("--cluster", help="The cluster's name; none: one server.")] = "",
+    config: Config = None,
+) -> None:
+    """Print the statements that make the archive's tables, for who makes them by hand."""
+    from sekisho.app import settings
+    from sekisho.archive import shapes
+
+    keep = settings.archive(settings.load(config)).keep
+    if not re.fullmatch(r"[\w-]*", cluster):
+        raise Malformed(f"--cluster: {cluster!r} is no name of a cluster.")
+    found = shapes.cluster_statements(keep, cluster) if cluster else shapes.statements(keep)
+    for statement in found:
+        print(f"{statement};")
 
 
 def all_in_one_archive(state: Path) -> dict[str, str]:
@@ -313,8 +339,12 @@ def main() -> None:
 
 def add_processes(app: typer.Typer) -> None:
     """Add the commands that run processes to those that ask the API."""
-    for process in (keeper, collector, agent, director, archive, up):
+    for process in (keeper, collector, agent, director, up):
         app.command()(process)
+    archiving = typer.Typer(invoke_without_command=True)
+    archiving.callback()(archive)
+    archiving.command("ddl")(archive_ddl)
+    app.add_typer(archiving, name="archive")
     app.add_typer(config_app, name="config")
     lab = typer.Typer(invoke_without_command=True)
     lab.callback()(said(lab_command.command))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from sekisho.tables import FlowBatch, columns
@@ -151,3 +152,40 @@ def _hours() -> str:
         f"sum({MINUTES}.bytes) AS bytes, sum({MINUTES}.packets) AS packets, sum({MINUTES}.rows) AS rows "
         f"FROM {MINUTES} GROUP BY time, subject, direction, protocol, port"
     )
+
+
+# By what rows of a cluster find their shard: what one switch told stays together.
+_SHARDS: Final = {
+    FLOWS: "exporter",
+    MINUTES: "subject",
+    HOURS: "subject",
+    INVENTORY: "cityHash64(collector)",
+    EXPORTERS: "key",
+    MOMENTS: "cityHash64(collector)",
+}
+_LOCAL: Final = re.compile(rf"\b({'|'.join(_SHARDS)})\b")
+_REPLICATED: Final = (
+    r"ENGINE = Replicated\1MergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
+)
+
+
+def cluster_statements(keeping: Keeping, cluster: str) -> tuple[str, ...]:
+    """Give the statements for a cluster: replicated tables ``..._local``, and distributed ones over them."""
+    local = tuple(_local(each, cluster) for each in statements(keeping) if not each.startswith("ALTER"))
+    return (
+        *local,
+        *(
+            f"CREATE TABLE IF NOT EXISTS {table} ON CLUSTER {cluster} AS {table}_local "
+            f"ENGINE = Distributed({cluster}, currentDatabase(), {table}_local, {shard})"
+            for table, shard in _SHARDS.items()
+        ),
+    )
+
+
+def _local(statement: str, cluster: str) -> str:
+    """Turn a statement for one server into the same for every node, over local tables."""
+    made = _LOCAL.sub(r"\1_local", statement)
+    made = re.sub(r"(IF NOT EXISTS \S+)", rf"\1 ON CLUSTER {cluster}", made, count=1)
+    made = re.sub(r"ENGINE = (\w*?)MergeTree\(", _REPLICATED + ", ", made)
+    made = re.sub(r"ENGINE = (\w*?)MergeTree(?!\()(?= )", _REPLICATED + ")", made)
+    return made.replace("non_replicated_deduplication_window", "replicated_deduplication_window")
