@@ -20,7 +20,7 @@ APT_OPENSTACK := $(APT_LAB) mariadb-server rabbitmq-server build-essential pytho
 # tests and programs find the sbin tools even in a user's shell
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector bench-switch clean help \
+.PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-archive bench-collector bench-switch clean help \
   apt-console check-console apt-openstack lab-openstack lab-switches check-openstack check-octavia check-nexus
 
 help:
@@ -154,6 +154,9 @@ fmt: $(VENV)/.dev
 bench-collector: $(VENV)/.run
 	@$(BIN)/python bench/collector.py $(BENCH_ARGS)
 
+bench-archive: $(VENV)/.run
+	@$(BIN)/python bench/archive.py $(BENCH_ARGS)
+
 bench-switch: $(VENV)/.run
 	@$(BIN)/python bench/switch.py $(BENCH_ARGS)
 
@@ -163,7 +166,7 @@ lock:
 	for f in "requirements.lock" "requirements-dev.lock --extra=dev"; do set -- $$f; \
 	  env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" .make/lock/bin/pip-compile -q --generate-hashes \
 	  --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \
-	  --extra=collector --extra=agent --extra=keeper --extra=cli --extra=settings --extra=openstack --extra=switches --extra=adx --extra=build -o $$1 "$${@:2}" pyproject.toml; done
+	  --extra=collector --extra=agent --extra=keeper --extra=cli --extra=settings --extra=openstack --extra=switches --extra=adx --extra=archive --extra=build -o $$1 "$${@:2}" pyproject.toml; done
 	for name in openstack gnocchi octavia peers; do \
 	  env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" .make/lock/bin/pip-compile -q --generate-hashes \
 	  --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \

@@ -15,6 +15,7 @@ from sekisho.api.balancers import BALANCERS
 from sekisho.api.console import app as console
 from sekisho.api.deciding import DECIDING
 from sekisho.api.description import DESCRIPTION, of_route
+from sekisho.api.flows import FLOWS
 from sekisho.api.health import HEALTH
 from sekisho.api.metrics import DoorMetrics, Watched
 from sekisho.api.problems import install
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sekisho.api.attachments import Attachments
     from sekisho.api.balancer_keeper import Balancers
     from sekisho.api.console.traffic import Traffic
+    from sekisho.api.flow_keeper import FlowKeeper
     from sekisho.api.keeper import Keeper
     from sekisho.api.routes import Route
     from sekisho.api.switch_keeper import Switches
@@ -44,6 +46,7 @@ ROUTES: tuple[Route, ...] = (
     *SWITCHES.rows,
     *ATTACHMENTS.rows,
     *BALANCERS.rows,
+    *FLOWS.rows,
 )
 
 
@@ -53,9 +56,14 @@ def create_app(
     switches: Switches | None = None,
     attachments: Attachments | None = None,
     balancers: Balancers | None = None,
+    flows: FlowKeeper | None = None,
+    rows: tuple[Route, ...] = ROUTES,
     traffic: Traffic | None = None,
 ) -> FastAPI:
-    """Put the keeper behind HTTP; serve what this gives with `sekisho.api.serve`, or any ASGI server."""
+    """Put the keeper behind HTTP; serve what this gives with `sekisho.api.serve`, or any ASGI server.
+
+    `rows` are the routes there are, all unless told otherwise; `traffic` is what the console's charts show.
+    """
     app = FastAPI(
         title="Sekisho",
         version="1",
@@ -70,15 +78,16 @@ def create_app(
     app.state.switches = switches
     app.state.attachments = attachments
     app.state.balancers = balancers
+    app.state.flows = flows
     app.state.settings = settings = settings or ApiSettings()
     app.state.waiting = Waiting(settings.max_wait)
     app.state.metrics = DoorMetrics(app.state.waiting)
     app.state.inventory = (-1, b"")
-    app.state.routes = ROUTES
-    for route in ROUTES:
+    app.state.routes = rows
+    for route in rows:
         _add(app, route)
     install(app)
-    if settings.console.on:
+    if settings.console.on and rows is ROUTES:
         console.install(app, traffic)
     app.add_middleware(Watched, metrics=app.state.metrics)
     keeper.listen(app.state.waiting.nudge)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sekisho.api import create_app, serve
-from sekisho.app import balancers_start, cloud, publish, rules
+from sekisho.app import archive_reach, balancers_start, cloud, publish, rules
 from sekisho.app.all_in_one import first_token, open_ledger
 from sekisho.app.attachments_follow import follow
+from sekisho.app.charts import Charts
 from sekisho.app.identity import Identity
 from sekisho.app.keeper import Keeper
 from sekisho.app.keystone import Keystone
@@ -85,8 +86,17 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     balancing = balancers_start.start(settings.balancers, ledger, clock, stop, troubles)
     keeper.notices.append(balancing.balancers.notices)
     keeper.numbers.append(balancing.balancers.metrics)
+    flows = archive_reach.reach(settings, keeper)
+    if flows is not None:
+        archive_reach.watch(flows, keeper, stop, troubles)
     app = create_app(
-        keeper, settings.api, switches, following.attachments, balancing.balancers, keeper.recent
+        keeper,
+        settings.api,
+        switches,
+        following.attachments,
+        balancing.balancers,
+        flows,
+        traffic=Charts(keeper.recent, flows, clock.now),
     )
     gc.freeze()  # what is there now stays
     gc.set_threshold(*LOOKS)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sekisho.app import all_in_one
 from sekisho.app.all_in_one import Child, Supervisor, command
+from sekisho.app.archive_reach import SECRET
 from sekisho.client import Client
 from sekisho.host.clock import Clock
 from sekisho.lab import sockets
@@ -44,7 +45,10 @@ class LabHost:
 
 @dataclass(frozen=True, slots=True)
 class LabSettings:
-    """What to start; `policies` is the text of the policy file in force, the mappings add settings."""
+    """What to start; `policies` is the text of the policy file in force, the mappings add settings.
+
+    With `archive` flows are kept, which needs chdb.
+    """
 
     folder: Path
     policies: str = ""
@@ -54,6 +58,7 @@ class LabSettings:
     collector: Mapping[str, Any] = field(default_factory=dict)
     agent: Mapping[str, Any] = field(default_factory=dict)
     collectors: bool = True
+    archive: bool = False
 
 
 class Lab:
@@ -160,12 +165,16 @@ class Lab:
         receive = {"host": "127.0.0.1", "ports": [COLLECTOR_PORT]}
         shared = {"client": {"url": self.url}}
         keeper = {"state": str(state), "policies": str(policies), **s.keeper}
+        if s.archive:
+            keeper["archive"] = self._archive(state)
         inside = self.switch.enter()
         fds = [each.fileno() for each in self._sockets]
         words = [w for fd in fds for w in ("--listen-fd", str(fd))]
         self._child("keeper", {**shared, "keeper": keeper}, [], words, fds)
         if s.collectors:
-            settings = {**shared, "collector": {"name": "lab", "receive": receive, **s.collector}}
+            kept = {"on": s.archive, "every": 1.0, "spool": {"folder": str(state / "spool")}}
+            collector = {"name": "lab", "receive": receive, "archive": kept, **s.collector}
+            settings = {**shared, "collector": collector}
             self._child("collector", settings, inside, ["--token-file", str(files["collector"])])
         for host in s.hosts:
             target = f"127.0.0.1:{COLLECTOR_PORT}"
@@ -180,6 +189,22 @@ class Lab:
             }
             name = f"agent-{host.name}"
             self._child(name, {**shared, "agent": agent}, inside, ["--token-file", str(files["agent"])])
+
+    def _archive(self, state: Path) -> dict[str, str]:
+        """Prepare the archive's process; gives what the keeper must know of it."""
+        listener = sockets.listen(0)
+        self._sockets.append(listener)
+        all_in_one.prepare_archive(state, elsewhere=False)
+        secret = str(state / "tokens" / SECRET)
+        settings = {
+            "folder": str(state / "archive"),
+            "spool": str(state / "spool"),
+            "token_file": secret,
+            "keep": {"raw_days": 1},
+        }
+        fd = listener.fileno()
+        self._child("archive", {"archive": settings}, [], ["--listen-fd", str(fd)], [fd])
+        return {"url": f"http://127.0.0.1:{listener.getsockname()[1]}", "token_file": secret}
 
     def _child(
         self,

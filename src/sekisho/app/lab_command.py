@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +43,7 @@ def lab_settings(folder: Path, protocol: str = "sflow", *, exact: bool = True) -
         port=USUAL_PORT,
         collector={"report_every": 0.5, "detect": {"repeat": 2.0}},
         agent={"counters_every": 1.0, "exact": exact},
+        archive=find_spec("chdb") is not None,
     )
 
 

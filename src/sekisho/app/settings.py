@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 
 from sekisho.api.settings import ApiSettings
+from sekisho.app.archive_settings import ArchiveSettings, KeeperArchiveSettings
 from sekisho.app.balancers_settings import BalancersSettings
 from sekisho.app.cloud import CloudSettings
 from sekisho.app.identity import KeystoneSettings
@@ -68,6 +69,7 @@ class KeeperSettings:
     keystone: KeystoneSettings = field(default_factory=KeystoneSettings)
     switches: SwitchesSettings = field(default_factory=SwitchesSettings)
     balancers: BalancersSettings = field(default_factory=BalancersSettings)
+    archive: KeeperArchiveSettings = field(default_factory=KeeperArchiveSettings)
 
 
 def load(path: Path | None = None) -> dict[str, Any]:
@@ -90,6 +92,11 @@ def keeper(raw: Mapping[str, Any]) -> KeeperSettings:
     return validate(KeeperSettings, raw.get("keeper", {}), "keeper")
 
 
+def archive(raw: Mapping[str, Any]) -> ArchiveSettings:
+    """Validate ``[archive]``."""
+    return validate(ArchiveSettings, raw.get("archive", {}), "archive")
+
+
 def client(raw: Mapping[str, Any]) -> ClientSettings:
     """Validate ``[client]``."""
     return validate(ClientSettings, raw.get("client", {}), "client")
@@ -107,6 +114,7 @@ def sections() -> dict[str, type]:
         "collector": CollectorSettings,
         "agent": AgentSettings,
         "director": DirectorSettings,
+        "archive": ArchiveSettings,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sekisho.model.policy import Action, Exemption
 from sekisho.model.restriction import Finding
@@ -82,7 +83,7 @@ class Rows:
 
     columns: tuple[str, ...]
     types: tuple[str, ...]
-    rows: tuple[tuple[object, ...], ...]
+    rows: tuple[tuple[Any, ...], ...]
     cut: bool = False
 
 
@@ -129,7 +130,7 @@ class BacktestOrder:
     until: float
     step: float = 0.0
     exemptions: tuple[Exemption, ...] = ()
-    guard: Mapping[str, object] = field(default_factory=dict)
+    guard: Mapping[str, Any] = field(default_factory=dict)
     bound: tuple[Bound, ...] = ()
 
 

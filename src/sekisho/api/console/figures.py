@@ -21,9 +21,7 @@ def scaled(number: float, unit: str) -> str:
     size = 0
     while abs(number) >= 999.5 and size < len(PREFIXES) - 1:
         number, size = number / 1000, size + 1
-    digits = (
-        0 if abs(number) >= 100 or number == int(number) else 1 if abs(number) >= 10 else 2
-    )
+    digits = 0 if abs(number) >= 100 or number == int(number) else 1 if abs(number) >= 10 else 2
     return f"{number:.{digits}f} {PREFIXES[size]}{unit}"
 
 
