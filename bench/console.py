@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from sekisho.api import create_app, start
+from sekisho.api.console.settings import Console
 from sekisho.api.settings import ApiSettings
 from sekisho.app.keeper import Keeper
 from sekisho.app.settings import KeeperSettings
@@ -67,7 +68,7 @@ def measure(folder: Path, subjects: int, restrictions: int, rounds: int) -> dict
     ports = fill(keeper, ledger, clock.now(), subjects, restrictions)
     secret = ledger.create_token("bench", Role.ADMIN, "bench", clock.now())[1]
     settings = ApiSettings(port=0)
-    running = start(create_app(keeper, settings, traffic=keeper.recent), settings)
+    running = start(create_app(keeper, settings, console=Console(traffic=keeper.recent)), settings)
     try:
         with httpx.Client(base_url=running.url, trust_env=False, timeout=60, follow_redirects=True) as client:
             client.post("/login", data={"token": secret, "issuer": "sekisho"}).raise_for_status()

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from sekisho.api import create_app, start
 from sekisho.api.console.live import Pulse
 from sekisho.api.console.sessions import Attempts, Sessions
-from sekisho.api.console.settings import ConsoleSettings
+from sekisho.api.console.settings import Console, ConsoleSettings
 from sekisho.api.settings import ApiSettings
 from sekisho.app.keeper import Keeper
 from sekisho.app.settings import KeeperSettings
@@ -239,8 +239,8 @@ def told(cloud: Cloud, subject: str) -> None:
 @contextmanager
 def served(cloud: Cloud, **console: Any) -> Iterator[tuple[FastAPI, str]]:
     """Serve a cloud in a thread; gives the app and its address."""
-    chosen = ApiSettings(port=0, console=ConsoleSettings(**console))
-    app = create_app(cloud.keeper, chosen, traffic=cloud.keeper.recent)
+    chosen = ApiSettings(port=0)
+    app = create_app(cloud.keeper, chosen, console=Console(ConsoleSettings(**console), cloud.keeper.recent))
     running = start(app, chosen)
     try:
         yield app, running.url
@@ -254,7 +254,7 @@ def put_behind(app: FastAPI, cloud: Cloud, **console: Any) -> None:
     settings = ConsoleSettings(**console)
     state = app.state
     state.keeper, state.traffic = cloud.keeper, cloud.keeper.recent
-    state.settings = replace(state.settings, console=settings)
+    state.console = settings
     state.sessions, state.pulse = Sessions(settings), Pulse(settings.watching)
     state.attempts = Attempts(settings.attempts, settings.forgive)
 

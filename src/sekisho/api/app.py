@@ -12,7 +12,8 @@ from fastapi import Depends, FastAPI
 from sekisho.api.access import allow
 from sekisho.api.attachments import ATTACHMENTS
 from sekisho.api.balancers import BALANCERS
-from sekisho.api.console import app as console
+from sekisho.api.console import app as pages
+from sekisho.api.console.settings import Console
 from sekisho.api.deciding import DECIDING
 from sekisho.api.description import DESCRIPTION, of_route
 from sekisho.api.flows import FLOWS
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from sekisho.api.attachments import Attachments
     from sekisho.api.balancer_keeper import Balancers
-    from sekisho.api.console.traffic import Traffic
     from sekisho.api.flow_keeper import FlowKeeper
     from sekisho.api.keeper import Keeper
     from sekisho.api.routes import Route
@@ -58,11 +58,11 @@ def create_app(
     balancers: Balancers | None = None,
     flows: FlowKeeper | None = None,
     rows: tuple[Route, ...] = ROUTES,
-    traffic: Traffic | None = None,
+    console: Console | None = None,
 ) -> FastAPI:
     """Put the keeper behind HTTP; serve what this gives with `sekisho.api.serve`, or any ASGI server.
 
-    `rows` are the routes there are, all unless told otherwise; `traffic` is what the console's charts show.
+    `rows` are the routes there are, all unless told otherwise.
     """
     app = FastAPI(
         title="Sekisho",
@@ -87,8 +87,9 @@ def create_app(
     for route in rows:
         _add(app, route)
     install(app)
-    if settings.console.on and rows is ROUTES:
-        console.install(app, traffic)
+    console = console or Console()
+    if console.settings.on and rows is ROUTES:
+        pages.install(app, console.settings, console.traffic)
     app.add_middleware(Watched, metrics=app.state.metrics)
     keeper.listen(app.state.waiting.nudge)
     if switches is not None:

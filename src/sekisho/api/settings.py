@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from sekisho.api.console.settings import ConsoleSettings
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +14,7 @@ class ApiSettings:
     `keep_alive` how long an idle connection is kept: longer than agents pause between requests.
     `threads` is how many requests may be at the keeper at once; waiting long polls need none. `asking`
     is how many requests may wait for Keystone at once, and `telling` how many that hosts and collectors
-    send every few seconds may be at the keeper at once, both beside those. `console` is about the pages for
-    people.
+    send every few seconds may be at the keeper at once, both beside those.
     """
 
     host: str = "127.0.0.1"
@@ -33,4 +30,3 @@ class ApiSettings:
     threads: int = 40
     asking: int = 8
     telling: int = 8
-    console: ConsoleSettings = field(default_factory=ConsoleSettings)

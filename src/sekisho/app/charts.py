@@ -1,4 +1,4 @@
-"""What the console's charts show: the archive where there is one, and what it has not loaded yet from memory."""
+"""What the console's charts show: the archive where there is one, what it has not loaded yet from memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAG: Final = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Charts:
-    """Implements `api.console.traffic.Traffic`; without an archive, or while it is away, from memory alone."""
+    """Is a console's `Traffic`; without an archive, or while it is away, from memory."""
 
     recent: Recent
     flows: FlowKeeper | None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sekisho.api import create_app, serve
+from sekisho.api.console.settings import Console
 from sekisho.app import archive_reach, balancers_start, cloud, publish, rules
 from sekisho.app.all_in_one import first_token, open_ledger
 from sekisho.app.attachments_follow import follow
@@ -96,7 +97,7 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
         following.attachments,
         balancing.balancers,
         flows,
-        traffic=Charts(keeper.recent, flows, clock.now),
+        console=Console(settings.console, Charts(keeper.recent, flows, clock.now)),
     )
     gc.freeze()  # what is there now stays
     gc.set_threshold(*LOOKS)

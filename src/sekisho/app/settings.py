@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from sekisho.api.console.settings import ConsoleSettings
 from sekisho.api.settings import ApiSettings
 from sekisho.app.archive_settings import ArchiveSettings, KeeperArchiveSettings
 from sekisho.app.balancers_settings import BalancersSettings
@@ -65,6 +66,7 @@ class KeeperSettings:
     guard: GuardSettings = field(default_factory=GuardSettings)
     cloud: CloudSettings = field(default_factory=CloudSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     metering: MeteringSettings = field(default_factory=MeteringSettings)
     keystone: KeystoneSettings = field(default_factory=KeystoneSettings)
     switches: SwitchesSettings = field(default_factory=SwitchesSettings)

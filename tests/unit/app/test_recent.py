@@ -12,7 +12,7 @@ from sekisho.model.report import CollectorReport, Talker
 NOW = 1_800_000_000.0
 
 
-def report(name: str = "c1", **rates: float) -> CollectorReport:
+def report(name: str = "c1", /, **rates: float) -> CollectorReport:
     talkers = tuple(Talker(subject, rate, rate / 2) for subject, rate in rates.items())
     return CollectorReport(name, NOW, talkers=talkers)
 
@@ -79,7 +79,7 @@ def test_it_says_what_all_reports_say(told: list[tuple[int, dict[str, int]]], st
     recent, kept, now = Recent(), list[tuple[float, dict[str, int]]](), NOW
     for pause, rates in told:
         now += 1 + pause
-        recent.take((report(**{k: float(v) for k, v in rates.items()}),), now)
+        recent.take((report("c1", **{k: float(v) for k, v in rates.items()}),), now)
         kept.append((now, rates))
     since = NOW
     until = max(NOW + step, now + step - (now - NOW) % step)

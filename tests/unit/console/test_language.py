@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
+from io import BytesIO
 
 import pytest
 from jinja2.ext import babel_extract
@@ -19,8 +20,8 @@ def sentences() -> set[str]:
     found: set[str] = set()
     options = {"trim_blocks": "true", "lstrip_blocks": "true"}
     for file in (CONSOLE / "templates").iterdir():
-        with file.open("rb") as template:  # type: ignore[call-overload]
-            found |= {each[2] for each in babel_extract(template, ("_", "gettext"), (), options)}
+        template = BytesIO(file.read_bytes())
+        found |= {str(each[2]) for each in babel_extract(template, ("_", "gettext"), [], options)}
     return found
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from sekisho.api.console.decide import Done
+    from sekisho.api.console.settings import ConsoleSettings
     from sekisho.api.console.traffic import Traffic
 
 log = logging.getLogger(__name__)
@@ -95,9 +96,9 @@ class _Nothing:
         return Series(subject, since, until, step)
 
 
-def install(app: FastAPI, traffic: Traffic | None = None) -> None:
+def install(app: FastAPI, settings: ConsoleSettings, traffic: Traffic | None = None) -> None:
     """Add the pages to an app that has a keeper; `traffic` is what charts are drawn from."""
-    settings = app.state.settings.console
+    app.state.console = settings
     app.state.sessions = Sessions(settings)
     app.state.attempts = Attempts(settings.attempts, settings.forgive)
     app.state.traffic = traffic or _Nothing()

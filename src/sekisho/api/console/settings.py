@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sekisho.api.console.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +28,11 @@ class ConsoleSettings:
     watching: int = 200
     attempts: int = 10
     forgive: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """The console as an app is given it: what is set about it, and what its charts are drawn from."""
+
+    settings: ConsoleSettings = field(default_factory=ConsoleSettings)
+    traffic: Traffic | None = None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from sekisho.api.console.sessions import Session, Sessions
+    from sekisho.api.console.settings import ConsoleSettings
 
 COOKIE: Final = "sekisho"
 YEAR: Final = 365 * 86400
@@ -31,7 +32,8 @@ YEAR: Final = 365 * 86400
 
 def is_secure(request: Request) -> bool:
     """Tell whether the browser speaks TLS, to us or to a proxy of ours."""
-    return request.url.scheme == "https" or request.app.state.settings.console.secure
+    settings: ConsoleSettings = request.app.state.console
+    return request.url.scheme == "https" or settings.secure
 
 
 def cookie_name(request: Request) -> str:
