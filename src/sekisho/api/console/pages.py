@@ -5,7 +5,7 @@ However many subjects and restrictions there are, a page asks for so many and no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sekisho.api.console import distribution, traffic
@@ -35,6 +35,8 @@ RATES: Final = ("egress_bps", "ingress_bps", "egress_pps", "ingress_pps", "smtp_
 TOP: Final = 15
 FIRST: Final = 25
 ROWS: Final = 100
+# Seconds after which whoever has said nothing is silent.
+SILENT: Final = 60.0
 # Seconds of traffic to either side of a restriction.
 AROUND: Final = 900.0
 
@@ -253,20 +255,44 @@ def policy(ask: Ask) -> OnePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Exporters:
-    """Who sends flow records to which collector, and how hosts fare; `sampling` by host."""
+    """Who sends flow records to which collector, and how hosts fare; `sampling` by host.
+
+    Of each collector's exporters and of the hosts those that need a look come first, and only so many are
+    shown; `heard` is how many exporters each collector hears, `all_hosts` how many hosts there are.
+    """
 
     now: float
     collectors: tuple[CollectorReport, ...]
     hosts: tuple[HostStatus, ...]
-    sampling: dict[str, tuple[Telemetry, ...]] = field(default_factory=dict)
+    sampling: dict[str, tuple[Telemetry, ...]]
+    heard: dict[str, int]
+    all_hosts: int
 
 
 def exporters(ask: Ask) -> Exporters:
-    """List exporters and hosts."""
+    """List exporters and hosts, the worst first."""
     ask.query.done()
-    status = ask.keeper.status()
+    status, now = ask.keeper.status(), ask.now
+    hosts = sorted(status.hosts, key=lambda h: (_state_of(h, now), h.name))[:ROWS]
     sampling = {h.name: h.telemetry for h in ask.keeper.inventory().hosts}
-    return Exporters(ask.now, status.collectors, status.hosts, sampling)
+    return Exporters(
+        now,
+        tuple(_worst(c, now) for c in status.collectors),
+        tuple(hosts),
+        {h.name: sampling.get(h.name, ()) for h in hosts},
+        {c.name: len(c.exporters) for c in status.collectors},
+        len(status.hosts),
+    )
+
+
+def _state_of(host: HostStatus, now: float) -> tuple[bool, bool, bool]:
+    return not host.problem, now - host.last_seen <= SILENT, host.applied >= host.revision
+
+
+def _worst(report: CollectorReport, now: float) -> CollectorReport:
+    """Cut a collector's report to what the page shows of it."""
+    found = sorted(report.exporters, key=lambda e: (now - e.last_seen <= SILENT, -e.lost, e.address))
+    return replace(report, exporters=tuple(found[:ROWS]), talkers=())
 
 
 @dataclass(frozen=True, slots=True)
