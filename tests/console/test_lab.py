@@ -8,6 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from sekisho.app.lab import Lab
 from support_browser import Opened
 from support_cloud import cloud_of, settings
 
@@ -24,8 +25,13 @@ for = "10min"
 """
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_a_spammer_is_bound_looked_at_and_lifted_in_a_browser(opened: Opened) -> None:
+def test_a_spammer_is_bound_looked_at_and_lifted_in_a_browser(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A browser on the same machine makes everything start slowly.
+    monkeypatch.setattr(Lab.wait, "__defaults__", (90.0,))
     with cloud_of(settings(POLICY)) as cloud:
         subject = cloud.vm("spammer", 12)
         token = (cloud.lab.folder / "state" / "tokens" / "admin").read_text().strip()
@@ -33,7 +39,7 @@ def test_a_spammer_is_bound_looked_at_and_lifted_in_a_browser(opened: Opened) ->
         expect(page.locator("#bound")).to_contain_text("Nobody is bound.")
         cloud.traffic("spammer", "spam", "--to", "198.51.100.0/24", "--rate", "20")
         # Nobody loads the page again.
-        expect(page.locator("#bound .who")).to_have_text(subject, timeout=40_000)
+        expect(page.locator("#bound .who")).to_have_text(subject, timeout=60_000)
         page.locator("#bound .who").click()
         expect(page.locator(".verdict")).to_contain_text("drop TCP 25 egress")
         expect(page.locator("[data-chart]")).to_have_attribute("data-drawn", re.compile(r"\d"))

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sekisho.api.access import ADMIN, OPERATE, VIEW, Roles, credentials, let_in
-from sekisho.api.console import decide, pages
+from sekisho.api.console import backtests, decide, pages
 from sekisho.api.console.asking import Asked, read
 from sekisho.api.console.forms import fields, need_own_form
 from sekisho.api.console.live import Pulse, stream
@@ -72,6 +72,8 @@ PAGES: Final = (
     Page("/restrictions/{restriction}", pages.restriction, "restriction.html"),
     Page("/policies", pages.policies, "policies.html"),
     Page("/policies/{policy}", pages.policy, "policy.html"),
+    Page("/backtests", backtests.start, "backtests.html"),
+    Page("/backtests/{backtest}", backtests.show, "backtest.html"),
     Page("/exporters", pages.exporters, "exporters.html"),
     Page("/audit", pages.audit, "audit.html"),
 )
@@ -84,6 +86,7 @@ FORMS: Final = (
     Form("/exempt", decide.exempt),
     Form("/revoke-exemption", decide.revoke_exemption),
     Form("/reload", decide.reload),
+    Form("/backtest", backtests.begin),
     Form("/enforce", decide.enforce, ADMIN),
 )
 
@@ -145,7 +148,8 @@ async def _asker(request: Request, roles: Roles, route: str, query: Asked) -> As
     who = await anyio.to_thread.run_sync(
         partial(let_in, request, given, roles, route), limiter=state.asking if waits else None
     )
-    return Ask(state.keeper, state.traffic, who, query, state.keeper.moment(), session, request.path_params)
+    now, params = state.keeper.moment(), request.path_params
+    return Ask(state.keeper, state.traffic, who, query, now, session, params, state.flows)
 
 
 def _guarded(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

@@ -49,6 +49,14 @@ class Asked:
             raise malformed(name, "must be said.")
         return found
 
+    def long(self, name: str) -> str:
+        """Give a text of many lines that must be there, as it was written."""
+        self.known.add(name)
+        found = next((v for k, v in self.values if k == name), "")
+        if not found.strip():
+            raise malformed(name, "must be said.")
+        return found.replace("\r\n", "\n")
+
     def number(self, name: str) -> float:
         """Give a moment in unix seconds; 0 for none."""
         text = self.text(name)

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from sekisho.api.access import OPERATE
-from sekisho.api.console import figures
+from sekisho.api.console import backtests, figures
 from sekisho.api.console.language import LANGUAGES, catalogue, choose
 from sekisho.model.access import Role
 from sekisho.model.plain import to_plain
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sekisho.api.console.asking import Asked
     from sekisho.api.console.sessions import Session
     from sekisho.api.console.traffic import Traffic
+    from sekisho.api.flow_keeper import FlowKeeper
     from sekisho.api.keeper import Keeper
     from sekisho.model.access import Principal
 
@@ -58,7 +59,10 @@ HTMX: Final = json.dumps(
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request, once it is known who asks; `session` is None for a token in a header."""
+    """One request, once it is known who asks.
+
+    `session` is None for a token in a header, `flows` where there is no archive.
+    """
 
     keeper: Keeper
     traffic: Traffic
@@ -67,6 +71,7 @@ class Ask:
     now: float
     session: Session | None = None
     params: dict[str, str] | None = None
+    flows: FlowKeeper | None = None
 
     def param(self, name: str) -> str:
         """Give a part of the path."""
@@ -168,7 +173,8 @@ def environment(language: str) -> Environment:
     made.globals.update(
         language=language, languages=LANGUAGES, themes=THEMES, static=static_url, htmx_config=HTMX
     )
-    made.filters.update(figures.FILTERS, segment=lambda text: quote(text, safe=""), path=quote)
+    made.filters.update(figures.FILTERS, curve=backtests.curve, line_of=backtests.amount)
+    made.filters.update(segment=lambda text: quote(text, safe=""), path=quote)
     made.policies["json.dumps_kwargs"] = {"sort_keys": False}
     return made
 
