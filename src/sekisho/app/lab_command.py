@@ -113,7 +113,8 @@ def _check(folder: Path) -> None:
 def _hint(lab: Lab) -> str:
     program = Path(sys.executable).with_name("sekisho")
     return (
-        f"Look around from another shell:  export SEKISHO_CLIENT={lab.folder}/state/client.toml;  "
+        f"In a browser:  {lab.url}/  (sign in with what is in {lab.folder}/state/tokens/admin).  "
+        f"From another shell:  export SEKISHO_CLIENT={lab.folder}/state/client.toml;  "
         f"{program} status | top | restrictions list | explain port-spammer | journal"
     )
 
