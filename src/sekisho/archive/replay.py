@@ -216,8 +216,8 @@ def _known(time: float, version: int, there: dict[tuple[str, str], Host | Subjec
     place = (given[:-1] & np.uint64(len(first) - 1)).view(np.int64)
     first[place] = np.arange(len(subjects))
     rest = np.flatnonzero(first[place] != np.arange(len(subjects)))
-    rest = rest[np.argsort(given[rest])].astype(np.int32)
-    return Known(time, Inventory(version, hosts, subjects), given, first, rest)
+    sorted_rest: I32 = rest[np.argsort(given[rest])].astype(np.int32)
+    return Known(time, Inventory(version, hosts, subjects), given, first, sorted_rest)
 
 
 def _read(store: Store, question: str) -> dict[str, NDArray[Any]]:
