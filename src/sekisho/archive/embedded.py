@@ -73,8 +73,17 @@ class Embedded:
             # its own copy: what it gives lives in the engine's memory
             found: bytes = session.query(question, form, params=dict(given)).bytes() or b""
         except RuntimeError as error:
+            # chdb puts what a question that failed had answered so far before the next one's answer.
+            self._drop(kind)
             raise failure(str(error), self.name) from error
         return found
+
+    def _drop(self, kind: str) -> None:
+        session = self._mine.held.pop(kind)
+        with self._lock:
+            if session in self._sessions:
+                self._sessions.remove(session)
+        session.close()
 
     def _session(self, kind: str) -> Any:
         held: dict[str, Any] = self._mine.__dict__.setdefault("held", {})
