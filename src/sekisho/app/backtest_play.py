@@ -128,7 +128,7 @@ class Player:
             if self._known:
                 until = begin + int(np.searchsorted(batch.time[begin:end], self._known[0].time, "left"))
             rows = slice(begin, max(until, begin + 1))
-            piece = batch.take(rows)  # type: ignore[arg-type] # a view
+            piece = batch.take(rows)
             if self._here is not None:
                 piece.sender = self._here.rows_of(given[0][rows])
                 piece.receiver = self._here.rows_of(given[1][rows])
