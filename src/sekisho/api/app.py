@@ -16,7 +16,7 @@ from sekisho.api.console import app as pages
 from sekisho.api.console.settings import Console
 from sekisho.api.deciding import DECIDING
 from sekisho.api.description import DESCRIPTION, of_route
-from sekisho.api.flows import FLOWS
+from sekisho.api.flows import ASKING, FLOWS
 from sekisho.api.health import HEALTH
 from sekisho.api.metrics import DoorMetrics, Watched
 from sekisho.api.problems import install
@@ -122,4 +122,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.asking = anyio.CapacityLimiter(app.state.settings.asking)
     app.state.telling = anyio.CapacityLimiter(app.state.settings.telling)
     app.state.reaching = anyio.CapacityLimiter(REACHING)
+    app.state.archiving = anyio.CapacityLimiter(ASKING)
     yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -92,19 +93,27 @@ class Player:
     def play(self, told: Callable[[float], None], stop: Callable[[], bool]) -> None:
         """Play all of it; `told` hears the share that is done. Ends early where `stop` says so."""
         place = 0
-        for chunk in self.outline.chunks:
-            if stop():
-                return
-            place = self._chunk(chunk, place)
-            told(self.records / max(self.outline.rows, 1))
+        chunks = self.outline.chunks
+        # The store reads one chunk while another one is judged.
+        with ThreadPoolExecutor(1, "back-test") as ahead:
+            reading = [ahead.submit(self._heard_of, chunk) for chunk in chunks[:1]]
+            for number, chunk in enumerate(chunks):
+                if stop():
+                    return
+                heard = reading.pop().result()
+                reading = [ahead.submit(self._heard_of, after) for after in chunks[number + 1 : number + 2]]
+                place = self._chunk(chunk, heard, place)
+                told(self.records / max(self.outline.rows, 1))
         self._until(place, len(self._moments))
         for highest in self.highest.values():
             highest.end()
 
-    def _chunk(self, chunk: Chunk, place: int) -> int:
+    def _heard_of(self, chunk: Chunk) -> tuple[FlowBatch, U64, U64, U64]:
+        return replay.heard(self._store, chunk, self._plan.start, self._plan.until, self.ports)
+
+    def _chunk(self, chunk: Chunk, heard: tuple[FlowBatch, U64, U64, U64], place: int) -> int:
         """Play a chunk, from the close at `place` on; gives the place of the first close after it."""
-        plan = self._plan
-        batch, *given = replay.heard(self._store, chunk, plan.start, plan.until, self.ports)
+        batch, *given = heard
         self.records += len(batch)
         batch.exporter = self._exporters(given[2])
         time = batch.time
@@ -128,7 +137,7 @@ class Player:
             if self._known:
                 until = begin + int(np.searchsorted(batch.time[begin:end], self._known[0].time, "left"))
             rows = slice(begin, max(until, begin + 1))
-            piece = batch.take(rows)  # type: ignore[arg-type] # a view
+            piece = batch.take(rows)
             if self._here is not None:
                 piece.sender = self._here.rows_of(given[0][rows])
                 piece.receiver = self._here.rows_of(given[1][rows])

@@ -166,7 +166,7 @@ class Lab:
         shared = {"client": {"url": self.url}}
         keeper = {"state": str(state), "policies": str(policies), **s.keeper}
         if s.archive:
-            keeper["archive"] = self._archive(state)
+            keeper["archive"] = self._listen_archive(state)
         inside = self.switch.enter()
         fds = [each.fileno() for each in self._sockets]
         words = [w for fd in fds for w in ("--listen-fd", str(fd))]
@@ -189,22 +189,21 @@ class Lab:
             }
             name = f"agent-{host.name}"
             self._child(name, {**shared, "agent": agent}, inside, ["--token-file", str(files["agent"])])
+        if s.archive:
+            self._add_archive(state)
 
-    def _archive(self, state: Path) -> dict[str, str]:
-        """Prepare the archive's process; gives what the keeper must know of it."""
-        listener = sockets.listen(0)
-        self._sockets.append(listener)
+    def _listen_archive(self, state: Path) -> dict[str, str]:
+        """Open the archive's door; gives what the keeper must know of it."""
+        self._sockets.append(sockets.listen(0))
         all_in_one.prepare_archive(state, elsewhere=False)
-        secret = str(state / "tokens" / SECRET)
-        settings = {
-            "folder": str(state / "archive"),
-            "spool": str(state / "spool"),
-            "token_file": secret,
-            "keep": {"raw_days": 1},
-        }
-        fd = listener.fileno()
-        self._child("archive", {"archive": settings}, [], ["--listen-fd", str(fd)], [fd])
-        return {"url": f"http://127.0.0.1:{listener.getsockname()[1]}", "token_file": secret}
+        url = f"http://127.0.0.1:{self._sockets[-1].getsockname()[1]}"
+        return {"url": url, "token_file": str(state / "tokens" / SECRET)}
+
+    def _add_archive(self, state: Path) -> None:
+        """Let the archive start last: nobody waits for it."""
+        fd = self._sockets[-1].fileno()
+        words = ["--state", str(state), "--listen-fd", str(fd)]
+        self._child("archive", {"archive": {"keep": {"raw_days": 1}}}, [], words, [fd])
 
     def _child(
         self,

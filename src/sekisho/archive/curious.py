@@ -23,7 +23,10 @@ _DENIED: Final = (
     "getmacro", "hostname", "fqdn", "displayname", "filesystem", "addresstoline", "addresstosymbol",
     "demangle", "logtrace", "zookeeper", "showcertificate", "servertimezone", "buildid",
 )  # fmt: skip
-_TABLE: Final = re.compile(r"TableIdentifier (.+?)(?: \(|$)")
+# Behind IN a table stands as any name does.
+_TABLE: Final = re.compile(
+    r"(?:TableIdentifier |Identifier (?=(?i:system|information_schema)\.))(.+?)(?: \(|$)"
+)
 _FUNCTION: Final = re.compile(r"Function ([^ ]+)")
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from sekisho.archive.pool import Pool
 from sekisho.archive.store import failure
 from sekisho.model.errors import Malformed, Unavailable, Unsupported
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from sekisho.archive.store import Store
 
+# The kind of sessions that nothing is forbidden.
+OWN: Final = "own"
 # A block is one part: whole or not there, whatever its size.
 _WHOLE: Final = 1_000_000_000
 LOADING: Final = (
@@ -24,16 +26,15 @@ LOADING: Final = (
 
 
 class Embedded:
-    """A `Store`. Every thread has a session of its own, and another one for questions with limits."""
+    """A `Store`, with sessions for questions with limits beside those of our own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._mine = threading.local()
-        self._sessions: list[Any] = []
-        self._lock = threading.Lock()
         self._connect = _library()
+        self._sessions = Pool(self._open)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._session("loads")
+        with self._sessions.lent(OWN):
+            pass  # who else has the folder is found out now
 
     @property
     def name(self) -> str:
@@ -42,12 +43,12 @@ class Embedded:
 
     def run(self, statement: str) -> None:
         """Carry out a statement of our own."""
-        self._query("loads", statement, "Null", {})
+        self._query(OWN, statement, "Null", {})
 
     def load(self, table: str, block: Path, token: str) -> None:
         """Put a block of the spool into a table."""
         self._query(
-            "loads",
+            OWN,
             f"INSERT INTO {table} SELECT * FROM file({{block:String}}, Native) "
             f"SETTINGS {LOADING}, insert_deduplication_token = {{token:String}}",
             "Null",
@@ -56,31 +57,22 @@ class Embedded:
 
     def ask(self, question: str, form: str, given: Mapping[str, Any], limits: Mapping[str, Any]) -> bytes:
         """Answer a SELECT."""
-        if not limits:
-            return self._query("loads", question, form, given)
-        return self._query(_limited(limits), question, form, given)
+        return self._query(_limited(limits) if limits else OWN, question, form, given)
 
     def close(self) -> None:
         """Close all sessions; the folder is free then."""
-        with self._lock:
-            sessions, self._sessions = self._sessions, []
-        for session in sessions:
-            session.close()
+        self._sessions.close()
 
     def _query(self, kind: str, question: str, form: str, given: Mapping[str, Any]) -> bytes:
-        session = self._session(kind)
         try:
-            # its own copy: what it gives lives in the engine's memory
-            found: bytes = session.query(question, form, params=dict(given)).bytes() or b""
+            # chdb puts what a question that failed had answered so far before its session's next answer:
+            # such a session does not come back.
+            with self._sessions.lent(kind) as session:
+                # its own copy: what it gives lives in the engine's memory
+                found: bytes = session.query(question, form, params=dict(given)).bytes() or b""
         except RuntimeError as error:
             raise failure(str(error), self.name) from error
         return found
-
-    def _session(self, kind: str) -> Any:
-        held: dict[str, Any] = self._mine.__dict__.setdefault("held", {})
-        if kind not in held:
-            held[kind] = self._open(kind)
-        return held[kind]
 
     def _open(self, kind: str) -> Any:
         try:
@@ -91,9 +83,7 @@ class Embedded:
                 f"{self._folder}: {error} Does another process use this folder?",
                 5.0,
             ) from error
-        with self._lock:
-            self._sessions.append(session)
-        if kind != "loads":
+        if kind != OWN:
             for setting in kind.split(", "):
                 session.query(f"SET {setting}", "Null")
         return session

@@ -99,7 +99,8 @@ def _values(data: bytes, at: int, kind: str, rows: int) -> tuple[NDArray[Any], i
             texts[row], at = _string(data, at)
         return texts, at
     dtype = np.dtype(_DTYPES[kind.partition("(")[0]])
-    return np.frombuffer(data, dtype, rows, at), at + rows * dtype.itemsize
+    # A copy begins where its type wants to.
+    return np.frombuffer(data, dtype, rows, at).copy(), at + rows * dtype.itemsize
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:

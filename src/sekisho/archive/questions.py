@@ -21,7 +21,7 @@ HOUR: Final = 3600
 # From here on a span is asked of the hours.
 LONG: Final = 3 * 86400
 MOST_STEPS: Final = 20_000
-MOST_ROWS: Final = 10_000_000
+MOST_ROWS: Final = 2_000_000
 # A far end's question reads raw rows, which is work.
 PATIENCE: Final = {"max_execution_time": 60, "max_memory_usage": 4_000_000_000}
 PROTOCOLS: Final = {1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "icmpv6", 132: "sctp"}

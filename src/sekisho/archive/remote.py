@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from sekisho.archive.pool import Pool
 from sekisho.archive.store import failure
 from sekisho.model.errors import Malformed, Unavailable, Unsupported
 
@@ -19,7 +19,7 @@ LOADING = {"deduplicate_blocks_in_dependent_materialized_views": 1, "insert_dedu
 
 
 class Remote:
-    """A `Store`. Every thread has a client of its own: one client asks one question at a time."""
+    """A `Store`; one client asks one question at a time."""
 
     def __init__(self, url: str, user: str, password: str, database: str, timeout: float) -> None:
         parts = urlsplit(url)
@@ -37,8 +37,7 @@ class Remote:
         }
         self._library = _library()
         self._url = f"{parts.scheme}://{parts.hostname}:{self._where['port']}/{database}"
-        self._mine = threading.local()
-        self._clients: list[Any] = []
+        self._clients = Pool(lambda _kind: self._library.get_client(**self._where))
 
     @property
     def name(self) -> str:
@@ -65,24 +64,18 @@ class Remote:
 
     def close(self) -> None:
         """Close all connections."""
-        while self._clients:
-            self._clients.pop().close()
+        self._clients.close()
 
     def _said(self, act: Any) -> Any:
         try:
-            return act(self._client())
+            with self._clients.lent("") as client:
+                return act(client)
         except self._library.driver.exceptions.DatabaseError as error:
             raise failure(str(error), self.name) from error
         except self._library.driver.exceptions.ClickHouseError as error:
             raise Unavailable("The archive's store does not answer.", f"{self.name}: {error}", 5.0) from error
         except OSError as error:
             raise Unavailable("The archive's store does not answer.", f"{self.name}: {error}", 5.0) from error
-
-    def _client(self) -> Any:
-        if getattr(self._mine, "client", None) is None:
-            self._mine.client = self._library.get_client(**self._where)
-            self._clients.append(self._mine.client)
-        return self._mine.client
 
 
 def _library() -> Any:

@@ -53,19 +53,28 @@ class Outline:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An inventory from a moment on, and its subjects' keys, sorted, with the row of each."""
+    """An inventory from a moment on, and its subjects by their keys.
+
+    keys: uint64[subjects + 1], 0 last; first: int32[2^n], by the lower bits of a key the row that has
+    them, -1 for none; rest: rows, by their keys, whose place in `first` another one has.
+    """
 
     time: float
     inventory: Inventory
-    sorted_keys: U64
-    rows: I32
+    keys: U64
+    first: I32
+    rest: I32
 
     def rows_of(self, wanted: U64) -> I32:
         """Give the row of each key, -1 for who is not in this inventory."""
-        if not len(self.sorted_keys):
-            return np.full(len(wanted), -1, np.int32)
-        at = np.minimum(np.searchsorted(self.sorted_keys, wanted), len(self.sorted_keys) - 1)
-        found: I32 = np.where(self.sorted_keys[at] == wanted, self.rows[at], np.int32(-1))
+        # A table beats a search: there are far more rows than subjects.
+        at = self.first[(wanted & np.uint64(len(self.first) - 1)).view(np.int64)]
+        found: I32 = np.where((self.keys[at] == wanted) & (wanted != 0), at, np.int32(-1))
+        if len(self.rest):
+            missed = np.flatnonzero((found < 0) & (wanted != 0))
+            ours = self.keys[self.rest]
+            near = self.rest[np.minimum(np.searchsorted(ours, wanted[missed]), len(ours) - 1)]
+            found[missed] = np.where(self.keys[near] == wanted[missed], near, np.int32(-1))
         return found
 
 
@@ -202,9 +211,13 @@ def _change(there: dict[tuple[str, str], Host | Subject], kind: str, name: str, 
 def _known(time: float, version: int, there: dict[tuple[str, str], Host | Subject]) -> Known:
     hosts = tuple(noun for noun in there.values() if isinstance(noun, Host))
     subjects = tuple(noun for noun in there.values() if isinstance(noun, Subject))
-    given = np.array([keys.key(s.id) for s in subjects], np.uint64)
-    order = np.argsort(given)
-    return Known(time, Inventory(version, hosts, subjects), given[order], order.astype(np.int32))
+    given = keys.keys(s.id for s in subjects)
+    first = np.full(1 << max(10, (64 * len(subjects)).bit_length()), -1, np.int32)
+    place = (given[:-1] & np.uint64(len(first) - 1)).view(np.int64)
+    first[place] = np.arange(len(subjects))
+    rest = np.flatnonzero(first[place] != np.arange(len(subjects)))
+    sorted_rest: I32 = rest[np.argsort(given[rest])].astype(np.int32)
+    return Known(time, Inventory(version, hosts, subjects), given, first, sorted_rest)
 
 
 def _read(store: Store, question: str) -> dict[str, NDArray[Any]]:

@@ -133,7 +133,7 @@ def export(
     since: Since = 0.0,
     until: Until = 0.0,
     subject: Annotated[str, typer.Option(help="Only what this subject sent or was sent.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many rows at most.")] = 1_000_000,
+    limit: Annotated[int, typer.Option(min=1, max=2_000_000, help="How many rows at most.")] = 1_000_000,
 ) -> None:
     """Write raw rows into a Parquet or CSV file."""
     form = file.suffix.lstrip(".").lower()

@@ -229,6 +229,7 @@ def people_may_read_and_nothing_else(store: Store, folder: Path) -> None:
         "SELECT * FROM flows WHERE 1 IN (SELECT 1 FROM url('http://192.0.2.1/x'))",
         "SELECT * FROM system.tables",
         "SELECT * FROM `system`.`parts`",
+        "SELECT 1 IN system.one",
         "SELECT 1 SETTINGS readonly = 0",
         "SELECT 1) ; SELECT file('/etc/passwd') FROM (SELECT 1",
         "SELECT sleep(3)",
@@ -239,6 +240,19 @@ def people_may_read_and_nothing_else(store: Store, folder: Path) -> None:
     ):
         assert _refused(store, question), question
     assert ask(store, "SELECT count() FROM flows").rows == ((2,),)
+
+
+@check
+def what_a_failed_question_answered_is_nobody_else_s(store: Store, folder: Path) -> None:
+    """One that fails half-way has answered something: the next answer is its own alone."""
+    kept(store, folder, [batch(BEGIN + 1, [0])])
+    for limits in ({}, SqlLimits().settings()):
+        try:
+            ask(store, "SELECT throwIf(number = 3000000) FROM numbers(5000000)", None, limits)
+        except Malformed:
+            assert ask(store, "SELECT 7", None, limits).rows == ((7,),)
+        else:
+            raise AssertionError("it did not fail")
 
 
 @check

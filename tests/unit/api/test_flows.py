@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 from fastapi import FastAPI
 
 from sekisho.api.archive_door import OneToken, create_archive_door
+from sekisho.api.flows import ASKING
 from sekisho.api.server import start
 from sekisho.api.settings import ApiSettings
 from sekisho.client import Client
 from sekisho.client.flows import Export
 from sekisho.model.access import Role
 from sekisho.model.archived import (
+    ArchiveStatus,
     BacktestOrder,
     Series,
     Traffic,
@@ -88,6 +91,39 @@ def test_a_question_that_is_none_is_refused(client: httpx.Client, query: str) ->
     answer = client.get(f"/v1/flows/top?{query}")
     assert answer.status_code == 422
     assert answer.json()["problems"]
+
+
+def test_an_archive_that_hangs_holds_up_nobody_else(
+    server: tuple[FastAPI, str], archive: Archive, client: httpx.Client
+) -> None:
+    hangs, begun = threading.Event(), threading.Semaphore(0)
+
+    def status() -> ArchiveStatus:
+        begun.release()
+        hangs.wait(60)
+        return ArchiveStatus("")
+
+    archive.status = status  # type: ignore[method-assign]
+    headers = {"Authorization": f"Bearer {SECRETS[Role.VIEWER]}"}
+    asking = [
+        threading.Thread(
+            target=httpx.get,
+            args=(f"{server[1]}/v1/flows/status",),
+            kwargs={"headers": headers, "timeout": 60},
+        )
+        for _ in range(ASKING)
+    ]
+    for each in asking:
+        each.start()
+    for _ in asking:
+        assert begun.acquire(timeout=60)
+    full = client.get("/v1/flows/top")
+    assert (full.status_code, full.headers["Retry-After"]) == (503, "2")
+    assert client.get("/v1/status").status_code == 200
+    hangs.set()
+    for each in asking:
+        each.join()
+    assert client.get("/v1/flows/top").status_code == 200
 
 
 def test_without_an_archive_it_says_so(client: httpx.Client) -> None:
