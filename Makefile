@@ -14,6 +14,8 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_LAB := openvswitch-switch iproute2 ethtool iperf3 procps python3-venv
 APT_CHECK := $(APT_LAB) tshark frr libyang2-tools keepalived
 # gcc and Python's headers build uwsgi, which comes as source
+# a browser for the console's tests, and letters for its Japanese
+APT_CONSOLE := chromium fonts-noto-cjk
 APT_OPENSTACK := $(APT_LAB) mariadb-server rabbitmq-server build-essential python3-dev iputils-ping
 # a virtual machine with a kernel that has IPVS, and what runs in it; the measurement needs nftables too
 APT_IPVS := $(APT_LAB) qemu-system-x86 busybox-static kmod keepalived nftables
@@ -22,7 +24,8 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector bench-switch clean help \
   apt-openstack apt-ipvs lab-openstack lab-switches check-openstack check-octavia check-nexus check-ipvs \
-  check-smaller installed bench-balancer
+  check-smaller installed bench-balancer \
+  apt-console check-console bench-archive
 
 help:
 	@sed -n '1,7s/^# \{0,1\}//p' Makefile
@@ -46,6 +49,9 @@ apt-lab:
 
 apt-check:
 	$(call install_apt,$(APT_CHECK))
+
+apt-console:
+	$(call install_apt,$(APT_CONSOLE))
 
 apt-openstack:
 	$(call install_apt,$(APT_OPENSTACK))
@@ -119,9 +125,9 @@ check: lint types contracts test
 	@$(MAKE) --no-print-directory -j2 --output-sync=target check-openstack check-smaller
 
 installed: $(VENV)/.dev $(OPENSTACK:%=%/.installed) .make/openstack/.guests .make/peers/.installed .make/kernel/.installed \
-  .make/octavia/.installed .make/octavia/.guests
+  .make/octavia/.installed .make/octavia/.guests | apt-console
 
-SMALLER := check-peers check-ipvs check-octavia
+SMALLER := check-console check-peers check-ipvs check-octavia
 check-smaller:
 	@for part in $(SMALLER); do $(MAKE) --no-print-directory -j1 $$part || exit 1; done
 
@@ -140,7 +146,7 @@ contracts: $(VENV)/.dev
 # Side by side, a file to a worker: no two share a switch, a folder or a port. Those that promise moments to
 # customers come after the others, which would keep the machine busy under them.
 PYTEST = $(SUDO) $(BIN)/pytest --ignore=tests/openstack --ignore=tests/octavia --ignore=tests/peers --ignore=tests/ipvs \
-  -n $(TEST_WORKERS) --dist loadfile --cov
+  --ignore=tests/console -n $(TEST_WORKERS) --dist loadfile --cov
 TIMED := tests/e2e tests/integration/vswitch tests/contract/test_vswitch_real.py
 test: $(VENV)/.dev
 	$(PYTEST) --cov-report= $(TIMED:%=--ignore=%) $(TEST_ARGS)
@@ -153,6 +159,10 @@ check-peers: $(VENV)/.dev .make/peers/.installed
 # The kernel's own IPVS and keepalived, in a virtual machine by software emulation: nothing of it is here.
 check-ipvs: $(VENV)/.dev .make/kernel/.installed
 	$(BIN)/pytest tests/ipvs --durations=10 $(TEST_ARGS)
+
+# A real browser on every page of the console.
+check-console: $(VENV)/.dev | apt-console
+	$(SUDO) $(BIN)/pytest tests/console --durations=5 $(TEST_ARGS)
 
 # One OpenStack for all of them, so one after another; the longest part of `check`.
 check-openstack: $(VENV)/.dev $(OPENSTACK:%=%/.installed) .make/openstack/.guests
@@ -176,6 +186,9 @@ fmt: $(VENV)/.dev
 
 bench-collector: $(VENV)/.run
 	@$(BIN)/python bench/collector.py $(BENCH_ARGS)
+
+bench-archive: $(VENV)/.run
+	@$(BIN)/python bench/archive.py $(BENCH_ARGS)
 
 bench-switch: $(VENV)/.run
 	@$(BIN)/python bench/switch.py $(BENCH_ARGS)

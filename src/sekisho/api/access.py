@@ -55,10 +55,10 @@ def allow(
     about the asker alone, so that a token bound to a host may ask it too. `bound` is a route that an
     agent may ask with a token bound to its host only.
     """
-    objection = partial(_objection, roles=roles, personal=personal, bound=bound)
+    objection = objecting(roles, personal=personal, bound=bound)
 
     async def check(request: Request) -> None:
-        secret, issuer = given = _secret(request)
+        secret, issuer = given = credentials(request)
         keeper: Keeper = request.app.state.keeper
         # Nearly everybody is let in here, without a thread; whoever is not is looked at again, slowly.
         who = keeper.recognised(secret, issuer) if secret else None
@@ -67,13 +67,20 @@ def allow(
             # hold the threads that everybody else is served by.
             waits = not keeper.knows(secret, issuer)
             who = await anyio.to_thread.run_sync(
-                partial(_let_in, request, given, route, objection),
+                partial(let_in, request, given, route, objection),
                 limiter=request.app.state.asking if waits else None,
             )
         request.state.principal = who
         _knows_all_names(request)
 
     return check
+
+
+def objecting(
+    roles: Roles, *, personal: bool = False, bound: bool = False
+) -> Callable[[Principal, Request], str]:
+    """Make what says why somebody who is known may not ask something; empty where nothing is against."""
+    return partial(_objection, roles=roles, personal=personal, bound=bound)
 
 
 def _knows_all_names(request: Request) -> None:
@@ -87,9 +94,10 @@ def _knows_all_names(request: Request) -> None:
         raise Malformed("The request is not what was asked for.", problems=problems)
 
 
-def _let_in(
+def let_in(
     request: Request, given: tuple[str, Issuer], route: str, objection: Callable[[Principal, Request], str]
 ) -> Principal:
+    """Find who has a token, and that it may ask this; else journals the denial and raises."""
     keeper: Keeper = request.app.state.keeper
     try:
         who = _authenticated(keeper, *given)
@@ -128,7 +136,7 @@ def _is_nowhere(who: Principal) -> bool:
     return who.role is Role.MEMBER and not who.project
 
 
-def _secret(request: Request) -> tuple[str, Issuer]:
+def credentials(request: Request) -> tuple[str, Issuer]:
     """Take the token of a request and who made it, by its header; empty for none, and for two."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     ours = secret.strip() if scheme.lower() == "bearer" else ""

@@ -13,8 +13,11 @@ from fastapi.routing import APIRoute
 from sekisho.api.access import allow
 from sekisho.api.attachments import ATTACHMENTS
 from sekisho.api.balancers import BALANCERS
+from sekisho.api.console import app as pages
+from sekisho.api.console.settings import Console
 from sekisho.api.deciding import DECIDING
 from sekisho.api.description import DESCRIPTION, of_route
+from sekisho.api.flows import ASKING, FLOWS
 from sekisho.api.health import HEALTH
 from sekisho.api.metrics import DoorMetrics, Watched
 from sekisho.api.notices import NOTICES
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
     from sekisho.api.attachments import Attachments
     from sekisho.api.balancer_keeper import Balancers
+    from sekisho.api.flow_keeper import FlowKeeper
     from sekisho.api.keeper import Keeper
     from sekisho.api.notices import Notices
     from sekisho.api.routes import Route
@@ -52,18 +56,26 @@ ROUTES: tuple[Route, ...] = (
     *ATTACHMENTS.rows,
     *BALANCERS.rows,
     *NOTICES.rows,
+    *FLOWS.rows,
 )
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - each is a part of what is served
     keeper: Keeper,
     settings: ApiSettings | None = None,
     switches: Switches | None = None,
     attachments: Attachments | None = None,
     balancers: Balancers | None = None,
+    *,
     notices: Notices | None = None,
+    flows: FlowKeeper | None = None,
+    rows: tuple[Route, ...] = ROUTES,
+    console: Console | None = None,
 ) -> FastAPI:
-    """Put the keeper behind HTTP; serve what this gives with `sekisho.api.serve`, or any ASGI server."""
+    """Put the keeper behind HTTP; serve what this gives with `sekisho.api.serve`, or any ASGI server.
+
+    `rows` are the routes there are, all unless told otherwise.
+    """
     app = FastAPI(
         title="Sekisho",
         version="1",
@@ -80,13 +92,17 @@ def create_app(
     app.state.attachments = attachments
     app.state.balancers = balancers
     app.state.notices = notices
+    app.state.flows = flows
     app.state.settings = settings = settings or ApiSettings()
     app.state.waiting = Waiting(settings.max_wait)
     app.state.metrics = DoorMetrics(app.state.waiting)
     app.state.inventory = (-1, b"")
-    app.state.routes = ROUTES
-    hot = [made for made in (_add(app, route) for route in ROUTES) if made is not None]
+    app.state.routes = rows
+    hot = [made for made in (_add(app, route) for route in rows) if made is not None]
     install(app)
+    console = console or Console()
+    if console.settings.on and rows is ROUTES:
+        pages.install(app, console.settings, console.traffic)
     app.add_middleware(Watched, metrics=app.state.metrics, hot=hot)
     keeper.listen(app.state.waiting.nudge)
     if switches is not None:
@@ -122,4 +138,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.asking = anyio.CapacityLimiter(app.state.settings.asking)
     app.state.telling = anyio.CapacityLimiter(app.state.settings.telling)
     app.state.reaching = anyio.CapacityLimiter(REACHING)
+    app.state.archiving = anyio.CapacityLimiter(ASKING)
     yield

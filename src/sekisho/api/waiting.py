@@ -28,6 +28,11 @@ class Waiting:
         """How many requests wait now."""
         return sum(len(events) for events in tuple(self._topics.values()))
 
+    @property
+    def closed(self) -> bool:
+        """Whether everybody was let go: the server stops."""
+        return self._closed
+
     def nudge(self, topic: str) -> None:
         """Wake whoever waits for a topic; cheap when nobody does."""
         # Who is not registered yet reads after this, and sees the news: nothing is lost by not waking.

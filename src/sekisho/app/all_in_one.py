@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +33,17 @@ RESTART = (0.5, 10.0)
 # How long a process has to end by itself before it is killed.
 GRACE = 5.0
 # How the names of what stands in a state folder begin.
-OURS = ("ledger.db", "backups", "plans.key", "tokens", "client.toml", "agent.json", "lost+found")
+OURS = (
+    "ledger.db",
+    "archive",
+    "backups",
+    "plans.key",
+    "spool",
+    "tokens",
+    "client.toml",
+    "agent.json",
+    "lost+found",
+)
 # The mode bits of everybody but the owner.
 OTHERS = 0o077
 
@@ -95,6 +107,23 @@ def prepare(state: Path, url: str, clock: Clock) -> dict[str, Path]:
         return _write_tokens(ledger, state, TOKENS, url, clock.now())
     finally:
         ledger.close()
+
+
+def prepare_archive(state: Path, *, elsewhere: bool) -> bool:
+    """Make the secret that the keeper shows at the archive's door; tell whether one is to run here.
+
+    It is not where the keeper is told of another one, or where chdb is not installed, which is said once.
+    """
+    file = state / "tokens" / "archive"
+    if elsewhere:
+        return False
+    if find_spec("chdb") is None:
+        log.warning("chdb is not installed: flows are not kept (pip install 'sekisho[archive]')")
+        file.unlink(missing_ok=True)
+        return False
+    if not file.exists() or not file.read_text().strip():
+        _write_secret(file, secrets.token_urlsafe(32))
+    return True
 
 
 def first_token(ledger: Ledger, state: Path, url: str, now: float) -> Path | None:

@@ -11,6 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from sekisho.app.settings import host_name
+from sekisho.archive.settings import TapSettings
+from sekisho.archive.tap import Tap
 from sekisho.detect.settings import DetectSettings
 from sekisho.detect.window import Detection
 from sekisho.flows.decode import Decoder
@@ -20,7 +22,7 @@ from sekisho.flows.receive import Receiver, ReceiveSettings
 from sekisho.flows.resolve import Resolver, ResolveSettings
 from sekisho.flows.wire.protocol import DecodeSettings
 from sekisho.host.tasks import Troubles, spawn
-from sekisho.model.errors import Malformed
+from sekisho.model.errors import Malformed, Unavailable
 from sekisho.model.inventory import Inventory
 from sekisho.model.policy import PolicySet
 from sekisho.model.report import CollectorReport
@@ -38,6 +40,8 @@ log = logging.getLogger("sekisho.collector")
 PENDING = 20_000
 # The keeper takes so many pieces of evidence in one request.
 CHUNK = 500
+# What writes what was heard into the archive's spool.
+KEEPING = "keeping flows for the archive"
 
 
 @dataclass(slots=True)
@@ -95,6 +99,7 @@ class CollectorSettings:
     decode: DecodeSettings = field(default_factory=DecodeSettings)
     resolve: ResolveSettings = field(default_factory=ResolveSettings)
     detect: DetectSettings = field(default_factory=DetectSettings)
+    archive: TapSettings = field(default_factory=TapSettings)
 
 
 class Collector:
@@ -118,6 +123,7 @@ class Collector:
         self.stop = threading.Event()
         self.troubles = Troubles(log)
         self.receiver = Receiver(settings.receive)
+        self.tap = _tap(settings, clock.now(), self._exporters, self.troubles)
 
     def run(self) -> None:
         """Hear, decode, resolve, count; judge each second; until `stop`."""
@@ -138,6 +144,7 @@ class Collector:
             self.stop.set()
             self._outbox.filled.set()
             self.receiver.close()
+            self._finish_tap()
 
     def _hear(self, due: float) -> None:
         while (now := self._clock.now()) < due:
@@ -151,10 +158,14 @@ class Collector:
         if len(batch):
             self._resolver.resolve(batch)
             self._detection.add(batch)
+            if self.tap is not None:
+                self.tap.put(batch)
 
     def _judge(self, now: float) -> None:
         began = time.perf_counter()
         self._outbox.put(self._detection.close(now))
+        if self.tap is not None:
+            self.tap.close(now)
         self._report = CollectorReport(
             self._settings.name,
             now,
@@ -180,12 +191,15 @@ class Collector:
                     self._inventory = new
                     self._resolver = Resolver(self._settings.resolve, new, self._exporters)
                     self._detection.replace_inventory(new)
+                    if self.tap is not None:
+                        self.tap.meet(new, self._clock.now())
 
     def _counters(self) -> dict[str, float]:
         return {
             **self._decoder.counters(),
             **{f"resolve.{k}": v + self._resolved.get(k, 0.0) for k, v in self._resolver.counters.items()},
             **{f"detect.{k}": float(v) for k, v in self._detection.counters().items()},
+            **({f"archive.{k}": v for k, v in self.tap.counters().items()} if self.tap else {}),
             **{f"trouble.{k}": float(v) for k, v in self.troubles.counts.items()},
             "receive.dropped": float(self.receiver.dropped),
             "receive.truncated": float(self.receiver.truncated),
@@ -206,6 +220,16 @@ class Collector:
             ("reporting", self._send_report),
         ):
             spawn(self.stop, self.troubles, name, task)
+        if self.tap is not None:
+            spawn(self.stop, self.troubles, KEEPING, self.tap.work)
+
+    def _finish_tap(self) -> None:
+        """Write what is left; a disk that does not take it holds nobody up."""
+        if self.tap is not None:
+            try:
+                self.tap.finish()
+            except Unavailable as error:
+                self.troubles.begin(KEEPING, error.fixer)
 
     def _follow_inventory(self) -> None:
         seen = self._news.get("inventory", self._inventory)
@@ -252,6 +276,29 @@ class Collector:
         if self._report.time:
             self._client.report_collector(self._report)
         self.stop.wait(self._settings.report_every)
+
+
+def _tap(settings: CollectorSettings, now: float, exporters: Exporters, troubles: Troubles) -> Tap | None:
+    """Make what keeps flows for the archive; without a place for them everything else goes on."""
+    if not settings.archive.on:
+        return None
+    try:
+        tap = Tap(
+            settings.archive,
+            settings.name,
+            now,
+            exporters.describe,
+            lambda row: int(exporters.generation[row]),
+        )
+    except Unavailable as error:
+        troubles.begin(KEEPING, error.fixer)
+        return None
+    if tap.writer.unclean:
+        log.warning(
+            "the last collector was killed: what it heard within its last %.0f s is not in the archive",
+            settings.archive.every,
+        )
+    return tap
 
 
 @cache

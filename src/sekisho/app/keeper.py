@@ -16,6 +16,7 @@ from sekisho.app.fleet import Fleet
 from sekisho.app.named import strangers
 from sekisho.app.programs import Programs
 from sekisho.app.receipts import Receipts
+from sekisho.app.recent import Recent
 from sekisho.app.rules import Rules, Source
 from sekisho.app.verdicts import Verdicts
 from sekisho.model.access import Issuer
@@ -87,6 +88,7 @@ class Keeper(Deciding):
         self.notices: list[Callable[[], tuple[str, ...]]] = []
         self.numbers: list[Callable[[], dict[str, float]]] = []
         self.counters: CounterSink | None = None
+        self.recent = Recent()
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -99,6 +101,7 @@ class Keeper(Deciding):
             self._ledger.shift(step, "keeper", self._clock.now(), remember={"clock": mark})
             self._clock.anchor(step)
             self._fleet.shift(step)
+            self.recent.shift(step)
         expired = self._ledger.expire(self._clock.now())
         if expired:
             self._fleet.touch({r.subject for r in expired}, {r.host for r in expired})
@@ -312,7 +315,10 @@ class Keeper(Deciding):
         return own
 
     def report_collector(self, who: Principal, report: CollectorReport) -> None:
-        if self._fleet.report_collector(report, self._clock.now()):
+        now = self._clock.now()
+        anew = self._fleet.report_collector(report, now)
+        self.recent.take(self._fleet.collectors, now)
+        if anew:
             log.info("%s wants ports %s told exactly", who.name, report.exact_ports)
             self._fleet.touch_all()
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sekisho.api import create_app, serve
-from sekisho.app import balancers_start, cloud, notices_start, publish, rules
+from sekisho.api.console.settings import Console
+from sekisho.app import archive_reach, balancers_start, cloud, notices_start, publish, rules
 from sekisho.app.all_in_one import first_token, open_ledger
 from sekisho.app.attachments_follow import follow
+from sekisho.app.charts import Charts
 from sekisho.app.identity import Identity
 from sekisho.app.keeper import Keeper
 from sekisho.app.keystone import Keystone
@@ -55,9 +57,7 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     state = Path(settings.state)
     ledger = open_ledger(state)
     clock = resumed(ledger, Clock())
-    token = first_token(ledger, state, address(settings.api), clock.now())
-    if token is not None:
-        log.warning("there was no token yet: the administrator's is in %s", token)
+    _tell_first_token(ledger, state, settings.api, clock.now())
     keeper = Keeper(
         settings, ledger, clock, rules.folder(settings.policies), identity(settings.keystone, clock)
     )
@@ -86,13 +86,18 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     keeper.notices.append(balancing.balancers.notices)
     keeper.numbers.append(balancing.balancers.metrics)
     telling = notices_start.start(settings.notices, ledger, keeper, clock, stop, troubles)
+    flows = archive_reach.reach(settings, keeper)
+    if flows is not None:
+        archive_reach.watch(flows, keeper, stop, troubles)
     app = create_app(
         keeper,
         settings.api,
         switches,
         following.attachments,
         balancing.balancers,
-        telling.notices if telling else None,
+        notices=telling.notices if telling else None,
+        flows=flows,
+        console=Console(settings.console, Charts(keeper.recent, flows, clock.now)),
     )
     gc.freeze()  # what is there now stays
     gc.set_threshold(*LOOKS)
@@ -101,17 +106,20 @@ def run(settings: KeeperSettings, sockets: Sequence[socket.socket] = ()) -> None
     finally:
         stop.set()
         until = clock.passed() + PATIENCE
-        for thread in threads:
-            thread.join(max(0.0, until - clock.passed()))
-        looking.join(max(0.0, until - clock.passed()))
-        switches.close(max(0.0, until - clock.passed()))
-        balancing.close(max(0.0, until - clock.passed()))
-        if telling is not None:
-            telling.close(max(0.0, until - clock.passed()))
+        told = (telling.close,) if telling is not None else ()
+        joined = [thread.join for thread in (*threads, looking)]
+        for close in (*joined, switches.close, balancing.close, *told):
+            close(max(0.0, until - clock.passed()))
         if metering is not None and not threads[-1].is_alive():
             metering.close(clock.now())
         _write_last(keeper)
         ledger.close()
+
+
+def _tell_first_token(ledger: Ledger, state: Path, api: ApiSettings, now: float) -> None:
+    token = first_token(ledger, state, address(api), now)
+    if token is not None:
+        log.warning("there was no token yet: the administrator's is in %s", token)
 
 
 def _write_last(keeper: Keeper) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sekisho.app import all_in_one
 from sekisho.app.all_in_one import Child, Supervisor, command
+from sekisho.app.archive_reach import SECRET
 from sekisho.client import Client
 from sekisho.host.clock import Clock
 from sekisho.lab import sockets
@@ -44,7 +45,10 @@ class LabHost:
 
 @dataclass(frozen=True, slots=True)
 class LabSettings:
-    """What to start; `policies` is the text of the policy file in force, the mappings add settings."""
+    """What to start; `policies` is the text of the policy file in force, the mappings add settings.
+
+    With `archive` flows are kept, which needs chdb.
+    """
 
     folder: Path
     policies: str = ""
@@ -54,6 +58,7 @@ class LabSettings:
     collector: Mapping[str, Any] = field(default_factory=dict)
     agent: Mapping[str, Any] = field(default_factory=dict)
     collectors: bool = True
+    archive: bool = False
 
 
 class Lab:
@@ -160,12 +165,16 @@ class Lab:
         receive = {"host": "127.0.0.1", "ports": [COLLECTOR_PORT]}
         shared = {"client": {"url": self.url}}
         keeper = {"state": str(state), "policies": str(policies), **s.keeper}
+        if s.archive:
+            keeper["archive"] = self._listen_archive(state)
         inside = self.switch.enter()
         fds = [each.fileno() for each in self._sockets]
         words = [w for fd in fds for w in ("--listen-fd", str(fd))]
         self._child("keeper", {**shared, "keeper": keeper}, [], words, fds)
         if s.collectors:
-            settings = {**shared, "collector": {"name": "lab", "receive": receive, **s.collector}}
+            kept = {"on": s.archive, "every": 1.0, "spool": {"folder": str(state / "spool")}}
+            collector = {"name": "lab", "receive": receive, "archive": kept, **s.collector}
+            settings = {**shared, "collector": collector}
             self._child("collector", settings, inside, ["--token-file", str(files["collector"])])
         for host in s.hosts:
             target = f"127.0.0.1:{COLLECTOR_PORT}"
@@ -180,6 +189,21 @@ class Lab:
             }
             name = f"agent-{host.name}"
             self._child(name, {**shared, "agent": agent}, inside, ["--token-file", str(files["agent"])])
+        if s.archive:
+            self._add_archive(state)
+
+    def _listen_archive(self, state: Path) -> dict[str, str]:
+        """Open the archive's door; gives what the keeper must know of it."""
+        self._sockets.append(sockets.listen(0))
+        all_in_one.prepare_archive(state, elsewhere=False)
+        url = f"http://127.0.0.1:{self._sockets[-1].getsockname()[1]}"
+        return {"url": url, "token_file": str(state / "tokens" / SECRET)}
+
+    def _add_archive(self, state: Path) -> None:
+        """Let the archive start last: nobody waits for it."""
+        fd = self._sockets[-1].fileno()
+        words = ["--state", str(state), "--listen-fd", str(fd)]
+        self._child("archive", {"archive": {"keep": {"raw_days": 1}}}, [], words, [fd])
 
     def _child(
         self,

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +43,7 @@ def lab_settings(folder: Path, protocol: str = "sflow", *, exact: bool = True) -
         port=USUAL_PORT,
         collector={"report_every": 0.5, "detect": {"repeat": 2.0}},
         agent={"counters_every": 1.0, "exact": exact},
+        archive=find_spec("chdb") is not None,
     )
 
 
@@ -111,7 +113,8 @@ def _check(folder: Path) -> None:
 def _hint(lab: Lab) -> str:
     program = Path(sys.executable).with_name("sekisho")
     return (
-        f"Look around from another shell:  export SEKISHO_CLIENT={lab.folder}/state/client.toml;  "
+        f"In a browser:  {lab.url}/  (sign in with what is in {lab.folder}/state/tokens/admin).  "
+        f"From another shell:  export SEKISHO_CLIENT={lab.folder}/state/client.toml;  "
         f"{program} status | top | restrictions list | explain port-spammer | journal"
     )
 

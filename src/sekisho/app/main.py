@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import os
+import re
 import socket
 import ssl
 import sys
@@ -33,6 +34,14 @@ Config = Annotated[
 ]
 TokenFile = Annotated[
     Path | None, typer.Option("--token-file", help="File with the bearer token.", show_default=False)
+]
+Spool = Annotated[
+    Path | None,
+    typer.Option(
+        "--spool",
+        help="Keep flows for the archive in this folder, unless settings say else.",
+        show_default=False,
+    ),
 ]
 LogLevel = Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")]
 Form = Annotated[
@@ -87,6 +96,7 @@ def collector(
     token_file: TokenFile = None,
     log_level: LogLevel = "INFO",
     log_format: Form = LogFormat.CONSOLE,
+    spool: Spool = None,
 ) -> None:
     """Run a collector: hear flow datagrams, judge them, tell the keeper."""
     from sekisho.app import settings
@@ -95,7 +105,8 @@ def collector(
 
     start_log(log_level, log_format)
     raw = settings.load(config)
-    ours = settings.validate(CollectorSettings, raw.get("collector", {}), "collector")
+    told = {**({"archive": {"on": True, "spool": {"folder": str(spool)}}} if spool else {})}
+    ours = settings.validate(CollectorSettings, {**told, **raw.get("collector", {})}, "collector")
     worker = Collector(ours, _client(settings.client(raw), token_file), Clock())
     stop_on_signal(worker.stop)
     worker.run()
@@ -175,6 +186,72 @@ def director(
 
 
 @said
+def archive(
+    context: typer.Context,
+    config: Config = None,
+    log_level: LogLevel = "INFO",
+    log_format: Form = LogFormat.CONSOLE,
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", help="File with the secret of its door.", show_default=False),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state", help="A state folder of `up` to run in, unless settings say else.", show_default=False
+        ),
+    ] = None,
+    listen_fd: Annotated[
+        list[int] | None,
+        typer.Option("--listen-fd", help="A listening socket inherited from who started us."),
+    ] = None,
+) -> None:
+    """Run the archive: load what collectors spooled, answer questions about the past."""
+    if context.invoked_subcommand is not None:
+        return
+    from sekisho.app import archive, settings
+    from sekisho.host.clock import Clock
+
+    start_log(log_level, log_format)
+    raw = settings.load(config)
+    told = all_in_one_archive(state) if state else {}
+    given = {"token_file": str(token_file)} if token_file else {}
+    archive.run(
+        settings.archive({"archive": {**told, **raw.get("archive", {}), **given}}),
+        Clock(),
+        inherited_sockets(listen_fd or ()),
+    )
+
+
+@said
+def archive_ddl(
+    cluster: Annotated[str, typer.Option("--cluster", help="The cluster's name; none: one server.")] = "",
+    config: Config = None,
+) -> None:
+    """Print the statements that make the archive's tables, for who makes them by hand."""
+    from sekisho.app import settings
+    from sekisho.archive import shapes
+
+    keep = settings.archive(settings.load(config)).keep
+    if not re.fullmatch(r"[\w-]*", cluster):
+        raise Malformed(f"--cluster: {cluster!r} is no name of a cluster.")
+    found = shapes.cluster_statements(keep, cluster) if cluster else shapes.statements(keep)
+    for statement in found:
+        print(f"{statement};")
+
+
+def all_in_one_archive(state: Path) -> dict[str, str]:
+    """Say where the archive of a state folder has its things."""
+    from sekisho.app.archive_reach import SECRET
+
+    return {
+        "folder": str(state / "archive"),
+        "spool": str(state / "spool"),
+        "token_file": str(state / "tokens" / SECRET),
+    }
+
+
+@said
 def up(config: Config = None, log_level: LogLevel = "INFO", log_format: Form = LogFormat.CONSOLE) -> None:
     """Run keeper, collector and agent of this machine together."""
     from sekisho.app import all_in_one, settings
@@ -183,17 +260,23 @@ def up(config: Config = None, log_level: LogLevel = "INFO", log_format: Form = L
     start_log(log_level, log_format)
     raw = settings.load(config)
     ours, reach = settings.keeper(raw), settings.client(raw)
-    files = all_in_one.prepare(Path(ours.state), reach.url, Clock())
+    state = Path(ours.state)
+    files = all_in_one.prepare(state, reach.url, Clock())
+    keeps = all_in_one.prepare_archive(state, elsewhere=bool(ours.archive.token_file))
+    spool = ("--spool", str(state / "spool")) if keeps else ()
     where = ("--config", str(config)) if config else ()
     stop = threading.Event()
     stop_on_signal(stop)
     children = [
         all_in_one.Child("keeper", all_in_one.command("keeper", *where)),
         *(
-            all_in_one.Child(n, all_in_one.command(n, *where, "--token-file", str(files[n])))
-            for n in ("collector", "agent")
+            all_in_one.Child(n, all_in_one.command(n, *where, "--token-file", str(files[n]), *more))
+            for n, more in (("collector", spool), ("agent", ()))
         ),
     ]
+    if keeps:
+        words = (*where, "--state", str(state))
+        children.append(all_in_one.Child("archive", all_in_one.command("archive", *words)))
     print(f"Look around with: SEKISHO_CLIENT={ours.state}/client.toml sekisho status", file=sys.stderr)
     all_in_one.Supervisor(children).run(stop)
 
@@ -278,6 +361,10 @@ def add_processes(app: typer.Typer) -> None:
     """Add the commands that run processes to those that ask the API."""
     for process in (keeper, collector, agent, director, up):
         app.command()(process)
+    archiving = typer.Typer(invoke_without_command=True)
+    archiving.callback()(archive)
+    archiving.command("ddl")(archive_ddl)
+    app.add_typer(archiving, name="archive")
     app.add_typer(config_app, name="config")
     lab = typer.Typer(invoke_without_command=True)
     lab.callback()(said(lab_command.command))

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from sekisho.api.console.settings import ConsoleSettings
 from sekisho.api.settings import ApiSettings
+from sekisho.app.archive_settings import ArchiveSettings, KeeperArchiveSettings
 from sekisho.app.balancers_settings import BalancersSettings
 from sekisho.app.cloud import CloudSettings
 from sekisho.app.identity import KeystoneSettings
@@ -65,11 +67,13 @@ class KeeperSettings:
     guard: GuardSettings = field(default_factory=GuardSettings)
     cloud: CloudSettings = field(default_factory=CloudSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     metering: MeteringSettings = field(default_factory=MeteringSettings)
     keystone: KeystoneSettings = field(default_factory=KeystoneSettings)
     switches: SwitchesSettings = field(default_factory=SwitchesSettings)
     balancers: BalancersSettings = field(default_factory=BalancersSettings)
     notices: NotifySettings = field(default_factory=NotifySettings)
+    archive: KeeperArchiveSettings = field(default_factory=KeeperArchiveSettings)
 
 
 def load(path: Path | None = None) -> dict[str, Any]:
@@ -92,6 +96,11 @@ def keeper(raw: Mapping[str, Any]) -> KeeperSettings:
     return validate(KeeperSettings, raw.get("keeper", {}), "keeper")
 
 
+def archive(raw: Mapping[str, Any]) -> ArchiveSettings:
+    """Validate ``[archive]``."""
+    return validate(ArchiveSettings, raw.get("archive", {}), "archive")
+
+
 def client(raw: Mapping[str, Any]) -> ClientSettings:
     """Validate ``[client]``."""
     return validate(ClientSettings, raw.get("client", {}), "client")
@@ -109,6 +118,7 @@ def sections() -> dict[str, type]:
         "collector": CollectorSettings,
         "agent": AgentSettings,
         "director": DirectorSettings,
+        "archive": ArchiveSettings,
     }
 
 

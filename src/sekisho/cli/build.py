@@ -9,6 +9,7 @@ import typer
 from sekisho.cli import (
     balancers,
     exemptions,
+    flows,
     notices,
     policies,
     restrictions,
@@ -36,8 +37,9 @@ def build(*more: Callable[[typer.Typer], None]) -> typer.Typer:
         pretty_exceptions_show_locals=False,  # locals hold tokens
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for group in (watch, subjects, restrictions, policies, exemptions, notices, tokens, support):
+    for group in (watch, subjects, restrictions, exemptions, notices, tokens, flows, support):
         group.add_to(app)
+    flows.add_backtest(policies.add_to(app))
     switch = typer.Typer(no_args_is_help=True, help="Switches: what each should be, and making it so.")
     app.add_typer(switch, name="switch")
     switches.add_to(switch)

@@ -19,8 +19,8 @@ from sekisho.model.policy_file import load
 from sekisho.model.report import PolicyView
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the commands."""
+def add_to(app: typer.Typer) -> typer.Typer:
+    """Register the commands; gives the group of those about policies."""
     group = typer.Typer(no_args_is_help=True, help="What happens to who misbehaves.")
     app.add_typer(group, name="policy")
     command(group, "list")(list_)
@@ -30,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
     standing = typer.Typer(no_args_is_help=True, help="Standing restrictions by scope, without end.")
     app.add_typer(standing, name="baseline")
     command(standing, "list")(baselines)
+    return group
 
 
 def list_(door: Door) -> None:
@@ -132,7 +133,7 @@ def check(
     ] = False,
 ) -> None:
     """Check policy files, without a keeper; every mistake is shown with its line and path."""
-    texts = {str(path): _read(path) for path in _expanded(files)}
+    texts = read_texts(files)
     if ask:
         _verdict(door, [p for text in texts.values() for p in door.client.check_policies(text)])
         return
@@ -151,6 +152,11 @@ def check(
 
 def _counted(policies: Sequence[Policy], standing: Sequence[Baseline]) -> str:
     return f"{words.count(len(policies), 'policy', 'policies')}, {words.count(len(standing), 'baseline')}"
+
+
+def read_texts(files: list[Path]) -> dict[str, str]:
+    """Read policy files by name, and all of a folder; raises Malformed."""
+    return {str(path): _read(path) for path in _expanded(files)}
 
 
 def _expanded(files: list[Path]) -> list[Path]:

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from sekisho.client.balancers import Balancers
 from sekisho.client.bounds import pages
 from sekisho.client.connections import Connections, Request
+from sekisho.client.flows import Flows
 from sekisho.client.problems import Answer, checked, fitting
 from sekisho.client.switches import Switches
 from sekisho.model.access import Role, Token, WhoAmI
@@ -87,6 +88,7 @@ class Client:
         self._connections = Connections(url, context)
         self.switches = Switches(self._send, _plain_json)
         self.balancers = Balancers(self._send, _plain_json)
+        self.flows = Flows(self._send, _plain_json)
 
     def close(self) -> None:
         """Close every connection; whoever still waits for an answer gets Unavailable."""

@@ -219,6 +219,11 @@ class Detection:
         return self._present.top(limit, self._roster, self._slots)
 
     @property
+    def judges(self) -> tuple[Judge, ...]:
+        """Who judges, for whoever wants to know how near everybody came."""
+        return tuple(self._judges)
+
+    @property
     def exact_ports(self) -> tuple[int, ...]:
         """TCP ports whose new connections the agents should tell exactly."""
         streams = self._streams.values()

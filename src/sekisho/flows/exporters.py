@@ -153,13 +153,14 @@ class Exporters:
 
     def report(self) -> tuple[ExporterReport, ...]:
         """Live exporters as a collector reports them, by row."""
-        return tuple(self._report(int(row)) for row in np.sort(self._rows))
+        return tuple(self.describe(int(row)) for row in np.sort(self._rows))
 
     def name(self, row: int) -> str:
         """Give the address of one exporter, as evidence names it."""
         return address_text(int(self.address_hi[row]), int(self.address_lo[row]))
 
-    def _report(self, row: int) -> ExporterReport:
+    def describe(self, row: int) -> ExporterReport:
+        """Tell of one exporter."""
         hi, lo = int(self.agent_hi[row]), int(self.agent_lo[row])
         return ExporterReport(
             address=address_text(int(self.address_hi[row]), int(self.address_lo[row])),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from sekisho.app.collector import Collector, CollectorSettings, own_addresses
+from sekisho.archive.settings import SpoolSettings, TapSettings
+from sekisho.archive.spool import blocks
 from sekisho.flows.receive import ReceiveSettings
 from sekisho.host.clock import Clock
 from sekisho.model.errors import Malformed
 from sekisho.model.report import Outcome, Verdict
 from sekisho.model.restriction import Evidence, Finding
+from support_archive import inventory
+from support_datagrams import burst_of, captured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,3 +65,33 @@ def test_evidence_that_cannot_be_read_holds_up_nobody_else_s(collector: Collecto
 def test_a_collector_that_listens_on_a_name_tells_its_addresses() -> None:
     assert own_addresses("192.0.2.7") == ("192.0.2.7",)
     assert "127.0.0.1" in own_addresses("localhost")
+
+
+def test_a_collector_keeps_what_it_heard_and_what_it_was_told(keeper: Keeper, tmp_path: Path) -> None:
+    kept = TapSettings(on=True, spool=SpoolSettings(str(tmp_path)))
+    settings = CollectorSettings("c", receive=ReceiveSettings(ports=(0,)), archive=kept)
+    collector = Collector(settings, cast("Any", keeper), Clock())
+    collector._news["inventory"] = inventory()
+    collector._replace()
+    now = Clock().now()
+    heard = burst_of(captured("ovs31-sflow.pcap"), time=now)
+    collector._count(heard, now)
+    collector._judge(Clock().now())
+    collector._finish_tap()
+    collector.receiver.close()
+    held = {b.table: b.rows for b in blocks(tmp_path)}
+    assert held == {"flows": held["flows"], "exporters": 1, "inventory": 5, "moments": 1}
+    assert (
+        0 < held["flows"] == collector._counters()["archive.written"] == collector._counters()["resolve.rows"]
+    )
+
+
+def test_a_collector_that_can_keep_nothing_judges_all_the_same(keeper: Keeper, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    kept = TapSettings(on=True, spool=SpoolSettings(str(tmp_path / "file")))
+    settings = CollectorSettings("c", receive=ReceiveSettings(ports=(0,)), archive=kept)
+    collector = Collector(settings, cast("Any", keeper), Clock())
+    assert collector.tap is None
+    assert collector.troubles.present() == ("keeping flows for the archive",)
+    collector._judge(Clock().now())
+    collector.receiver.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sekisho.app import figures, switches_figures
+from sekisho.app import archive, archive_reach, figures, switches_figures
 from sekisho.app.balancers import Balancers
 from sekisho.app.keeper import Keeper
 from sekisho.app.notices import Notices
@@ -51,7 +51,15 @@ def test_every_detector_is_in_the_reference_of_policies() -> None:
 
 
 def test_every_metric_of_the_keeper_is_documented() -> None:
-    told_by = (Keeper.metrics, figures, switches_figures, Balancers.metrics, Notices.metrics)
+    told_by = (
+        Keeper.metrics,
+        figures,
+        switches_figures,
+        Balancers.metrics,
+        Notices.metrics,
+        archive,
+        archive_reach,
+    )
     source = "".join(inspect.getsource(each) for each in told_by)
     there = {f"sekisho_{name}" for name in re.findall(r'metric\(f?"(\w+)"', source)}
     there |= set(re.findall(r'"(sekisho_\w+)"', source))

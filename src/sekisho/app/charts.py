@@ -1,0 +1,50 @@
+"""What the console's charts show: the archive where there is one, what it has not loaded yet from memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from sekisho.model.errors import SekishoError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sekisho.api.flow_keeper import FlowKeeper
+    from sekisho.app.recent import Recent
+    from sekisho.model.archived import Series
+
+# Seconds that flows may take from a datagram into the archive.
+LAG: Final = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """Is a console's `Traffic`; without an archive, or while it is away, from memory."""
+
+    recent: Recent
+    flows: FlowKeeper | None
+    now: Callable[[], float]
+
+    def series(self, subject: str, since: float, until: float, step: float) -> Series:
+        """Give bytes per step."""
+        fresh = self.recent.series(subject, since, until, step)
+        if self.flows is None:
+            return fresh
+        try:
+            kept = self.flows.series(subject, since, until, step)
+        except SekishoError:  # its own door says what is wrong with it
+            return fresh
+        return self._joined(kept, fresh) if len(kept.egress_bytes) == len(fresh.egress_bytes) else kept
+
+    def _joined(self, kept: Series, fresh: Series) -> Series:
+        """Fill in from memory what is too new to be in the archive."""
+        new = [kept.since + i * kept.step > self.now() - LAG for i in range(len(kept.egress_bytes))]
+        egress, ingress = (
+            tuple(max(k, f) if n else k for k, f, n in zip(*each, new, strict=True))
+            for each in (
+                (kept.egress_bytes, fresh.egress_bytes),
+                (kept.ingress_bytes, fresh.ingress_bytes),
+            )
+        )
+        return replace(kept, egress_bytes=egress, ingress_bytes=ingress)

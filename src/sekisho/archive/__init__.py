@@ -1,0 +1,1 @@
+"""Keep: FlowBatch in; questions about the past, answered."""

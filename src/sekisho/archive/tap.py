@@ -1,0 +1,255 @@
+"""The side tap: what the collector heard goes into a bounded queue, and from there in blocks to the spool.
+
+On the road nothing is copied and nobody waits: a batch is put into a queue, or counted as dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from sekisho.archive import keys, shapes
+from sekisho.archive.native import microseconds
+from sekisho.archive.spool import SpoolWriter
+from sekisho.model.inventory import Host, Subject
+from sekisho.model.plain import to_plain
+from sekisho.tables import FlowBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from sekisho.archive.settings import TapSettings
+    from sekisho.archive.spool import Columns
+    from sekisho.model.inventory import Inventory
+    from sekisho.model.report import ExporterReport
+    from sekisho.tables import U64
+
+Noun: TypeAlias = Host | Subject
+# A snapshot of everybody is written anew after so many seconds, so that old ones may go.
+WHOLE_EVERY = 86400.0
+# Moments are few and small: so many of them make a block.
+MOMENTS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    batch: FlowBatch
+    subjects: U64
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Met:
+    inventory: Inventory
+    at: float
+
+
+class Tap:
+    """`put`, `meet` and `close` are for the road, from its thread; `work` for a thread of its own.
+
+    `exporter` tells of one row of the collector's Exporters, `generation` gives a number that changes
+    whenever that row is given to another one.
+    """
+
+    def __init__(
+        self,
+        settings: TapSettings,
+        name: str,
+        now: float,
+        exporter: Callable[[int], ExporterReport],
+        generation: Callable[[int], int] = lambda _row: 0,
+    ) -> None:
+        self._settings = settings
+        self._name = name
+        self._exporter = exporter
+        self._generation = generation
+        self.writer = SpoolWriter(settings.spool, name, now)
+        self._queue: deque[_Heard | _Moment | _Met] = deque()
+        self._queued = 0  # rows put
+        self._taken = 0  # rows taken; each thread writes its own of the two
+        self.dropped = 0
+        self._subjects: U64 = np.zeros(1, np.uint64)
+        self._filled = threading.Event()
+        self._gathered: list[_Heard] = []
+        self._rows = 0
+        self._moments: list[float] = []
+        self._written_at = now
+        self._whole_at = float("-inf")
+        self._known: dict[tuple[str, str], Noun] = {}
+        self._exporters: dict[int, tuple[int, int]] = {}  # row: generation, key
+        self._fresh: dict[int, ExporterReport] = {}  # by key, until they are written
+        self._unmet: _Met | None = None  # until it is written
+
+    # --- on the road ------------------------------------------------------------------------------
+
+    def put(self, batch: FlowBatch) -> None:
+        """Keep a resolved batch; its columns must not change any more."""
+        if self._queued - self._taken + len(batch) > self._settings.queue_rows:
+            self.dropped += len(batch)
+            return
+        self._queued += len(batch)
+        self._queue.append(_Heard(batch, self._subjects))
+
+    def meet(self, inventory: Inventory, now: float) -> None:
+        """Take over an inventory: the batches from now on are resolved by it."""
+        self._subjects = keys.keys(s.id for s in inventory.subjects)
+        self._queue.append(_Met(inventory, now))
+
+    def close(self, at: float) -> None:
+        """End a second, as the detection does."""
+        self._queue.append(_Moment(at))
+        self._filled.set()
+
+    def counters(self) -> dict[str, float]:
+        """Totals by name."""
+        return {
+            "written": float(self.writer.written.get(shapes.FLOWS, 0)),
+            "dropped": float(self.dropped + self.writer.lost.get(shapes.FLOWS, 0)),
+            "waiting": float(self._queued - self._taken),
+            "unclean": float(self.writer.unclean),
+        }
+
+    # --- beside it --------------------------------------------------------------------------------
+
+    def work(self, wait: float = 1.0) -> None:
+        """Take what is queued and write what is due; raises Unavailable where the disk does not take it."""
+        self._filled.wait(wait)
+        self._filled.clear()
+        while self._queue:
+            match item := self._queue.popleft():
+                case _Heard():
+                    self._gather(item)
+                case _Met():
+                    self._unmet = item
+                    self._flush()
+                case _Moment():
+                    self._tick(item.at)
+
+    def finish(self) -> None:
+        """Write all there is; the last word of a run."""
+        self.work(0.0)
+        self._flush()
+        self._write_moments()
+        self.writer.close()
+
+    def _gather(self, heard: _Heard) -> None:
+        self._gathered.append(heard)
+        self._rows += len(heard.batch)
+        if self._rows >= self._settings.block_rows:
+            self._flush()
+
+    def _tick(self, at: float) -> None:
+        self._moments.append(at)
+        if not 0 <= at - self._written_at < self._settings.every:
+            self._written_at = at
+            self._flush()
+
+    def _flush(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        rows, self._rows = self._rows, 0
+        # Let go of first: what the disk does not take is counted by the writer and does not come again.
+        self._taken += rows
+        if gathered:
+            self.writer.write(shapes.FLOWS, rows, self._columns(gathered))
+        if self._fresh:
+            self._tell_exporters()
+        if self._unmet is not None:
+            self._meet(self._unmet)
+        if len(self._moments) >= MOMENTS:
+            self._write_moments()
+
+    def _write_moments(self) -> None:
+        moments, self._moments = self._moments, []
+        if moments:
+            at = np.array(moments)
+            values: Columns = {"time": microseconds(at), "at": at, "collector": [self._name] * len(at)}
+            self.writer.write(shapes.MOMENTS, len(at), values)
+
+    def _columns(self, gathered: list[_Heard]) -> Columns:
+        batches = [heard.batch for heard in gathered]
+        values: dict[str, NDArray[Any]] = {
+            f.name: np.concatenate([getattr(b, f.name) for b in batches])
+            for f in fields(FlowBatch)
+            if f.name not in shapes.KEYED
+        }
+        values["time"] = microseconds(values["time"])
+        for side in ("sender", "receiver"):
+            values[side] = np.concatenate([h.subjects[_known(getattr(h.batch, side), h)] for h in gathered])
+        values["exporter"] = self._exporter_keys(np.concatenate([b.exporter for b in batches]))
+        return values
+
+    def _exporter_keys(self, rows: NDArray[np.int32]) -> U64:
+        found, inverse = np.unique(rows, return_inverse=True)
+        given = np.zeros(len(found), np.uint64)
+        for place, row in enumerate(found.tolist()):
+            generation = self._generation(row)
+            before = self._exporters.get(row)
+            if before is None or before[0] != generation:
+                report = self._exporter(row)
+                before = self._exporters[row] = (generation, keys.exporter_key(report))
+                self._fresh[before[1]] = report
+            given[place] = before[1]
+        keyed: U64 = given[inverse]
+        return keyed
+
+    def _tell_exporters(self) -> None:
+        reports = self._fresh.values()
+        values: Columns = {
+            "time": np.full(len(reports), int(self._written_at * 1e6), np.int64),
+            "key": np.array(list(self._fresh), np.uint64),
+            "address": [r.address for r in reports],
+            "protocol": [r.protocol for r in reports],
+            "domain": np.array([r.domain for r in reports], np.uint32),
+        }
+        if self.writer.write(shapes.EXPORTERS, len(reports), values):
+            self._fresh = {}
+
+    def _meet(self, met: _Met) -> None:
+        """Write what changed since the inventory before, or everybody where that is due."""
+        self._unmet = met
+        there: dict[tuple[str, str], Noun] = {("host", h.name): h for h in met.inventory.hosts}
+        there |= {("subject", s.id): s for s in met.inventory.subjects}
+        whole = not 0 <= met.at - self._whole_at < WHOLE_EVERY
+        before = {} if whole else self._known
+        changed: list[tuple[tuple[str, str], Noun | None]] = [
+            (name, noun) for name, noun in there.items() if before.get(name) != noun
+        ]
+        changed += [(name, None) for name in before if name not in there]
+        if whole:
+            changed.insert(0, (("whole", ""), None))
+        if changed and not self.writer.write(shapes.INVENTORY, len(changed), self._changes(changed, met.at)):
+            return
+        self._unmet, self._known = None, there
+        self._whole_at = met.at if whole else self._whole_at
+
+    def _changes(self, changed: list[tuple[tuple[str, str], Noun | None]], at: float) -> Columns:
+        who = [noun if isinstance(noun, Subject) else None for _, noun in changed]
+        return {
+            "time": np.full(len(changed), int(at * 1e6), np.int64),
+            "collector": [self._name] * len(changed),
+            "kind": [kind for (kind, _), _ in changed],
+            "name": [name for (_, name), _ in changed],
+            "key": np.array([keys.key(name) if name else 0 for (_, name), _ in changed], np.uint64),
+            "project": [s.project if s else "" for s in who],
+            "server": [s.server if s else "" for s in who],
+            "body": [
+                json.dumps(to_plain(noun), separators=(",", ":")) if noun else "" for _, noun in changed
+            ],
+        }
+
+
+def _known(rows: NDArray[np.int32], heard: _Heard) -> NDArray[np.int64]:
+    """Turn rows that this inventory does not have into nobody's."""
+    last = len(heard.subjects) - 1
+    return np.where((rows >= 0) & (rows < last), rows, last).astype(np.int64)

@@ -1,0 +1,157 @@
+"""The tap keeps what it is given in blocks, bounded; what is lost is counted, and said at the next start."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sekisho.archive import native, spool
+from sekisho.archive.settings import SpoolSettings, TapSettings
+from sekisho.archive.tap import Tap
+from sekisho.model.errors import Unavailable
+from support_archive import BEGIN, batch, exporter, inventory, tap
+
+
+def rows(folder: Path, table: str = "flows") -> int:
+    return sum(b.rows for b in spool.blocks(folder) if b.table == table)
+
+
+def test_blocks_come_out_in_the_order_in_which_they_went_in(tmp_path: Path) -> None:
+    kept = tap(tmp_path, every=1.0)
+    for second in range(3):
+        kept.put(batch(BEGIN + second, [0] * (second + 1)))
+        kept.close(BEGIN + second + 1.0)
+        kept.work(0.0)
+    kept.finish()
+    assert [b.rows for b in spool.blocks(tmp_path) if b.table == "flows"] == [1, 2, 3]
+    # The next run of the same collector comes after it.
+    again = tap(tmp_path, BEGIN + 60, every=1.0)
+    again.put(batch(BEGIN + 60, [0] * 9))
+    again.finish()
+    assert [b.rows for b in spool.blocks(tmp_path) if b.table == "flows"] == [1, 2, 3, 9]
+
+
+def test_a_queue_that_is_full_drops_and_counts_and_nobody_waits(tmp_path: Path) -> None:
+    settings = TapSettings(True, queue_rows=10, spool=SpoolSettings(str(tmp_path)))
+    kept = Tap(settings, "c", BEGIN, exporter)
+    for _ in range(4):
+        kept.put(batch(BEGIN, [0] * 4))
+    assert kept.counters()["dropped"] == 8
+    kept.finish()
+    assert rows(tmp_path) == 8
+    kept.put(batch(BEGIN, [0] * 4))
+    assert kept.counters()["dropped"] == 8
+
+
+def test_a_spool_that_is_full_drops_and_counts(tmp_path: Path) -> None:
+    kept = tap(tmp_path, most_bytes=30_000, every=1.0)
+    for second in range(50):
+        kept.put(batch(BEGIN + second, [0] * 20))
+        kept.close(BEGIN + second + 1)
+        kept.work(0.0)
+    assert sum(b.size for b in spool.blocks(tmp_path)) <= 30_000
+    assert 0 < kept.counters()["dropped"] == 50 * 20 - rows(tmp_path)
+    for block in spool.blocks(tmp_path):
+        block.path.unlink()
+    kept.put(batch(BEGIN + 60, [0]))
+    kept.finish()
+    assert rows(tmp_path) == 1
+
+
+def test_a_disk_that_is_full_costs_rows_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tap(tmp_path, every=1.0)
+    real = os.fsync
+
+    def full(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    kept.meet(inventory(), BEGIN)
+    kept.put(batch(BEGIN, [0, 0]))
+    kept.close(BEGIN + 1)
+    with pytest.raises(Unavailable, match="does not take more"):
+        kept.work(0.0)
+    with pytest.raises(Unavailable, match="does not take more") as told:
+        kept.work(0.0)
+    assert "2 rows of flows are dropped" in told.value.fixer
+    assert list(tmp_path.glob("*.part")) == []
+    monkeypatch.setattr(os, "fsync", real)
+    kept.put(batch(BEGIN + 2, [0]))
+    kept.finish()
+    assert (rows(tmp_path), kept.counters()["dropped"], kept.counters()["waiting"]) == (1, 2, 0)
+    # Who and what was there is not forgotten meanwhile.
+    assert (rows(tmp_path, "inventory"), rows(tmp_path, "exporters")) == (5, 1)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from support_archive import BEGIN, batch, tap
+kept = tap(Path(sys.argv[1]), every=1.0)
+kept.put(batch(BEGIN, [0] * 5)); kept.close(BEGIN + 1); kept.work(0.0)
+kept.put(batch(BEGIN + 1, [0] * 7))
+Path(sys.argv[1], "x-test-y.part").touch()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_who_is_killed_loses_the_block_in_flight_and_the_next_one_says_so(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGKILL)
+    assert rows(tmp_path) == 5
+    again = tap(tmp_path, BEGIN + 10)
+    assert again.counters()["unclean"] == 1
+    assert list(tmp_path.glob("*.part")) == []
+    again.finish()
+    assert tap(tmp_path, BEGIN + 20).counters()["unclean"] == 0
+
+
+def test_only_what_changed_of_an_inventory_is_written(tmp_path: Path) -> None:
+    kept = tap(tmp_path)
+    for version, count in enumerate((3, 3, 4, 2)):
+        kept.meet(inventory(count, version), BEGIN + version)
+    kept.finish()
+    # all and the mark that it is whole; nothing; one came; two left
+    assert [b.rows for b in spool.blocks(tmp_path) if b.table == "inventory"] == [5, 1, 2]
+
+
+def test_a_row_given_to_another_exporter_has_another_key(tmp_path: Path) -> None:
+    names = {0: "192.0.2.1"}
+    generation = [1]
+    settings = TapSettings(True, spool=SpoolSettings(str(tmp_path)))
+    kept = Tap(
+        settings, "c", BEGIN, lambda row: type(exporter(row))(names[row], "sflow"), lambda _row: generation[0]
+    )
+    kept.put(batch(BEGIN, [0]))
+    kept.work(0.0)
+    kept._flush()
+    names[0], generation[0] = "192.0.2.9", 2
+    kept.put(batch(BEGIN, [0]))
+    kept.finish()
+    blocks = [b for b in spool.blocks(tmp_path) if b.table == "flows"]
+    keys = {native.read(b.path.read_bytes())["exporter"][0] for b in blocks}
+    assert len(keys) == 2
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable) as told:
+        tap(tmp_path / "file")
+    assert str(tmp_path / "file") in told.value.fixer
