@@ -164,7 +164,7 @@ def test_backups_serve_while_no_other_does(bed: Bed) -> None:
     # the backup ends what it began
     back = {address("m1"): 1, address("m2"): 1}
     until(lambda: back.items() <= bed.weights(bed.active()).items(), "they stay out")
-    assert set(bed.ask(4)) == {"m1", "m2"}
+    until(lambda: set(bed.ask(2)) == {"m1", "m2"}, "they do not serve again")
 
 
 @contextmanager
