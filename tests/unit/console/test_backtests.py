@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
 import support_console
 from sekisho.api.console.backtests import curve
 from sekisho.model.access import Role
-from sekisho.model.archived import Backtest, BacktestOrder, CurvePoint, PolicyBacktest, Spell
+from sekisho.model.archived import Backtest, BacktestOrder, CurvePoint, PolicyBacktest, Series, Spell
 from sekisho.model.errors import NotFound
 from support_console import SMTP, Browser, Cloud
 
@@ -87,6 +89,32 @@ def test_mistakes_in_the_file_are_named_and_nothing_is_played(archive: Archive, 
     assert "smtp-conections" in answer.text
     assert archive.orders == []
     assert olga.send("/backtest", text="").status_code == 422
+
+
+def test_an_archive_that_hangs_holds_up_no_other_page(
+    server: tuple[FastAPI, str], fresh: tuple[Cloud, str], olga: Browser
+) -> None:
+    hanging, let_go = threading.Semaphore(0), threading.Event()
+
+    class Hanging:
+        def series(self, subject: str, since: float, until: float, step: float) -> Series:
+            hanging.release()
+            let_go.wait(60)
+            return Series(subject, since, until, step)
+
+    server[0].state.traffic = Hanging()
+    bearer = {"Authorization": f"Bearer {fresh[0].secrets[Role.VIEWER]}"}
+    with httpx.Client(base_url=server[1], headers=bearer, trust_env=False, timeout=60) as client:
+        asking = [threading.Thread(target=client.get, args=("/traffic",)) for _ in range(60)]
+        for each in asking:
+            each.start()
+        for _ in range(8):
+            assert hanging.acquire(timeout=30)
+        assert olga.client.get("/restrictions").status_code == 200
+        assert not hanging.acquire(blocking=False), "the others wait in line, without a thread"
+        let_go.set()
+        for each in asking:
+            each.join(60)
 
 
 def test_without_an_archive_that_is_said(olga: Browser) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio
 import anyio.to_thread
 from starlette.responses import Response
 from starlette.routing import Route
@@ -46,11 +47,15 @@ TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: where it is, what it shows, and in which words; no template is a twin without a page."""
+    """One page: where it is, what it shows, and in which words; no template is a twin without a page.
+
+    What asks the `archive` waits in the archive's own line: one that hangs holds up no other page.
+    """
 
     path: str
     show: Callable[[Ask], Any]
     template: str = ""
+    archive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Form:
     path: str
     act: Callable[[Ask], Done]
     roles: Roles = OPERATE
+    archive: bool = False
 
 
 PAGES: Final = (
@@ -67,13 +73,13 @@ PAGES: Final = (
     Page("/subjects", pages.subjects, "subjects.html"),
     # Ids of subjects may contain slashes.
     Page("/subjects/{subject:path}", pages.subject, "subject.html"),
-    Page("/traffic", pages.chart),
+    Page("/traffic", pages.chart, archive=True),
     Page("/restrictions", pages.restrictions, "restrictions.html"),
     Page("/restrictions/{restriction}", pages.restriction, "restriction.html"),
     Page("/policies", pages.policies, "policies.html"),
     Page("/policies/{policy}", pages.policy, "policy.html"),
     Page("/backtests", backtests.start, "backtests.html"),
-    Page("/backtests/{backtest}", backtests.show, "backtest.html"),
+    Page("/backtests/{backtest}", backtests.show, "backtest.html", archive=True),
     Page("/exporters", pages.exporters, "exporters.html"),
     Page("/audit", pages.audit, "audit.html"),
 )
@@ -86,7 +92,7 @@ FORMS: Final = (
     Form("/exempt", decide.exempt),
     Form("/revoke-exemption", decide.revoke_exemption),
     Form("/reload", decide.reload),
-    Form("/backtest", backtests.begin),
+    Form("/backtest", backtests.begin, archive=True),
     Form("/enforce", decide.enforce, ADMIN),
 )
 
@@ -116,7 +122,7 @@ def install(app: FastAPI, settings: ConsoleSettings, traffic: Traffic | None = N
 
 async def _show(page: Page, request: Request) -> Response:
     ask = await _asker(request, VIEW, f"GET {page.path}", read(_without_format(request)))
-    model = await anyio.to_thread.run_sync(page.show, ask)
+    model = await anyio.to_thread.run_sync(page.show, ask, limiter=_line(request, page))
     if is_json(request) or not page.template:
         return as_json(model)
     return await anyio.to_thread.run_sync(partial(as_page, request, page.template, model, ask=ask))
@@ -127,9 +133,14 @@ async def _decide(form: Form, request: Request) -> Response:
     session = need_session(request)
     need_own_form(request, session, given.text("forgery"))
     ask = await _asker(request, form.roles, f"POST {form.path}", given)
-    done = await anyio.to_thread.run_sync(form.act, ask)
+    done = await anyio.to_thread.run_sync(form.act, ask, limiter=_line(request, form))
     session.told.append((done.code, done.about))
     return to(local(done.to))
+
+
+def _line(request: Request, asked: Page | Form) -> anyio.CapacityLimiter | None:
+    line: anyio.CapacityLimiter = request.app.state.archiving
+    return line if asked.archive else None
 
 
 async def _events(request: Request) -> Response:
