@@ -94,6 +94,8 @@ def fill(store: Store, folder: Path, rows: int) -> dict[str, float]:
     tap = Tap(settings, "bench", BEGIN, lambda row: ExporterReport(f"192.0.2.{row}", "sflow"))
     loader = Loader(store, str(folder))
     tap.meet(inventory(), BEGIN)
+    tap.work(0.0)
+    loader.look()
     wall = cpu = spooled = 0.0
     while traffic.made < rows:
         batch = traffic.batch(min(BLOCK, rows - traffic.made))

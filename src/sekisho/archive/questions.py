@@ -60,7 +60,7 @@ def top(store: Store, since: float, until: float, by: str, limit: int, of: str) 
     found = ask(
         store,
         f"SELECT {_GROUPS[of]}, {SUMS} FROM {table} WHERE {_WHEN} GROUP BY {_GROUPS[of]} "
-        f"ORDER BY {by} DESC LIMIT {{limit:UInt32}}",
+        f"ORDER BY {by} DESC, {_GROUPS[of]} LIMIT {{limit:UInt32}}",
         {"since": first, "until": last, "limit": limit},
     )
     whole = ask(store, f"SELECT {SUMS} FROM {table} WHERE {_WHEN}", {"since": first, "until": last})
