@@ -111,8 +111,8 @@ class FlowBatch:
             return cls.empty(0)
         return cls(**{f.name: np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(cls)})
 
-    def take(self, rows: NDArray[Any]) -> FlowBatch:
-        """Pick rows by index or boolean mask."""
+    def take(self, rows: NDArray[Any] | slice) -> FlowBatch:
+        """Pick rows by index or boolean mask; a slice shares their memory."""
         return FlowBatch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
