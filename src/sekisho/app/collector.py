@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
+from sekisho import native
 from sekisho.app.settings import host_name
 from sekisho.detect.settings import DetectSettings
 from sekisho.detect.window import Detection
@@ -122,6 +123,8 @@ class Collector:
     def run(self) -> None:
         """Hear, decode, resolve, count; judge each second; until `stop`."""
         keep_freed()
+        if native.LIBRARY is None:
+            log.warning("The compiled core is not there: records are counted in NumPy, several times slower.")
         self._spawn_talkers()
         due = self._clock.now() + 1.0
         try:
@@ -191,6 +194,7 @@ class Collector:
             "receive.truncated": float(self.receiver.truncated),
             "receive.errors": float(self.receiver.errors),
             "tick.seconds": self._seconds["busy"],
+            "engine.compiled": float(native.LIBRARY is not None),
             "evidence.dropped": float(self._outbox.dropped),
             "evidence.refused": float(self._outbox.refused),
             "evidence.waiting": float(len(self._outbox.pending)),
