@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import threading
@@ -183,6 +184,7 @@ class Collector:
                     self._inventory = new
                     self._resolver = Resolver(self._settings.resolve, new, self._exporters)
                     self._detection.replace_inventory(new)
+                    gc.freeze()  # looking for cycles among so many subjects would hold up the loop
 
     def _counters(self) -> dict[str, float]:
         return {

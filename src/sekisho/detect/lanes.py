@@ -125,7 +125,7 @@ class Stream:
         slots = np.flatnonzero(self.fresh[-1] != 0)
         if not len(slots):
             return
-        amounts = self.fresh.take(slots, axis=1)
+        amounts = self.fresh.T[slots].T
         self.fresh.fill(0.0)
         for lane in self.lanes.values():
             if isinstance(lane.counter, Sums):

@@ -111,7 +111,8 @@ static inline u64 matching(u32 traits, const pick *picks, i64 count)
     return found;
 }
 
-enum { BLOCK = 32, REMEMBERED = 1024 };
+/* Sums of FEW subjects are near anyway. */
+enum { BLOCK = 32, REMEMBERED = 1024, FEW = 4096 };
 
 /* Which picks some traits match, remembered: few kinds of rows are most of all rows. */
 typedef struct {
@@ -180,13 +181,14 @@ static inline void add(const seen_row *row, const pick *p, i64 slot)
 
 /* Count n rows for up to 64 picks. by_source and by_destination give each port's classes, a bit each.
  *
- * In blocks, so that the sums of many rows are on their way from memory at once. */
+ * In blocks, so that the sums of many rows are on their way from memory at once where they are far. */
 void sk_count(const columns *c, i64 n, const roster *r, const u8 *by_source, const u8 *by_destination, pick *picks,
               i64 count)
 {
     matches known;
     seen_row rows[BLOCK];
     i32 *front[64], *back[64];
+    int ahead = r->rows > FEW;
     memset(known.traits, 0xFF, sizeof known.traits); /* no row is all of it */
     for (i64 p = 0; p < count; p++) {
         front[p] = picks[p].rows;
@@ -196,7 +198,7 @@ void sk_count(const columns *c, i64 n, const roster *r, const u8 *by_source, con
         i64 size = least(BLOCK, n - begin);
         for (i64 k = 0; k < size; k++) {
             see_row(c, begin + k, r, by_source, by_destination, picks, count, &known, rows + k);
-            for (u64 left = rows[k].found; left; left &= left - 1) {
+            for (u64 left = ahead ? rows[k].found : 0; left; left &= left - 1) {
                 const pick *p = picks + __builtin_ctzll(left);
                 if (p->sums)
                     __builtin_prefetch(p->sums + rows[k].slot[p->outward] * p->stride, 1);
