@@ -1,4 +1,4 @@
-"""Builds the compiled core into the package, where there is a C compiler; without one the wheel is pure Python."""
+"""Builds the compiled core into the package; without a C compiler the wheel is pure Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NATIVE = Path("src") / "sekisho" / "native"
 
 
 class CompiledCore(BuildHookInterface):  # type: ignore[type-arg]  # hatchling is no dependency of ours
-    """A wheel that holds the core is for one kind of machine; an editable install finds it in the source tree."""
+    """A wheel that holds the core is for one kind of machine; an editable install finds it in the tree."""
 
     PLUGIN_NAME = "custom"
 
