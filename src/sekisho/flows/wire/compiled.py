@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sekisho.flows.wire.sets import Sets
     from sekisho.tables import F64, I32, I64, U8, Bool
 
+_NOT_YET: Final = -1
+_SPARE: Final = 256  # layouts that may come before there must be room for more
 _NO_OUTPUTS, _ALL_OUTPUTS, _OUTPUTS_WITHOUT_INPUTS = 0, 1, 2
 # Inputs and outputs kept, by DecodeSettings.ovs_directions.
 _DIRECTIONS: Final = {
@@ -32,32 +34,43 @@ _DIRECTIONS: Final = {
 
 
 class Programs:
-    """The programs of Templates.layouts: `address` of each, 0 for one that is decoded in columns."""
+    """The programs of Templates.layouts, compiled when data first need them.
+
+    Columns by layout: `address` of the program, 0 for one that is decoded in columns; `segments`;
+    whether its records tell their `input` and `output` interface, and whether they are Open vSwitch's.
+    """
 
     def __init__(self) -> None:
-        self._made: dict[Layout, native.Structure | None] = {}
+        self._made: dict[int, tuple[Layout, native.Structure | None]] = {}  # what the addresses stand for
         self._layouts: Sequence[Layout] = ()
-        self.address: I64 = np.zeros(0, np.int64)
-        self.segments: I64 = np.zeros(0, np.int64)
-        # Whether its records tell their interfaces, and whether they are Open vSwitch's.
-        self.input: Bool = np.zeros(0, np.bool_)
-        self.output: Bool = np.zeros(0, np.bool_)
-        self.ovs: Bool = np.zeros(0, np.bool_)
+        self._make_room(0)
 
-    def follow(self, layouts: Sequence[Layout]) -> None:
-        """Compile what is new."""
-        if layouts is self._layouts and len(self.address) == len(layouts):
-            return
-        made = self._made
-        self._made = {each: made[each] if each in made else compile_program(each) for each in layouts}
-        self._layouts = layouts
-        programs = [self._made[each] for each in layouts]
-        self.address = np.array([p.address if p else 0 for p in programs], np.int64)
-        self.segments = np.array([len(each.segments) for each in layouts], np.int64)
-        told = [{e for segment in each.segments for e in segment.elements} for each in layouts]
-        self.input = np.array([bool(t.intersection(ie.IN_IF)) for t in told], np.bool_)
-        self.output = np.array([bool(t.intersection(ie.OUT_IF)) for t in told], np.bool_)
-        self.ovs = np.array([each.is_ovs for each in layouts], np.bool_)
+    def _make_room(self, rows: int) -> None:
+        self.address: I64 = np.full(rows, _NOT_YET, np.int64)
+        self.segments: I64 = np.ones(rows, np.int64)
+        self.input, self.output, self.ovs = (np.zeros(rows, np.bool_) for _ in range(3))
+
+    def follow(self, layouts: Sequence[Layout], used: I64) -> None:
+        """Know all layouts that are used; numbers mean others once the list is another."""
+        if layouts is not self._layouts or len(layouts) > len(self.address):
+            before = {id(layout): program for layout, program in self._made.values()}
+            self._layouts, self._made = layouts, {}
+            self._make_room(len(layouts) + _SPARE)
+            for number, layout in enumerate(layouts):
+                if id(layout) in before:
+                    self._know(number, layout, before[id(layout)])
+        present = np.flatnonzero(np.bincount(used, minlength=0))
+        for number in present[self.address[present] == _NOT_YET].tolist():
+            self._know(number, layouts[number], compile_program(layouts[number]))
+
+    def _know(self, number: int, layout: Layout, program: native.Structure | None) -> None:
+        self._made[number] = layout, program
+        told = {element for segment in layout.segments for element in segment.elements}
+        self.address[number] = program.address if program else 0
+        self.segments[number] = len(layout.segments)
+        self.input[number] = bool(told.intersection(ie.IN_IF))
+        self.output[number] = bool(told.intersection(ie.OUT_IF))
+        self.ovs[number] = layout.is_ovs
 
 
 # Places of `sets` in native/records.c that the core writes, and one that is written between two calls.

@@ -122,7 +122,7 @@ class RecordDecoder:
         if native.LIBRARY is None:
             return None, known
         programs = self.programs
-        programs.follow(self.templates.layouts)
+        programs.follow(self.templates.layouts, layout[known])
         compiled = known.copy()
         compiled[known] = programs.address[layout[known]] != 0
         mine = np.flatnonzero(compiled)
