@@ -236,6 +236,8 @@ def spoken(seed: int) -> list[bytes]:
             if s[0] not in (8, 12, 27, 28) or rng.random() < 0.1
         ]
         specs += [s for s in ELEMENTS if s[0] in family]
+        if rng.random() < 0.5:
+            specs += [(4, 1), (6, 2)]  # flags mean something of TCP alone
         found.append(ipfix(a_set(2, template(ident, specs)), sequence=sequence))
         for _ in range(6):
             sets = b""
@@ -244,7 +246,7 @@ def spoken(seed: int) -> list[bytes]:
                 for _ in range(rng.randint(1, 5)):
                     for _, size in specs:
                         octets = bytes(
-                            rng.choice([0, 1, 6, 58, rng.randrange(256)]) for _ in range(min(size, 9))
+                            rng.choice([0, 1, 6, 6, 6, 58, rng.randrange(256)]) for _ in range(min(size, 9))
                         )
                         content += (
                             variable(octets, long=rng.random() < 0.3)
