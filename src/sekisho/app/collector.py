@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import threading
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
+from sekisho import native
 from sekisho.app.settings import host_name
 from sekisho.archive.settings import TapSettings
 from sekisho.archive.tap import Tap
@@ -128,6 +130,8 @@ class Collector:
     def run(self) -> None:
         """Hear, decode, resolve, count; judge each second; until `stop`."""
         keep_freed()
+        if native.LIBRARY is None:
+            log.warning("The compiled core is not there: records are counted in NumPy, several times slower.")
         self._spawn_talkers()
         due = self._clock.now() + 1.0
         try:
@@ -193,6 +197,7 @@ class Collector:
                     self._detection.replace_inventory(new)
                     if self.tap is not None:
                         self.tap.meet(new, self._clock.now())
+                    gc.freeze()  # looking for cycles among so many subjects would hold up the loop
 
     def _counters(self) -> dict[str, float]:
         return {
@@ -205,6 +210,7 @@ class Collector:
             "receive.truncated": float(self.receiver.truncated),
             "receive.errors": float(self.receiver.errors),
             "tick.seconds": self._seconds["busy"],
+            "engine.compiled": float(native.LIBRARY is not None),
             "evidence.dropped": float(self._outbox.dropped),
             "evidence.refused": float(self._outbox.refused),
             "evidence.waiting": float(len(self._outbox.pending)),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sekisho import native
 from sekisho.detect.buckets import Buckets
 from sekisho.detect.detector import Observations
 from sekisho.detect.detectors.catalogue import CELLS
@@ -87,9 +88,22 @@ class Distinct:
         """Count items of slots; both may repeat."""
         rows = self.places.rows(slots)
         self._fit()
+        if native.LIBRARY is not None:
+            table = self._structure()
+            native.LIBRARY.sk_see(table.address, rows.ctypes.data, items.ctypes.data, len(rows))
+            return
         np.add.at(self.samples, rows, 1.0)
         np.add.at(self.sighted[self.buckets.index], rows, np.float32(1.0))
         self._hit(rows * CELLS + cells(items, self._seed))
+
+    def _structure(self) -> native.Structure:
+        """Give the C side of the table."""
+        buckets = self.buckets
+        return native.Structure(
+            *(self.table, self.hits, self.filled, self.sighted, self.samples),
+            *(len(self.filled), CELLS, _STAMPS, buckets.size, buckets.index, buckets.number, buckets.oldest),
+            np.array(self._seed & 0xFFFF_FFFF_FFFF_FFFF, np.uint64).view(np.int64).item(),
+        )
 
     def _hit(self, cell: I64) -> None:
         flat = self.table.reshape(-1)

@@ -73,6 +73,11 @@ class Lane:
         self.counter.empty(rows[rows >= 0])
 
 
+def _by_slot(planes: int, slots: int) -> F64:
+    """Make float64[planes, slots] of zeros, a slot's planes side by side in memory."""
+    return np.zeros((slots, planes)).T
+
+
 class Stream:
     """One detector's choice of rows, taken once and counted in each of its lanes.
 
@@ -87,7 +92,7 @@ class Stream:
         self.slots = slots
         self.lanes: dict[float, Lane] = {}
         self.recent = Recent(settings.recent, slots)
-        self.fresh: F64 = np.zeros((0 if detector.distinct else planes(detector.parts), slots))
+        self.fresh: F64 = _by_slot(0 if detector.distinct else planes(detector.parts), slots)
 
     def lane(self, window: float, now: float) -> Lane:
         """Give the lane of a window, a new one if there is none."""
@@ -120,7 +125,7 @@ class Stream:
         slots = np.flatnonzero(self.fresh[-1] != 0)
         if not len(slots):
             return
-        amounts = self.fresh.take(slots, axis=1)
+        amounts = self.fresh.T[slots].T
         self.fresh.fill(0.0)
         for lane in self.lanes.values():
             if isinstance(lane.counter, Sums):
@@ -128,7 +133,7 @@ class Stream:
 
     def widen(self, slots: int) -> None:
         """Make room for more slots."""
-        fresh = np.zeros((len(self.fresh), slots))
+        fresh = _by_slot(len(self.fresh), slots)
         fresh[:, : self.slots] = self.fresh
         self.fresh, self.slots = fresh, slots
         self.recent.widen(slots)

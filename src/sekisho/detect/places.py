@@ -24,7 +24,7 @@ class Places:
 
     @property
     def capacity(self) -> int:
-        """Rows a table must have; grows by half, or to what is needed at once."""
+        """Rows a table must have; doubles, up to a row for every slot."""
         return len(self.slot_of)
 
     def rows(self, slots: I64) -> I64:
@@ -45,7 +45,8 @@ class Places:
         )
         self.high += fresh
         if self.high > self.capacity:
-            self.slot_of = _widened(self.slot_of, max(self.high, self.capacity * 3 // 2))
+            room = min(self.capacity * 2, len(self.row_of))
+            self.slot_of = _widened(self.slot_of, max(self.high, room))
         self.row_of[slots] = rows
         self.slot_of[rows] = slots
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sekisho import native
 from sekisho.model.policy import Direction
 from sekisho.model.restriction import Count
 from sekisho.tables import address_text
@@ -43,7 +44,10 @@ class Recent:
         self.exporter: I64 = np.zeros(size, np.int64)
         self.amount: F64 = np.zeros(size)
         self.suspects: Bool = np.zeros(slots, np.bool_)
-        self._next = 0
+        columns = self.slot, self.time, self.far_hi, self.far_lo, self.port, self.exporter, self.amount
+        self._share = max(1, size // _SHARE)
+        # The C side of the ring; its last value is the place of the next row.
+        self.ring = native.Structure(*columns, size, self._share, 0)
 
     def widen(self, slots: int) -> None:
         """Make room for more slots."""
@@ -58,8 +62,9 @@ class Recent:
         """Keep the rows taken, or a part of them."""
         keep = self._choose(take.slot)
         index, batch = take.index[keep], rows.batch
-        places = (self._next + np.arange(len(index))) % self.size
-        self._next = (self._next + len(index)) % self.size
+        behind = int(self.ring.values[-1])
+        places = (behind + np.arange(len(index))) % self.size
+        self.ring.values[-1] = (behind + len(index)) % self.size
         outward = detector.direction is Direction.EGRESS
         self.slot[places] = take.slot[keep]
         self.time[places] = now
@@ -70,12 +75,11 @@ class Recent:
         self.amount[places] = take.amount[keep]
 
     def _choose(self, slots: I64) -> I64:
-        most = max(1, self.size // _SHARE)
-        if len(slots) <= most:
+        if len(slots) <= self._share:
             return np.arange(len(slots))
         suspected = self.suspects[slots]
-        first = _spread(np.flatnonzero(suspected), most)
-        rest = _spread(np.flatnonzero(~suspected), most - len(first))
+        first = _spread(np.flatnonzero(suspected), self._share)
+        rest = _spread(np.flatnonzero(~suspected), self._share - len(first))
         return np.concatenate([first, rest])
 
     def tops(self, slots: I64, since: float, count: int) -> dict[int, Tops]:

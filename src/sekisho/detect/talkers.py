@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sekisho.detect.lanes import Lane
     from sekisho.detect.roster import Roster
-    from sekisho.tables import F64
+    from sekisho.tables import F64, I64
 
 _MINUTE: Final = 60.0
 # Detector, field of Talker, and what turns a number per second into the field's unit. Mail is rare:
@@ -59,8 +59,19 @@ def _foremost(rates: F64, limit: int) -> list[int]:
     """List up to `limit` columns by their best place in any row; columns of zeros are left out."""
     best = np.full(rates.shape[1], len(rates[0]) + 1)
     for rate in rates:
-        order = np.argsort(-rate, kind="stable")[:limit]
+        order = _greatest(rate, limit)
         order = order[rate[order] > 0]
         best[order] = np.minimum(best[order], np.arange(len(order)))
-    order = np.argsort(best, kind="stable")[:limit]
-    return [int(slot) for slot in order if best[slot] <= len(rates[0])]
+    found = np.flatnonzero(best <= len(rates[0]))
+    return [int(slot) for slot in found[np.argsort(best[found], kind="stable")[:limit]]]
+
+
+def _greatest(rate: F64, limit: int) -> I64:
+    """List the places of the greatest, greatest first, the earlier first of equals."""
+    if 0 < limit < len(rate):
+        line = np.partition(rate, len(rate) - limit)[len(rate) - limit]
+        above = np.flatnonzero(rate > line)
+        rows = np.sort(np.concatenate([above, np.flatnonzero(rate == line)[: limit - len(above)]]))
+    else:
+        rows = np.arange(len(rate) if limit else 0)
+    return rows[np.argsort(-rate[rows], kind="stable")]

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sekisho import native
 from sekisho.detect.buckets import Steady
+from sekisho.detect.counting import Counting
 from sekisho.detect.detector import Rows
 from sekisho.detect.detectors import registered
 from sekisho.detect.evidence import compose
@@ -56,6 +58,7 @@ class Detection:
         self._judges: list[Judge] = []
         self._counters = dict.fromkeys(("rows", "rows_ours", "closes", "evidence", "policies_unjudged"), 0)
         self._present: Present | None = None
+        self._one_pass: Counting | None = None
         self.replace_policies(policies)
 
     def replace_policies(self, policies: PolicySet) -> None:
@@ -71,6 +74,7 @@ class Detection:
                 continue
             self._judges.append(self._judge(policy, streams, before))
         self._drop_lanes()
+        self._one_pass = None
         self._rescope()
 
     def _judge(self, policy: Policy, streams: dict[Key, Stream], before: dict[str, Standing]) -> Judge:
@@ -120,6 +124,7 @@ class Detection:
             self._slots *= 2
         for stream in self._streams.values():
             stream.widen(self._slots)
+        self._one_pass = None
         for judge in self._judges:
             judge.standing = judge.standing.widen(self._slots)
 
@@ -145,6 +150,16 @@ class Detection:
 
     def _add(self, batch: FlowBatch) -> None:
         self._advance(float(batch.time[-1]))
+        streams = [*self._streams.values()]
+        if native.LIBRARY is not None:
+            if self._one_pass is None:
+                self._one_pass = Counting(streams, self._settings, native.LIBRARY)
+            self._one_pass.add(batch, self._roster, self._steady.now)
+            streams = self._one_pass.rest
+        if streams:
+            self._add_in_columns(batch, streams)
+
+    def _add_in_columns(self, batch: FlowBatch, streams: list[Stream]) -> None:
         roster = self._roster
         rows = Rows(
             batch,
@@ -155,7 +170,7 @@ class Detection:
             self._settings,
         )
         with np.errstate(all="ignore"):
-            for stream in self._streams.values():
+            for stream in streams:
                 stream.add(rows, self._steady.now)
 
     def _advance(self, arrival: float) -> None:

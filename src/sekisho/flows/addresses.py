@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sekisho import native
 from sekisho.model.errors import Malformed
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ PRIVATE: Final = (
     *("::/128", "::1/128", "fc00::/7", "fe80::/10", "ff00::/8"),
 )
 _V4: Final = np.uint64(0xFFFF)
+_WHOLLY, _LOOK = 1, 2  # inside all of it, or part of it
 _LOW: Final = np.uint64(0xFFFF_FFFF)
 
 
@@ -31,6 +33,17 @@ class Inside:
         networks = [_network(prefix) for prefix in prefixes]
         self._first, self._last = _ranges([n for n in networks if isinstance(n, IPv4Network)])
         self._v6 = [_masked(n) for n in networks if isinstance(n, IPv6Network)]
+
+    def structure(self) -> native.Structure:
+        """Give the prefixes to the compiled core, and what the upper half of an IPv4 address tells alone."""
+        starts = np.arange(1 << 16, dtype=np.uint64) << np.uint64(16)
+        ends = starts | np.uint64(0xFFFF)
+        upper = np.full(1 << 16, 0, np.uint8)
+        for first, last in zip(self._first, self._last, strict=True):
+            upper[(starts <= last) & (ends >= first)] = _LOOK
+            upper[(starts >= first) & (ends <= last)] = _WHOLLY
+        v6 = np.array(self._v6, np.uint64).reshape(-1, 4).T.copy()
+        return native.Structure(self._first, self._last, len(self._first), *v6, v6.shape[1], upper)
 
     def internet(self, hi: U64, lo: U64) -> Bool:
         """Tell which addresses (IPv4 mapped) are in none of the prefixes."""

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from sekisho import native
 from sekisho.flows.addresses import Inside
+from sekisho.flows.exporters_compiled import CompiledExporters
 from sekisho.flows.wire.protocol import PROTOCOL_NAMES
 from sekisho.model.report import ExporterReport
 from sekisho.tables import address_text
 
 if TYPE_CHECKING:
+    import ctypes
+
+    from sekisho.flows.exporters_compiled import Columns
     from sekisho.tables import I32, I64, U8, U32, U64, Bool
 
 # A datagram this many datagrams behind the newest is late; further behind, its exporter restarted.
@@ -86,6 +91,15 @@ class Exporters:
         self._salt = np.array([secrets.randbits(64) | 1 for _ in IDENTITY.names or ()], np.uint64)
         self._keys = np.zeros(0, np.uint64)  # sorted hashes of the live rows
         self._rows = np.zeros(0, np.int32)  # and their rows
+        self._compiled = native.LIBRARY and self._for_the_core(native.LIBRARY)
+
+    def _for_the_core(self, library: ctypes.CDLL) -> CompiledExporters:
+        identities = self._identity, IDENTITY.itemsize, self._salt
+        rows = self.datagrams, self.last_seen, self._seen
+        sequences = self._next, self._in_step, self.lost, self.late, self.restarted
+        return CompiledExporters(
+            library, identities, rows, (*sequences, REORDER, RESET_FROM, RESET_TO), self.settings.total
+        )
 
     @property
     def count(self) -> int:
@@ -108,6 +122,18 @@ class Exporters:
         they came; call it once per datagram.
         """
         self._tick(now)
+        columns = address_hi, address_lo, agent_hi, agent_lo, domain
+        if self._compiled is None:
+            return self._rows_in_columns(protocol, columns, now)
+        found = self._compiled.find(protocol, columns, now, self._clock)
+        new = np.flatnonzero(found < 0)
+        if len(new):
+            hi, lo, agent_hi, agent_lo = (column[new] for column in columns[:4])
+            found[new] = self._rows_in_columns(protocol, (hi, lo, agent_hi, agent_lo, domain[new]), now)
+        return found
+
+    def _rows_in_columns(self, protocol: int, columns: Columns, now: float) -> I32:
+        address_hi, address_lo, agent_hi, agent_lo, domain = columns
         wanted = np.empty(len(domain), IDENTITY)
         wanted["address_hi"], wanted["address_lo"] = address_hi, address_lo
         wanted["agent_hi"], wanted["agent_lo"] = agent_hi, agent_lo
@@ -142,6 +168,9 @@ class Exporters:
         counter that began anew, is `restarted` and loses nothing.
         """
         del now
+        if self._compiled is not None:
+            self._compiled.sequence(rows, seq, step)
+            return
         known = np.nonzero(rows >= 0)[0]
         order = known[np.argsort(rows[known], kind="stable")]
         if len(order):
@@ -229,6 +258,11 @@ class Exporters:
     def _index(self, keys: U64, rows: I32) -> None:
         order = np.argsort(keys)
         self._keys, self._rows = keys[order], rows[order]
+        self._reindex()
+
+    def _reindex(self) -> None:
+        if self._compiled is not None:
+            self._compiled.fill(self._rows)
 
     def _tick(self, now: float) -> None:
         self._clock += min(max(now - self._now, 0.0), CLOCK_STEP)
@@ -242,6 +276,7 @@ class Exporters:
         if not stay.all():
             self.generation[self._rows[~stay]] = 0
             self._keys, self._rows = self._keys[stay], self._rows[stay]
+            self._reindex()
 
     def _sequence(self, rows: I32, seq: I64, step: I64) -> None:
         """Account for datagrams sorted by row, each row's in arrival order."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sekisho import native
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -31,12 +33,25 @@ class Table:
         self._keys = np.array(sorted(rows), np.uint64)
         self._rows = np.array([rows[int(key)] for key in self._keys], np.int32)
 
+    def structure(self) -> native.Structure:
+        """Give a hash table of the same for the compiled core, never more than half full."""
+        return hashed(self._keys, self._rows)
+
     def find(self, keys: U64) -> I32:
         """Row of each key, NONE or AMBIGUOUS."""
         if not len(self._keys):
             return np.full(len(keys), NONE, np.int32)
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
         return np.where(self._keys[at] == keys, self._rows[at], np.int32(NONE))
+
+
+def hashed(keys: U64, rows: I32) -> native.Structure:
+    """Make a hash table of distinct keys, as native/resolve.c reads it; it is empty without the core."""
+    places = 1 << max(2 * len(keys), 1).bit_length()
+    found = native.Structure(np.zeros(places, np.uint64), np.full(places, NONE, np.int32), places - 1)
+    if native.LIBRARY is not None and len(keys):
+        native.LIBRARY.sk_table_fill(found.address, keys.ctypes.data, rows.ctypes.data, len(keys))
+    return found
 
 
 class SubjectIndex:
@@ -63,6 +78,12 @@ class SubjectIndex:
         )
         self._by_address = Table((self._ids.of[a], row) for row, a in addresses)
         self.mac = np.array([mac_number(s.mac) for s in inventory.subjects], np.uint64)
+
+    def structure(self) -> native.Structure:
+        """Give all of it to the compiled core."""
+        tables = self._by_ifindex, self._by_ofport, self._by_mac, self._by_host_address, self._by_address
+        found = [table.structure() for table in tables]
+        return native.Structure(*found, *self._ids.structure(), self.mac, len(self.mac))
 
     def by_ifindex(self, host: I64, ifindex: U32) -> I32:
         """Find by the host's interface number; a host has each once."""
@@ -103,6 +124,11 @@ class _AddressIds:
         self._halves, self._first = np.unique(self._hi, return_index=True)
         self._behind = np.append(self._first[1:], len(in_order))
 
+    def structure(self) -> tuple[native.Structure, U64, U64]:
+        """Give a hash table of the numbers by a mix of both halves, and the halves of each number."""
+        key = _mixed(self._hi) ^ self._lo
+        return hashed(key, np.arange(len(key), dtype=np.int32)), self._hi, self._lo
+
     def find(self, hi: U64, lo: U64) -> I64:
         """Give each address its number, -1 for one that nobody has."""
         found = np.full(len(hi), -1, np.int64)
@@ -125,6 +151,13 @@ class _AddressIds:
             first = np.where(below, middle + 1, first)
             behind = np.where(open_ & ~below, middle, behind)
         return first
+
+
+def _mixed(x: U64) -> U64:
+    """splitmix64's finaliser, as the compiled core has it."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D0_49BB_1331_11EB)
+    return x ^ (x >> np.uint64(31))
 
 
 def mac_number(text: str) -> int:

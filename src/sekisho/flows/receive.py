@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # <asm-generic/socket.h>; Python's socket module names neither.
 SO_RCVBUFFORCE: Final = 33
 SO_RXQ_OVFL: Final = 40
+SO_ATTACH_REUSEPORT_CBPF: Final = 51
+NETWORK_HEADER: Final = 0xFFF0_0000  # SKF_NET_OFF of <linux/filter.h>
 NAME_ROOM: Final = 28  # struct sockaddr_in6
 CONTROL_ROOM: Final = 24  # one control message of four octets
 # struct mmsghdr of a 64-bit Linux: a msghdr and the length received, padded to 64 octets.
@@ -47,16 +49,18 @@ class ReceiveSettings:
     One socket for each port. `burst` datagrams of at most `slot` octets stand in memory; longer ones
     are counted and cut. `buffer` octets are asked of the kernel for each socket. `method` is
     "recvmmsg", "recv_into" (one system call per datagram) or "auto". With `reuse_port` several
-    processes share the ports, and the kernel spreads exporters over them.
+    processes share the ports, and the kernel spreads exporters over them: with `workers`, the number of
+    those processes, by source address, so that all an exporter sends comes to one of them.
     """
 
     host: str = "127.0.0.1"
     ports: tuple[int, ...] = (6343,)
-    burst: int = 1024
+    burst: int = 2048
     slot: int = 2048
     buffer: int = 32 << 20
     method: str = "auto"
     reuse_port: bool = False
+    workers: int = 1
 
 
 class Receiver:
@@ -265,10 +269,35 @@ def _open(settings: ReceiveSettings, port: int) -> socket.socket:
     try:
         _prepare(sock, settings)
         sock.bind(address)
+        if settings.reuse_port and settings.workers > 1 and sys.platform == "linux":
+            _spread_by_source(sock, settings.workers)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def _spread_by_source(sock: socket.socket, workers: int) -> None:
+    """Have the kernel choose among the sockets of a port by source address (classic BPF, socket(7))."""
+    steps = (
+        (0x30, 0, 0, NETWORK_HEADER),  # version of IP
+        (0x54, 0, 0, 0xF0),
+        (0x15, 2, 0, 0x60),
+        (0x20, 0, 0, NETWORK_HEADER + 12),  # IPv4: the source
+        (0x05, 0, 0, 1),
+        (0x20, 0, 0, NETWORK_HEADER + 20),  # IPv6: its last 32 bits
+        (0x24, 0, 0, 0x9E37_79B1),  # spread what differs in few bits
+        (0x74, 0, 0, 16),
+        (0x94, 0, 0, workers),
+        (0x16, 0, 0, 0),  # the socket's number, in order of binding
+    )
+    program = b"".join(struct.pack("=HBBI", *step) for step in steps)
+    room = ctypes.create_string_buffer(program)
+    sock.setsockopt(
+        socket.SOL_SOCKET,
+        SO_ATTACH_REUSEPORT_CBPF,
+        struct.pack("@HP", len(steps), ctypes.addressof(room)),
+    )
 
 
 def _prepare(sock: socket.socket, settings: ReceiveSettings) -> None:

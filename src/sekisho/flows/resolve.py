@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sekisho import native
 from sekisho.flows.addresses import PRIVATE, Inside
 from sekisho.flows.index import AMBIGUOUS, NONE, SubjectIndex
 from sekisho.flows.sources import Sources
-from sekisho.flows.wire.protocol import IPFIX, Counters
+from sekisho.flows.wire.protocol import Counters
 from sekisho.tables import OUT_SINGLE
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ class ResolveSettings:
     own_prefixes: tuple[str, ...] = ()
 
 
+# What the compiled core counts, in its order.
+_COUNTED: Final = ("strangers", "exact", "sent", "received", "ambiguous")
+
+
 class Resolver:
     """Fills a batch's sender, receiver, exact, src_internet, dst_internet, and rate where not told.
 
@@ -38,7 +43,12 @@ class Resolver:
         self._index = SubjectIndex(inventory)
         self._sources = Sources(inventory, exporters, self._index.bridges)
         self._inside = Inside((*PRIVATE, *settings.own_prefixes))
-        self._exporters, self._counts = exporters, Counters()
+        self._counts = Counters()
+        self._compiled = native.LIBRARY and (
+            self._index.structure(),
+            self._sources.structure(),
+            self._inside.structure(),
+        )
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -49,7 +59,15 @@ class Resolver:
         """Fill the columns in place. Every row's exporter is a row of Exporters."""
         if not len(batch):
             return
-        self._sources.meet(batch.exporter)
+        self._sources.meet()
+        if native.LIBRARY is not None and self._compiled:
+            columns, told = native.columns_of(batch), np.zeros(5, np.int64)
+            where = [structure.address for structure in self._compiled]
+            native.LIBRARY.sk_resolve(columns.address, len(batch), *where, told.ctypes.data)
+            for kind, count in zip(_COUNTED, told.tolist(), strict=True):
+                self._counts.count(kind, count)
+            self._counts.count("rows", len(batch))
+            return
         host = self._sources.host[batch.exporter]
         batch.exact[:] = self._sources.exact[batch.exporter]
         ours = (host >= 0) & ~batch.exact
@@ -129,7 +147,7 @@ class Resolver:
 
     def _fill_rate(self, batch: FlowBatch, host: I64) -> None:
         """Open vSwitch scales its IPFIX counts and tells no rate; its host does. Counts stay as they are."""
-        untold = (batch.rate == 0) & (host >= 0) & (self._exporters.protocol[batch.exporter] == IPFIX)
+        untold = (batch.rate == 0) & (host >= 0) & self._sources.ipfix[batch.exporter]
         batch.rate[untold] = self._sources.sampling[batch.exporter[untold]]
 
     def _count(self, batch: FlowBatch, host: I64) -> None:

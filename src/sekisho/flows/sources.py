@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sekisho import native
 from sekisho.flows.index import address_number
 from sekisho.flows.wire.protocol import IPFIX, NETFLOW5, PROTOCOL_NAMES
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from sekisho.flows.exporters import Exporters
     from sekisho.model.inventory import Host, Inventory, Telemetry
-    from sekisho.tables import I32
 
 _SPARSEST: Final = 10**9  # a sparser sampling is a lie
 
@@ -23,8 +23,8 @@ class Sources:
     """What is known of each row of Exporters, looked up once in the row's life.
 
     Columns by exporter row: `host` (row of Inventory.hosts, -1 a stranger), `exact` telemetry or not,
-    `ofports`: whether its interface numbers are OpenFlow ports, `bridge` (-1 unknown), `sampling` N of
-    1:N as the host says it (0 unknown).
+    `ofports`: whether its interface numbers are OpenFlow ports, `ipfix`: whether it speaks IPFIX,
+    `bridge` (-1 unknown), `sampling` N of 1:N as the host says it (0 unknown).
     """
 
     def __init__(
@@ -32,26 +32,29 @@ class Sources:
     ) -> None:
         n = exporters.settings.total
         self.host, self.bridge = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
-        self.exact, self.ofports = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+        self.exact, self.ofports, self.ipfix = (np.zeros(n, np.bool_) for _ in range(3))
         self.sampling = np.zeros(n, np.float32)
         self.shared = 0  # exporters that two hosts could be
         self._hosts, self._exporters, self._bridges = inventory.hosts, exporters, bridges
         self._by_address = _hosts_by_address(inventory)
         self._generation = np.full(n, -1, np.int64)
 
-    def meet(self, rows: I32) -> None:
-        """Look up those exporters that are new since last asked."""
+    def structure(self) -> native.Structure:
+        """Give the columns to the compiled core."""
+        columns = self.host, self.bridge, self.exact, self.ofports, self.sampling
+        return native.Structure(*columns, self.ipfix)
+
+    def meet(self) -> None:
+        """Look up the exporters that are new since last asked."""
         now = self._exporters.generation
-        seen = np.zeros(len(now), np.bool_)
-        seen[rows] = True
-        for row in np.nonzero(seen & (self._generation != now))[0]:
+        for row in np.flatnonzero((self._generation != now) & (now > 0)):
             self._look_up(int(row))
             self._generation[row] = now[row]
 
     def _look_up(self, row: int) -> None:
         protocol, domain = int(self._exporters.protocol[row]), int(self._exporters.domain[row])
         host = self._host(row, protocol, domain)
-        self.host[row] = host
+        self.host[row], self.ipfix[row] = host, protocol == IPFIX
         self.exact[row], self.bridge[row], self.sampling[row] = False, -1, 0
         # Even where it is not known which bridge's they are, they are no ifIndexes.
         self.ofports[row] = (

@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from sekisho.flows.memory import keep_freed
@@ -152,6 +153,24 @@ def test_several_receivers_share_a_port(listen: Listen) -> None:
     port = first.addresses[0][1]
     second = listen(reuse_port=True, ports=(port,))
     assert first.addresses == second.addresses
+
+
+def test_all_that_an_exporter_sends_comes_to_one_of_several_workers(listen: Listen) -> None:
+    first = listen(reuse_port=True, workers=2)
+    second = listen(reuse_port=True, workers=2, ports=(first.addresses[0][1],))
+    for number in range(1, 41):
+        for _ in range(4):  # from another port each time
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.bind((f"127.0.0.{number}", 0))
+                sender.sendto(b"flow", first.addresses[0])
+    heard = []
+    for receiver in (first, second):
+        burst = receiver.receive(1.0)
+        assert burst is not None
+        heard.append(np.unique(burst.address_lo[: burst.count], return_counts=True))
+    assert not set(heard[0][0]) & set(heard[1][0])
+    assert all((counts == 4).all() for _, counts in heard)
+    assert min(len(addresses) for addresses, _ in heard) >= 10
 
 
 def test_a_port_in_use_is_unavailable(listen: Listen) -> None:

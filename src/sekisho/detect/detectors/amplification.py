@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from sekisho.detect import confidence
 from sekisho.detect.detector import among
+from sekisho.detect.picking import NOTHING, Pick, Trait, side
 from sekisho.model.policy import Direction, Unit
 
 if TYPE_CHECKING:
     from sekisho.detect.detector import Observations, Rows, Take
+    from sekisho.detect.settings import DetectSettings
     from sekisho.tables import F64
 
 
@@ -32,6 +34,12 @@ class Amplification:
         mask &= among(rows.batch.src_port, rows.settings.amplification_ports)
         column = rows.batch.bytes if self.unit is Unit.BYTES else rows.batch.packets
         return (rows.amounts(mask, self.direction, column),)
+
+    def picks(self, settings: DetectSettings) -> tuple[Pick, ...]:
+        """Say the same by traits."""
+        worth: Literal["bytes", "packets"] = "bytes" if self.unit is Unit.BYTES else "packets"
+        terms = ((Trait.UDP | side(self.direction), NOTHING),)
+        return (Pick(terms, self.direction, worth, source_ports=settings.amplification_ports),)
 
     def estimate(self, seen: Observations) -> F64:
         """Give bytes or packets in the window."""

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from sekisho.detect import confidence
 from sekisho.detect.detector import among
+from sekisho.detect.picking import NOTHING, Pick, Trait, side
 from sekisho.model.policy import Direction, Unit
 
 if TYPE_CHECKING:
     from sekisho.detect.detector import Observations, Rows, Take
+    from sekisho.detect.settings import DetectSettings
     from sekisho.tables import F64
 
 
@@ -36,6 +38,15 @@ class Login:
         mask = mask & rows.side(self.direction, internet=internet)
         mask &= among(rows.batch.dst_port, rows.settings.login_ports)
         return (rows.events(mask, self.direction, rows.dst_address if self.distinct else None),)
+
+    def picks(self, settings: DetectSettings) -> tuple[Pick, ...]:
+        """Say the same by traits."""
+        ours, ports = side(self.direction), settings.login_ports
+        opening = Trait.OPENING | ours, NOTHING
+        if not self.distinct:
+            return (Pick((opening,), self.direction, destination_ports=ports),)
+        terms = opening, (Trait.TCP | ours, Trait.FLAGS_KNOWN)
+        return (Pick(terms, self.direction, destination_ports=ports, item="address"),)
 
     def estimate(self, seen: Observations) -> F64:
         """Give attempts or hosts in the window."""

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from sekisho.detect import confidence
+from sekisho.detect.picking import NOTHING, Pick, Trait, side
 from sekisho.model.policy import Direction, Unit
 
 if TYPE_CHECKING:
     from sekisho.detect.detector import Observations, Rows, Take
+    from sekisho.detect.settings import DetectSettings
     from sekisho.tables import F64
 
 
@@ -37,6 +39,12 @@ class Scan:
         mask = rows.probe & rows.side(self.direction, internet=internet)
         item = rows.dst_address if self.item == "host" else rows.batch.dst_port.astype(np.uint64)
         return (rows.events(mask, self.direction, item),)
+
+    def picks(self, settings: DetectSettings) -> tuple[Pick, ...]:
+        """Say the same by traits."""
+        del settings
+        terms = ((Trait.PROBE | side(self.direction), NOTHING),)
+        return (Pick(terms, self.direction, item="address" if self.item == "host" else "port"),)
 
     def estimate(self, seen: Observations) -> F64:
         """Give the number of different ports or hosts seen in the window."""

@@ -8,16 +8,18 @@ show a spammer of 100 connections with probability 0.22.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from sekisho.detect import confidence
 from sekisho.detect.detector import TCP, among
+from sekisho.detect.picking import NOTHING, Pick, Trait
 from sekisho.model.policy import Direction, Unit
 
 if TYPE_CHECKING:
     from sekisho.detect.detector import Observations, Rows, Take
+    from sekisho.detect.settings import DetectSettings
     from sekisho.tables import F64, Bool
 
 _MAIL: Final = (25,)
@@ -38,6 +40,16 @@ def _replies(rows: Rows, ports: tuple[int, ...], *, internet: bool) -> Bool:
     return mask
 
 
+_ATTEMPTS: Final = (
+    (Trait.EXACT_EGRESS | Trait.PROTOCOL_TCP, NOTHING),
+    (Trait.OPENING | Trait.EGRESS, Trait.SENDER_TOLD),
+)
+_REPLIES: Final = (
+    (Trait.EXACT_INGRESS | Trait.PROTOCOL_TCP, NOTHING),
+    (Trait.ACCEPTING | Trait.INGRESS, Trait.RECEIVER_TOLD),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Mail:
     """New connections to mail ports, or the distinct addresses they go to."""
@@ -54,6 +66,12 @@ class Mail:
         """Take attempts."""
         mask = _attempts(rows, self.exact_ports, internet=internet)
         return (rows.events(mask, self.direction, rows.dst_address if self.distinct else None),)
+
+    def picks(self, settings: DetectSettings) -> tuple[Pick, ...]:
+        """Say the same by traits."""
+        del settings
+        item: Literal["", "address"] = "address" if self.distinct else ""
+        return (Pick(_ATTEMPTS, self.direction, destination_ports=self.exact_ports, item=item),)
 
     def estimate(self, seen: Observations) -> F64:
         """Give connections or destinations in the window."""
@@ -82,6 +100,14 @@ class Refused:
         return (
             rows.events(_attempts(rows, self.exact_ports, internet=internet), Direction.EGRESS),
             rows.events(_replies(rows, self.exact_ports, internet=internet), Direction.INGRESS),
+        )
+
+    def picks(self, settings: DetectSettings) -> tuple[Pick, ...]:
+        """Say the same by traits."""
+        del settings
+        return (
+            Pick(_ATTEMPTS, Direction.EGRESS, destination_ports=self.exact_ports),
+            Pick(_REPLIES, Direction.INGRESS, source_ports=self.exact_ports),
         )
 
     def estimate(self, seen: Observations) -> F64:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sekisho.detect import confidence
+from sekisho.detect.picking import NOTHING, Pick, Trait, side
 from sekisho.model.policy import Direction, Unit
 
 if TYPE_CHECKING:
     from sekisho.detect.detector import Observations, Rows, Take
+    from sekisho.detect.settings import DetectSettings
     from sekisho.tables import F64
 
 
@@ -35,6 +37,12 @@ class SynFlood:
         """Take TCP with known flags: SYNs for, the rest against."""
         mask = rows.flags_known & rows.side(self.direction, internet=internet)
         return (rows.amounts(mask, self.direction, rows.batch.packets, np.where(rows.syn, 1.0, -1.0)),)
+
+    def picks(self, settings: DetectSettings) -> tuple[Pick, ...]:
+        """Say the same by traits."""
+        del settings
+        terms = ((Trait.FLAGS_KNOWN | side(self.direction), NOTHING),)
+        return (Pick(terms, self.direction, "packets", signed=True),)
 
     def estimate(self, seen: Observations) -> F64:
         """Give the packets by which SYNs outnumber the rest."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from sekisho.detect import confidence
+from sekisho.detect.picking import NOTHING, Pick, side
 from sekisho.model.policy import Direction, Unit
 
 if TYPE_CHECKING:
     from sekisho.detect.detector import Observations, Rows, Take
+    from sekisho.detect.settings import DetectSettings
     from sekisho.tables import F64
 
 
@@ -29,6 +31,12 @@ class Volume:
         """Take everything of this direction."""
         column = rows.batch.bytes if self.unit is Unit.BYTES else rows.batch.packets
         return (rows.amounts(rows.side(self.direction, internet=internet), self.direction, column),)
+
+    def picks(self, settings: DetectSettings) -> tuple[Pick, ...]:
+        """Say the same by traits."""
+        del settings
+        worth: Literal["bytes", "packets"] = "bytes" if self.unit is Unit.BYTES else "packets"
+        return (Pick(((side(self.direction), NOTHING),), self.direction, worth),)
 
     def estimate(self, seen: Observations) -> F64:
         """Give bytes or packets in the window."""

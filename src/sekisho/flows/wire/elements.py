@@ -31,21 +31,22 @@ SELECTORS: Final = (302, 48)
 # Each tuple is in order of preference: the first that a template has is taken.
 IN_IF: Final = (10, 252)
 OUT_IF: Final = (14, 253)
-_SOURCE_MAC: Final = (56, 81)
-_DESTINATION_MAC: Final = (80, 57)
-_VLAN: Final = (58, 243, 59)
-_SOURCE_PORT: Final = (7, 182, 180)
-_DESTINATION_PORT: Final = (11, 183, 181)
-_ICMP: Final = ((32, 176, 177), (139, 178, 179))  # type and code in one, type, code; IPv4 and IPv6
+SOURCE_MAC: Final = (56, 81)
+DESTINATION_MAC: Final = (80, 57)
+VLAN: Final = (58, 243, 59)
+SOURCE_PORT: Final = (7, 182, 180)
+DESTINATION_PORT: Final = (11, 183, 181)
+ICMP: Final = ((32, 176, 177), (139, 178, 179))  # type and code in one, type, code; IPv4 and IPv6
 # Delta counts first; what left the exporter, what the initiator sent (ASA), one packet's own length.
-_PACKETS: Final = (2, 24, 298)
-_BYTES: Final = (1, 352, 23, 231, 224, 312)
+PACKETS: Final = (2, 24, 298)
+BYTES: Final = (1, 352, 23, 231, 224, 312)
 # Totals since the exporter began the flow: only where there is no delta, and never of Open vSwitch,
 # whose totals are the exporter's.
-_TOTAL_PACKETS: Final = (86,)
-_TOTAL_BYTES: Final = (85, 353)
+TOTAL_PACKETS: Final = (86,)
+TOTAL_BYTES: Final = (85, 353)
 
-_TCP, _ICMP4, _ICMP6 = 6, 1, 58
+_TCP: Final = 6
+ICMP_PROTOCOLS: Final = (1, 58)  # as in ICMP
 _MOST: Final = 1e9  # a larger sampling interval is a lie
 
 WANTED: Final = frozenset(
@@ -53,8 +54,8 @@ WANTED: Final = frozenset(
         *(PROTOCOL, TCP_FLAGS, DIRECTION, POINT, IP_VERSION, TEMPLATE_ID, *ADDRESS_LENGTH, *SELECTORS),
         *(SAMPLING_INTERVAL, SAMPLER_INTERVAL, PACKET_INTERVAL, PACKET_SPACE),
         *(SAMPLING_SIZE, SAMPLING_POPULATION, SAMPLING_PROBABILITY),
-        *(*IN_IF, *OUT_IF, *_SOURCE_MAC, *_DESTINATION_MAC, *_VLAN, *_SOURCE_PORT, *_DESTINATION_PORT),
-        *(*_ICMP[0], *_ICMP[1], *_PACKETS, *_BYTES, *_TOTAL_PACKETS, *_TOTAL_BYTES),
+        *(*IN_IF, *OUT_IF, *SOURCE_MAC, *DESTINATION_MAC, *VLAN, *SOURCE_PORT, *DESTINATION_PORT),
+        *(*ICMP[0], *ICMP[1], *PACKETS, *BYTES, *TOTAL_PACKETS, *TOTAL_BYTES),
     }
 )
 
@@ -69,9 +70,9 @@ def fill(values: Mapping[int, NDArray[Any]], n: int, *, totals: bool) -> FlowBat
     _put(batch.out_if, values, OUT_IF)
     _put(batch.point, values, (POINT,))
     _put(batch.protocol, values, (PROTOCOL,))
-    _put(batch.src_mac, values, _SOURCE_MAC)
-    _put(batch.dst_mac, values, _DESTINATION_MAC)
-    _put(batch.vlan, values, _VLAN)
+    _put(batch.src_mac, values, SOURCE_MAC)
+    _put(batch.dst_mac, values, DESTINATION_MAC)
+    _put(batch.vlan, values, VLAN)
     batch.vlan &= 0xFFF
     _addresses(batch, values)
     _ports(batch, values)
@@ -125,9 +126,9 @@ def _is_zero(values: Mapping[int, NDArray[Any]], elements: tuple[int, ...]) -> B
 
 
 def _ports(batch: FlowBatch, values: Mapping[int, NDArray[Any]]) -> None:
-    _port(batch.src_port, values, _SOURCE_PORT)
-    _port(batch.dst_port, values, _DESTINATION_PORT)
-    for protocol, (both, kind, code) in zip((_ICMP4, _ICMP6), _ICMP, strict=True):
+    _port(batch.src_port, values, SOURCE_PORT)
+    _port(batch.dst_port, values, DESTINATION_PORT)
+    for protocol, (both, kind, code) in zip(ICMP_PROTOCOLS, ICMP, strict=True):
         told = values.get(both)
         if told is None and kind in values:
             told = values[kind] << np.uint64(8) | values.get(code, np.uint64(0))
@@ -155,8 +156,8 @@ def _flags(batch: FlowBatch, values: Mapping[int, NDArray[Any]]) -> None:
 
 
 def _counts(batch: FlowBatch, values: Mapping[int, NDArray[Any]], *, totals: bool) -> None:
-    packets = first(values, _PACKETS + _TOTAL_PACKETS * totals)
-    octets = first(values, _BYTES + _TOTAL_BYTES * totals)
+    packets = first(values, PACKETS + TOTAL_PACKETS * totals)
+    octets = first(values, BYTES + TOTAL_BYTES * totals)
     # A record that tells no count (a PSAMP packet report) is one packet.
     batch.packets[:] = 1.0 if packets is None else packets
     batch.bytes[:] = 0.0 if octets is None else octets

@@ -26,6 +26,11 @@ class Octets:
         self._flat = np.ascontiguousarray(slab).reshape(-1)
         self._size = self._flat.size
 
+    @property
+    def memory(self) -> tuple[int, int]:
+        """Address and size of the slab, for the compiled core."""
+        return self._flat.ctypes.data, self._size
+
     def take(self, offset: I64, width: int) -> U8:
         """Copy `width` octets from each offset: uint8[n, width]."""
         last = self._size - width

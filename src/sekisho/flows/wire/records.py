@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sekisho import native
+from sekisho.flows.wire.compiled import CompiledSets, Programs
 from sekisho.flows.wire.elements import DIRECTION, fill
 from sekisho.flows.wire.gather import Octets
 from sekisho.flows.wire.held import Held, Waiting
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from sekisho.flows.exporters import Exporters
     from sekisho.flows.wire.layout import Values
     from sekisho.flows.wire.protocol import Counters, DecodeSettings
-    from sekisho.tables import F64, I64, U8, Bool
+    from sekisho.tables import F64, I32, I64, U8, Bool
 
 _OUTPUT: Final = 1  # flowDirection (element 61); 0 is input
 
@@ -79,6 +81,7 @@ class RecordDecoder:
     ) -> None:
         rows = exporters.settings.total
         self.templates = Templates(settings, counters, dialect.parse)
+        self.programs = Programs()
         self.rates = Rates(counters)
         self.held = Held(settings, counters, rows)
         self.ovs, self.ovs_statistics = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
@@ -106,11 +109,26 @@ class RecordDecoder:
         waiting = self._waiting(slab, data, messages.row[data.message], time)
         self.held.keep(slab, waiting.take(missing))
         late = self._released(events)
+        compiled, columns = self._share(slab, data, waiting.row, layout)
         groups = _grouped(
-            self.templates.layouts, octets, waiting.take(~missing), data.take(~missing), layout[~missing]
+            self.templates.layouts, octets, waiting.take(columns), data.take(columns), layout[columns]
         )
         records = np.zeros(len(messages.row), np.int64)
-        return Heard(self._decode_groups([*groups, *late], records), records, undecoded)
+        return Heard(self._decode_groups([*groups, *late], compiled, records, time), records, undecoded)
+
+    def _share(self, slab: U8, data: Sets, row: I64, layout: I64) -> tuple[CompiledSets | None, Bool]:
+        """Tell which sets the compiled core decodes, and which are left to be decoded in columns."""
+        known = layout != UNKNOWN
+        if native.LIBRARY is None:
+            return None, known
+        programs = self.programs
+        programs.follow(self.templates.layouts, layout[known])
+        compiled = known.copy()
+        compiled[known] = programs.address[layout[known]] != 0
+        mine = np.flatnonzero(compiled)
+        if not len(mine):
+            return None, known
+        return CompiledSets(native.LIBRARY, slab, data.take(mine), row[mine], layout[mine]), known & ~compiled
 
     def _is_meant(self, ids: I64) -> Bool:
         meant: Bool = (
@@ -178,26 +196,72 @@ class RecordDecoder:
             )
         return groups
 
-    def _decode_groups(self, groups: list[_Group], records: I64) -> FlowBatch:
+    def _decode_groups(
+        self, groups: list[_Group], compiled: CompiledSets | None, records: I64, time: float
+    ) -> FlowBatch:
         """Decode options data first, so that the burst's own rates hold for it; count records by message."""
+        compiled, layouts = self._bounded(compiled)
         self._counters.count("layout_flood", len(groups[MAX_LAYOUTS_PER_BURST:]))
         groups = groups[:MAX_LAYOUTS_PER_BURST]
-        flows, room = [], MAX_RECORDS_PER_BURST
-        steps = MAX_STEPS_PER_BURST // max(len(groups), 1)
-        for group in sorted(groups, key=lambda g: not g.layout.scopes):
-            at, owner = locate(group.layout, group.octets, group.sets, self._counters, steps)
-            if not group.late:
-                np.add.at(records, group.sets.message[owner], 1)
-            self._counters.count("record_flood", max(0, len(owner) - room))
-            at, owner = at[:room], owner[:room]
-            room -= len(owner)
-            values = read(group.layout, group.octets, at)
+        budget = _Budget(MAX_RECORDS_PER_BURST, MAX_STEPS_PER_BURST // max(len(groups) + layouts, 1))
+        for group in groups:
             if group.layout.scopes:
+                values, owner = self._read(group, budget, records)
                 self.rates.learn(group.layout, values, group.row[owner])
                 self._counters.count("options_records", len(owner))
-            else:
-                flows.append(self._flows(group, values, owner))
+        flows = [self._compiled_flows(compiled, budget, records, time)] if compiled else []
+        flows += [
+            self._flows(group, *self._read(group, budget, records))
+            for group in groups
+            if not group.layout.scopes
+        ]
         return self._plausible(FlowBatch.concat(flows))
+
+    def _bounded(self, compiled: CompiledSets | None) -> tuple[CompiledSets | None, int]:
+        """Leave out the sets of more layouts than one burst may use; tell how many layouts there are."""
+        if compiled is None:
+            return None, 0
+        used = np.flatnonzero(np.bincount(compiled.layout, minlength=len(self.templates.layouts)))
+        over = used[MAX_LAYOUTS_PER_BURST:]
+        self._counters.count("layout_flood", len(over))
+        return (compiled.take(~np.isin(compiled.layout, over)) if len(over) else compiled), len(used)
+
+    def _read(self, group: _Group, budget: _Budget, records: I64) -> tuple[Values, I64]:
+        at, owner = locate(group.layout, group.octets, group.sets, self._counters, budget.steps)
+        if not group.late:
+            np.add.at(records, group.sets.message[owner], 1)
+        self._counters.count("record_flood", budget.take(len(owner)))
+        kept = len(owner) - budget.refused
+        return read(group.layout, group.octets, at[:kept]), owner[:kept]
+
+    def _compiled_flows(
+        self, compiled: CompiledSets, budget: _Budget, records: I64, time: float
+    ) -> FlowBatch:
+        heard, clock = self._input_heard, self.templates.clock
+        directions = self._settings.ovs_directions
+        total = compiled.locate(self.programs, budget.steps, heard, clock, time, directions)
+        np.add.at(records, compiled.sets.message, compiled.located)
+        self._counters.count("record_flood", budget.take(total))
+        batch, owner = compiled.decode(total - budget.refused)
+        compiled.count(self._counters)
+        if len(self.rates):
+            self._scale(batch, compiled, owner)
+        return batch
+
+    def _scale(self, batch: FlowBatch, compiled: CompiledSets, owner: I32) -> None:
+        """Scale by the rates that exporters told; Open vSwitch's counts are scaled already."""
+        mine = np.flatnonzero(~self.programs.ovs[compiled.layout[owner]])
+        owner = owner[mine]
+        layout = compiled.layout[owner]
+        rate = self.rates.of_interfaces(
+            compiled.row[owner],
+            compiled.sets.id[owner],
+            (batch.in_if[mine], self.programs.input[layout]),
+            (batch.out_if[mine], self.programs.output[layout]),
+        )
+        batch.rate[mine] = rate
+        batch.packets[mine] *= np.maximum(rate, 1)
+        batch.bytes[mine] *= np.maximum(rate, 1)
 
     def _plausible(self, batch: FlowBatch) -> FlowBatch:
         """Leave out what no link carries within one record: one lie would outweigh a window of truth."""
@@ -235,6 +299,21 @@ class RecordDecoder:
                 keep = ~output | (self._input_heard[row] < clock - OVS_INPUT_MEMORY)
         self._counters.count("ovs_other_direction", len(keep) - int(np.count_nonzero(keep)))
         return keep
+
+
+@dataclass(slots=True)
+class _Budget:
+    """What one burst may cost: records left, and steps over fields of variable length for each layout."""
+
+    room: int
+    steps: int
+    refused: int = 0
+
+    def take(self, wanted: int) -> int:
+        """Take room for so many records; tell how many find none."""
+        self.refused = max(0, wanted - self.room)
+        self.room -= wanted - self.refused
+        return self.refused
 
 
 def _replay(events: Events, keys: I64, place: I64, layout: I64) -> None:

@@ -13,7 +13,7 @@ from sekisho.flows.wire.limits import MAX_RATES, MAX_RATES_PER_BURST, MAX_RATES_
 if TYPE_CHECKING:
     from sekisho.flows.wire.layout import Layout, Values
     from sekisho.flows.wire.protocol import Counters
-    from sekisho.tables import F64, I64, U64
+    from sekisho.tables import F64, I64, U32, U64, Bool
 
 _EXPORTER, _TEMPLATE, _INTERFACE, _SELECTOR = range(4)
 _INTERFACES: Final = ie.IN_IF + ie.OUT_IF
@@ -59,6 +59,23 @@ class Rates:
             if not len(missing):
                 break
             rate[missing] = self._find(_key(rows[missing], kind, ident[missing]))
+        return rate
+
+    def of_interfaces(
+        self, rows: I64, templates: I64, inputs: tuple[U32, Bool], outputs: tuple[U32, Bool]
+    ) -> F64:
+        """Rate of records that tell none themselves, by their interfaces where told; else as `of`."""
+        rate = np.zeros(len(rows))
+        everywhere = np.ones(len(rows), np.bool_)
+        for kind, ident, told in (
+            (_INTERFACE, *inputs),
+            (_INTERFACE, *outputs),
+            (_TEMPLATE, templates, everywhere),
+            (_EXPORTER, np.zeros(len(rows), np.uint64), everywhere),
+        ):
+            missing = np.nonzero((rate == 0) & told)[0]
+            if len(missing):
+                rate[missing] = self._find(_key(rows[missing], kind, ident[missing].astype(np.uint64)))
         return rate
 
     def forget(self, row: int) -> None:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sekisho import native
 from sekisho.flows.wire.limits import MAX_SETS
 
 if TYPE_CHECKING:
+    import ctypes
+
     from sekisho.flows.wire.gather import Octets
     from sekisho.flows.wire.layout import Layout
     from sekisho.flows.wire.protocol import Counters
@@ -38,6 +41,8 @@ class Sets:
 
 def walk(octets: Octets, start: I64, end: I64, counters: Counters) -> Sets:
     """Find the sets of n messages that lie at start..end; one that lies about its length ends its own."""
+    if native.LIBRARY is not None:
+        return _walk_compiled(native.LIBRARY, octets, start, end, counters)
     at, message = start, np.arange(len(start))
     found = [Sets(*(np.zeros(0, np.int64) for _ in range(4)))]
     for _ in range(MAX_SETS):
@@ -53,6 +58,19 @@ def walk(octets: Octets, start: I64, end: I64, counters: Counters) -> Sets:
         at = at + size
     counters.count("too_many_sets", int(np.count_nonzero(at + _HEADER <= end)))
     return _in_order(found)
+
+
+def _walk_compiled(library: ctypes.CDLL, octets: Octets, start: I64, end: I64, counters: Counters) -> Sets:
+    start, end = np.ascontiguousarray(start, np.int64), np.ascontiguousarray(end, np.int64)
+    where = *octets.memory, start.ctypes.data, end.ctypes.data, len(start), MAX_SETS
+    told = np.zeros(2, np.int64)
+    n = int(library.sk_walk(*where, None, None, None, None, told.ctypes.data))
+    counters.count("set_length", int(told[0]))
+    counters.count("too_many_sets", int(told[1]))
+    sets = Sets(*np.empty((4, n), np.int64))
+    into = [column.ctypes.data for column in (sets.id, sets.start, sets.end, sets.message)]
+    library.sk_walk(*where, *into, told.ctypes.data)
+    return sets
 
 
 def _in_order(found: list[Sets]) -> Sets:

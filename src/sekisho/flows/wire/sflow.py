@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sekisho import native
 from sekisho.flows.wire.gather import Octets, field32, field48, field64, starts
 from sekisho.flows.wire.headers import fill_ethernet, fill_ipv4, fill_ipv6
 from sekisho.flows.wire.interfaces import InterfaceCounters, read_counters, told_by
@@ -14,6 +15,8 @@ from sekisho.flows.wire.protocol import SFLOW, Counters, DecodeSettings
 from sekisho.tables import FLAGS_KNOWN, OUT_MULTIPLE, OUT_SINGLE, FlowBatch, map_v4
 
 if TYPE_CHECKING:
+    import ctypes
+
     from sekisho.flows.exporters import Exporters
     from sekisho.tables import F64, I32, I64, U8, U32, Bool, Burst
 
@@ -57,7 +60,7 @@ class Items:
 
     def in_order(self) -> Items:
         """Sort by place in the slab: by sequence, and as they stand in it."""
-        return self.at(np.argsort(self.body))
+        return self if native.LIBRARY is not None else self.at(np.argsort(self.body))
 
     def long_enough(self, least: int, counters: Counters, complaint: str) -> Items:
         """Pick the items of at least so many octets; count the others."""
@@ -172,6 +175,16 @@ class Sflow:
         return batch.take(held)
 
     def _raw_headers(self, octets: Octets, raw: Items, batch: FlowBatch, length: F64) -> None:
+        if native.LIBRARY is not None:
+            columns, wrong = native.columns_of(batch), np.zeros(3, np.int64)
+            native.LIBRARY.sk_headers(
+                *(*octets.memory, raw.owner.ctypes.data, raw.body.ctypes.data, raw.end.ctypes.data),
+                *(len(raw.owner), columns.address, length.ctypes.data, wrong.ctypes.data),
+            )
+            complaints = "record_short", "header_length_lies", "header_protocol_unknown"
+            for complaint, n in zip(complaints, wrong.tolist(), strict=True):
+                self.counters.count(complaint, n)
+            return
         raw = raw.long_enough(16, self.counters, "record_short")
         told = octets.words(raw.body, 4)  # header protocol, frame length, stripped, header length
         length[raw.owner] = told[:, 1]
@@ -229,11 +242,14 @@ class Sflow:
 def walk(octets: Octets, body: I64, end: I64, count: I64, cap: int, counters: Counters, what: str) -> Items:
     """Walk sequences of (type, length, contents) in lockstep: the nth item of all sequences at once.
 
-    The items come in that order: all first ones, all second ones, and so on.
+    The items come in that order: all first ones, all second ones, and so on. (The compiled core gives
+    them by sequence.)
 
     Sequence i has `count[i]` items, of which at most `cap` are read, between body[i] and end[i].
     A sequence is left at its first item that does not fit; what is wrong is counted.
     """
+    if native.LIBRARY is not None:
+        return _walk_compiled(native.LIBRARY, octets, body, end, count, cap, counters, what)
     over = int(np.count_nonzero(count > cap))
     counters.count(f"{what}_over_cap", over)
     left = np.minimum(count, cap) if over else count
@@ -261,6 +277,29 @@ def walk(octets: Octets, body: I64, end: I64, count: I64, cap: int, counters: Co
         if not more.all():
             owner, at, end, left = owner[more], at[more], end[more], left[more]
     return _joined(found)
+
+
+def _walk_compiled(
+    library: ctypes.CDLL,
+    octets: Octets,
+    body: I64,
+    end: I64,
+    count: I64,
+    cap: int,
+    counters: Counters,
+    what: str,
+) -> Items:
+    body, end, count = (np.ascontiguousarray(column, np.int64) for column in (body, end, count))
+    room = int(np.minimum(np.minimum(count, cap), np.maximum(end - body, 0) // 8).sum())
+    told, owner, begin, after = np.zeros(3, np.int64), *np.empty((3, room), np.int64)
+    kind: U32 = np.empty(room, np.uint32)
+    columns = [column.ctypes.data for column in (owner, kind, begin, after, told)]
+    found = library.sk_items_of(
+        *(*octets.memory, body.ctypes.data, end.ctypes.data, count.ctypes.data, len(body), cap, *columns)
+    )
+    for complaint, n in zip(("over_cap", "missing", "length_lies"), told.tolist(), strict=True):
+        counters.count(f"{what}_{complaint}", n)
+    return Items(owner[:found], kind[:found], begin[:found], after[:found])
 
 
 def _joined(found: list[tuple[I64, U32, I64, I64]]) -> Items:

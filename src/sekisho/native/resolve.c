@@ -1,0 +1,177 @@
+/* Whose row is this: the same as Resolver, SubjectIndex and Inside do in columns (flows/), a row at a time. */
+
+#include "native.h"
+
+/* A hash table from 64-bit keys to rows: `mask` + 1 places, a power of two; a free place has row NONE. */
+typedef struct {
+    u64 *keys;
+    i32 *rows;
+    u64 mask;
+} table;
+
+/* Fill an empty table with distinct keys; it has at least one free place. */
+void sk_table_fill(table *t, const u64 *keys, const i32 *rows, i64 n)
+{
+    for (i64 i = 0; i < n; i++) {
+        u64 at = mixed(keys[i]) & t->mask;
+        while (t->rows[at] != NONE)
+            at = (at + 1) & t->mask;
+        t->keys[at] = keys[i];
+        t->rows[at] = rows[i];
+    }
+}
+
+static inline i32 find(const table *t, u64 key)
+{
+    for (u64 at = mixed(key) & t->mask; t->rows[at] != NONE; at = (at + 1) & t->mask)
+        if (t->keys[at] == key)
+            return t->rows[at];
+    return NONE;
+}
+
+/* Subjects by what a record says of them; SubjectIndex says what the keys are. */
+typedef struct {
+    table *by_ifindex, *by_ofport, *by_mac, *by_host_address, *by_address;
+    table *identities; /* by a mix of both halves of an address; rows are the address's number */
+    const u64 *hi, *lo; /* of each number */
+    const u64 *mac; /* of each subject */
+    i64 subjects;
+} subjects;
+
+/* What is known of each exporter's row; Sources. */
+typedef struct {
+    const i64 *host, *bridge;
+    const u8 *exact, *ofports;
+    const float *sampling;
+    const u8 *ipfix;
+} sources;
+
+/* Prefixes that are not the internet; Inside. */
+typedef struct {
+    const u64 *first, *last; /* of IPv4 ranges, in order */
+    i64 ranges;
+    const u64 *hi, *lo, *mask_hi, *mask_lo; /* of IPv6 prefixes */
+    i64 prefixes;
+    const u8 *upper; /* by the upper 16 bits of an IPv4 address: 0 outside, 1 inside, 2 look */
+} inside;
+
+static inline u64 joined(i64 upper, u32 lower) { return (u64)upper << 32 | lower; }
+
+static i64 number_of(const subjects *s, u64 hi, u64 lo)
+{
+    const table *t = s->identities;
+    u64 key = mixed(hi) ^ lo;
+    for (u64 at = mixed(key) & t->mask; t->rows[at] != NONE; at = (at + 1) & t->mask)
+        if (t->keys[at] == key && s->hi[t->rows[at]] == hi && s->lo[t->rows[at]] == lo)
+            return t->rows[at];
+    return NONE;
+}
+
+static i32 by_address(const subjects *s, u64 hi, u64 lo)
+{
+    i64 number = number_of(s, hi, lo);
+    return number < 0 ? NONE : find(s->by_address, (u64)number);
+}
+
+static i32 by_host_address(const subjects *s, i64 host, u64 hi, u64 lo)
+{
+    i64 number = number_of(s, hi, lo);
+    return number < 0 ? NONE : find(s->by_host_address, joined(host, (u32)number));
+}
+
+static i32 by_mac(const subjects *s, i64 host, u64 mac)
+{
+    return mac ? find(s->by_mac, (u64)host << 48 | mac) : NONE;
+}
+
+static i32 by_ofport(const subjects *s, i64 bridge, u32 port)
+{
+    return bridge < 0 ? NONE : find(s->by_ofport, joined(bridge, port));
+}
+
+static i32 by_interface(const subjects *s, const sources *from, i64 e, u32 interface)
+{
+    if (from->ofports[e])
+        return by_ofport(s, from->bridge[e], interface);
+    return find(s->by_ifindex, joined(from->host[e], interface));
+}
+
+static i32 by_destination(const subjects *s, i64 host, const columns *c, i64 i)
+{
+    i32 mac = by_mac(s, host, c->dst_mac[i]);
+    if (mac >= 0)
+        return mac;
+    i32 address = by_host_address(s, host, c->dst_hi[i], c->dst_lo[i]);
+    return address == NONE ? mac : address;
+}
+
+static void resolve_host(const subjects *s, const sources *from, const columns *c, i64 i, i64 e)
+{
+    i64 host = from->host[e];
+    c->sender[i] = c->in_if[i] ? by_interface(s, from, e, c->in_if[i]) : by_mac(s, host, c->src_mac[i]);
+    int single = c->out_format[i] == OUT_SINGLE && c->out_if[i];
+    c->receiver[i] = single ? by_interface(s, from, e, c->out_if[i]) : by_destination(s, host, c, i);
+}
+
+static void resolve_point(const subjects *s, const sources *from, const columns *c, i64 i, i64 e)
+{
+    i32 subject = by_ofport(s, from->bridge[e], c->point[i]);
+    i32 at_input = find(s->by_ifindex, joined(from->host[e], c->in_if[i]));
+    i64 row = subject > 0 ? subject : 0;
+    int goes_to = row < s->subjects && s->mac[row] == c->dst_mac[i];
+    int is_sender = at_input >= 0 ? at_input == subject : !goes_to;
+    c->sender[i] = is_sender ? subject : NONE;
+    c->receiver[i] = is_sender ? NONE : subject;
+}
+
+static int internet(const inside *within, u64 hi, u64 lo)
+{
+    if (!hi && lo >> 32 == 0xFFFF) {
+        u64 address = lo & 0xFFFFFFFF;
+        u8 told = within->upper[address >> 16];
+        if (told != 2)
+            return !told;
+        for (i64 i = 0; i < within->ranges; i++)
+            if (address >= within->first[i] && address <= within->last[i])
+                return 0;
+        return 1;
+    }
+    for (i64 i = 0; i < within->prefixes; i++)
+        if ((hi & within->mask_hi[i]) == within->hi[i] && (lo & within->mask_lo[i]) == within->lo[i])
+            return 0;
+    return 1;
+}
+
+enum { STRANGERS, EXACT, SENT, RECEIVED, AMBIGUOUS_ENDS };
+
+static void settle(i32 *end, i64 *counts, int kind)
+{
+    if (*end == AMBIGUOUS) {
+        counts[AMBIGUOUS_ENDS]++;
+        *end = NONE;
+    } else if (*end >= 0)
+        counts[kind]++;
+}
+
+void sk_resolve(const columns *c, i64 n, const subjects *s, const sources *from, const inside *within, i64 *counts)
+{
+    for (i64 i = 0; i < n; i++) {
+        i64 e = c->exporter[i], host = from->host[e];
+        c->exact[i] = from->exact[e];
+        if (host < 0) {
+            counts[STRANGERS]++;
+            c->sender[i] = by_address(s, c->src_hi[i], c->src_lo[i]);
+            c->receiver[i] = by_address(s, c->dst_hi[i], c->dst_lo[i]);
+        } else if (c->exact[i])
+            resolve_point(s, from, c, i, e);
+        else
+            resolve_host(s, from, c, i, e);
+        counts[EXACT] += c->exact[i];
+        settle(&c->sender[i], counts, SENT);
+        settle(&c->receiver[i], counts, RECEIVED);
+        if (c->rate[i] == 0 && host >= 0 && from->ipfix[e])
+            c->rate[i] = from->sampling[e];
+        c->src_internet[i] = (u8)internet(within, c->src_hi[i], c->src_lo[i]);
+        c->dst_internet[i] = (u8)internet(within, c->dst_hi[i], c->dst_lo[i]);
+    }
+}

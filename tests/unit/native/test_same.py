@@ -1,0 +1,275 @@
+"""The compiled core does what the columns do: same rows, same sums, same complaints."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sekisho.detect.distinct import Distinct
+from sekisho.detect.sums import Sums
+from sekisho.flows.decode import Decoder
+from sekisho.flows.exporters import Exporters, ExporterSettings
+from sekisho.flows.resolve import Resolver, ResolveSettings
+from sekisho.flows.wire.protocol import DecodeSettings
+from sekisho.model.inventory import Host, Inventory, Subject, Telemetry
+from sekisho.tables import V4_MAPPED, Burst, FlowBatch
+from sekisho.testing.contract_detector import SUBJECTS, traffic
+from support_detect import DETECTORS, START, condition, detection, policy
+from support_native import needs_core, way
+from support_templates import a_set, captured, ipfix, ipfix_options, template, variable
+
+pytestmark = needs_core
+
+CAPTURES = ("ovs31-ipfix", "ovs31-netflow5", "ovs31-sflow")
+
+
+def both(made: Callable[[], Any]) -> tuple[Any, Any]:
+    """Make something with the compiled core, and in columns."""
+    found = []
+    for compiled in (True, False):
+        with way(compiled=compiled):
+            found.append(made())
+    return found[0], found[1]
+
+
+def assert_same_rows(one: FlowBatch, other: FlowBatch, *, sort: bool = False) -> None:
+    columns = [[getattr(batch, f.name) for f in fields(FlowBatch)] for batch in (one, other)]
+    assert len(one) == len(other)
+    if sort:
+        columns = [[column[np.lexsort(mine)] for column in mine] for mine in columns]
+    for field, a, b in zip(fields(FlowBatch), *columns, strict=True):
+        assert np.array_equal(a, b), field.name
+
+
+# --- detection --------------------------------------------------------------------------------------------
+
+
+def counted(name: str, destinations: str, seed: int) -> list[np.ndarray[Any, Any]]:
+    amount = 0.5 if DETECTORS[name].unit.name == "RATIO" else 20.0
+    names = [f"s{n}" for n in range(SUBJECTS)]
+    found = detection(policy(condition(name, amount, 60), destinations=destinations), subjects=names)
+    for second in range(3):
+        for part in range(3):
+            batch = traffic(seed=seed + 10 * second + part)
+            batch.time[:] = START + second
+            found.add(batch)
+        evidence = found.close(START + second + 1)
+    state = [np.array([e.findings[0].lower for e in evidence])]
+    state += [np.array([c.amount for e in evidence for c in (*e.top_destinations, *e.top_ports)])]
+    for stream in found._streams.values():
+        for lane in stream.lanes.values():
+            if isinstance(lane.counter, Sums):
+                state.append(lane.counter.total)
+            elif isinstance(lane.counter, Distinct):
+                state += [lane.counter.table, lane.counter.hits, lane.counter.filled, lane.counter.samples]
+        state.append(np.bincount(stream.recent.slot + 1, minlength=SUBJECTS + 1))
+    return state
+
+
+@pytest.mark.parametrize("destinations", ["all", "internet"])
+@pytest.mark.parametrize("name", sorted(DETECTORS))
+def test_every_detector_counts_the_same(name: str, destinations: str) -> None:
+    compiled, columns = both(lambda: counted(name, destinations, 4))
+    assert len(compiled) == len(columns)
+    for one, other in zip(compiled, columns, strict=True):
+        assert np.allclose(one, other, rtol=1e-12), name
+    assert any(column.any() for column in columns[2:]), "nothing was counted"
+
+
+# --- resolving --------------------------------------------------------------------------------------------
+
+
+def world() -> tuple[Exporters, Inventory]:
+    telemetry = tuple(Telemetry("br-int", p, 400, 5, 77) for p in ("sflow", "ipfix", "netflow5"))
+    hosts = tuple(Host(f"h{n}", (f"192.0.2.{n}",), telemetry) for n in range(1, 4))
+    subjects = tuple(
+        Subject(
+            f"s{n}",
+            f"h{n % 3 + 1}",
+            bridge="br-int",
+            ifindex=10 + n // 3,
+            ofport=1 + n // 2,  # claimed by two now and then
+            mac=f"02:00:00:00:00:{n // 2:02x}",
+            addresses=(f"10.0.0.{n // 2}", f"2001:db8::{n:x}"),
+        )
+        for n in range(40)
+    )
+    return Exporters(), Inventory(1, hosts, subjects)
+
+
+def records(exporters: Exporters, n: int, seed: int) -> FlowBatch:
+    rng = np.random.default_rng(seed)
+    zero = np.zeros(1, np.uint64)
+    rows = [
+        exporters.rows(
+            protocol, zero, zero + np.uint64(V4_MAPPED | 0xC000_0200 + host), zero, zero, domain, 1.0
+        )[0]
+        for protocol in (1, 2, 3, 4)
+        for host in (1, 2, 9)
+        for domain in (np.array([5], np.uint32), np.array([77], np.uint32))
+    ]
+    batch = traffic(n, seed)
+    batch.exporter[:] = rng.choice(rows, n)
+    batch.in_if[:], batch.out_if[:] = rng.integers(0, 26, n), rng.integers(0, 26, n)
+    batch.out_format[:] = rng.choice([0, 0, 0, 1, 2], n)
+    batch.point[:] = rng.integers(0, 24, n)
+    v4 = rng.random(n) < 0.6
+    for side in ("src", "dst"):
+        lo = rng.choice([0x0A00_0000, 0xC633_0000, 0xAC10_0000], n) + rng.integers(0, 30, n)
+        hi = rng.choice(np.array([0x2001_0DB8 << 32, 0xFC00 << 48, 0xFE80 << 48, 0], np.uint64), n)
+        getattr(batch, f"{side}_hi")[:] = np.where(v4, 0, hi)
+        getattr(batch, f"{side}_lo")[:] = np.where(v4, V4_MAPPED | lo, rng.integers(0, 45, n)).astype(
+            np.uint64
+        )
+        getattr(batch, f"{side}_mac")[:] = np.where(
+            rng.random(n) < 0.3, 0, 0x0200_0000_0000 + rng.integers(0, 25, n)
+        )
+    return batch
+
+
+def resolved(seed: int) -> tuple[FlowBatch, dict[str, int]]:
+    exporters, inventory = world()
+    own = ResolveSettings(("198.51.100.0/26", "198.51.0.0/31", "2001:db8:1::/48"))
+    batch = records(exporters, 5000, seed)
+    resolver = Resolver(own, inventory, exporters)
+    resolver.resolve(batch)
+    return batch, dict(resolver.counters)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_are_the_same_subjects(seed: int) -> None:
+    (compiled, counts), (columns, counts_in_columns) = both(lambda: resolved(seed))
+    assert_same_rows(compiled, columns)
+    assert counts == counts_in_columns
+    assert counts["ambiguous"] > 0
+    assert min((columns.sender >= 0).sum(), (columns.receiver >= 0).sum()) > 100
+
+
+# --- decoding ---------------------------------------------------------------------------------------------
+
+
+def mutated(name: str, seed: int) -> list[bytes]:
+    """Real datagrams again and again, some of them cut, stretched or changed in some octets."""
+    rng = random.Random(seed)
+    real = captured(f"{name}.pcap")
+    found = [*real]
+    for datagram in (real * 100)[:500]:
+        octets = bytearray(datagram)
+        kind = rng.random() if seed else 1.0
+        if kind < 0.2:
+            del octets[rng.randrange(len(octets)) :]
+        elif kind < 0.6:
+            for _ in range(rng.randint(1, 4)):
+                octets[rng.randrange(len(octets))] = rng.choice([0, 1, 4, 255, rng.randrange(256)])
+        elif kind < 0.7:
+            octets += rng.randbytes(rng.randint(1, 60))
+        found.append(bytes(octets))
+    return found
+
+
+def heard(datagrams: list[bytes], seed: int) -> tuple[FlowBatch, dict[str, float], Any]:
+    exporters = Exporters(ExporterSettings(total=64, per_address=24))
+    decoder = Decoder(exporters, DecodeSettings(samples=6, records=3))
+    rng = np.random.default_rng(seed)
+    batches, now, left = [], 1000.0, datagrams
+    while left:
+        size = int(rng.integers(1, 120))
+        some, left = left[:size], left[size:]
+        data = np.zeros((len(some), 2048), np.uint8)
+        for i, datagram in enumerate(some):
+            data[i, : len(datagram)] = np.frombuffer(datagram, np.uint8)
+        # mostly one source, or hardly anything would have a template
+        lo = rng.choice([1, 2, 3], len(some), p=[0.96, 0.02, 0.02]).astype(np.uint64) | np.uint64(V4_MAPPED)
+        burst = Burst(
+            data,
+            np.array([len(d) for d in some], np.int32),
+            np.zeros(len(some), np.uint64),
+            lo,
+            np.full(len(some), 7, np.uint16),
+            len(some),
+            now,
+        )
+        batches.append(decoder.decode(burst, now))
+        now += 0.1
+    return FlowBatch.concat(batches), decoder.counters(), exporters.report()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", CAPTURES)
+def test_datagrams_hold_the_same(name: str, seed: int) -> None:
+    datagrams = mutated(name, seed)
+    (compiled, counts, report), (columns, counts_in_columns, other) = both(lambda: heard(datagrams, seed))
+    assert len(columns) > 50
+    assert counts == counts_in_columns
+    assert report == other
+    assert_same_rows(compiled, columns, sort=True)
+
+
+# Elements with lengths they may have: native, reduced, longer than we need, variable, and of others.
+ELEMENTS = (
+    *((e, n) for e in (1, 2, 23, 85, 86) for n in (1, 3, 4, 8, 10)),
+    *((e, n) for e in (4, 60, 61) for n in (1, 2)),
+    *((e, 2) for e in (6, 7, 11, 32, 139, 58, 59, 182, 183, 180, 181)),
+    *((e, n) for e in (10, 14, 252, 253, 138) for n in (2, 4)),
+    *((e, 1) for e in (176, 177, 178, 179)),
+    *((e, 6) for e in (56, 57, 80, 81)),
+    *((e, 4) for e in (8, 12, 34, 302)),
+    *((e, 16) for e in (27, 28)),
+    *((e, 65535) for e in (82, 83, 4000)),
+)
+
+
+def spoken(seed: int) -> list[bytes]:
+    """Templates nobody would think of, records of random octets, and now and then a sampling rate."""
+    rng = random.Random(seed)
+    found, sequence = [], 0
+    for ident in range(256, 276):
+        family = rng.choice([(8, 12), (27, 28), ()])
+        specs = [
+            s
+            for s in rng.sample(ELEMENTS, rng.randint(2, 14))
+            if s[0] not in (8, 12, 27, 28) or rng.random() < 0.1
+        ]
+        specs += [s for s in ELEMENTS if s[0] in family]
+        if rng.random() < 0.5:
+            specs += [(4, 1), (6, 2)]  # flags mean something of TCP alone
+        found.append(ipfix(a_set(2, template(ident, specs)), sequence=sequence))
+        for _ in range(6):
+            sets = b""
+            for _ in range(rng.randint(1, 3)):
+                content = b""
+                for _ in range(rng.randint(1, 5)):
+                    for _, size in specs:
+                        octets = bytes(
+                            rng.choice([0, 1, 6, 6, 6, 58, rng.randrange(256)]) for _ in range(min(size, 9))
+                        )
+                        content += (
+                            variable(octets, long=rng.random() < 0.3)
+                            if size == 65535
+                            else octets.rjust(size, b"\0")
+                        )
+                sets += a_set(ident, content + bytes(rng.randint(0, 3)))
+            found.append(ipfix(sets, sequence=sequence))
+            sequence += rng.randint(0, 40)
+        if rng.random() < 0.4:
+            scope = rng.choice([(10, 4), (145, 2), (144, 4)])
+            options = a_set(3, ipfix_options(ident + 100, [scope], [(34, 4)]))
+            number = rng.choice([0, 1, 6, ident]).to_bytes(scope[1], "big")
+            told = a_set(ident + 100, number + rng.choice([1, 50, 400]).to_bytes(4, "big"))
+            found.append(ipfix(options, told, sequence=sequence))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_templates_are_read_the_same(seed: int) -> None:
+    datagrams = spoken(seed)
+    (compiled, counts, report), (columns, counts_in_columns, other) = both(lambda: heard(datagrams, seed))
+    assert len(columns) > 100
+    assert counts == counts_in_columns
+    assert report == other
+    assert_same_rows(compiled, columns, sort=True)
