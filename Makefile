@@ -12,13 +12,15 @@ BIN := $(VENV)/bin
 TEST_WORKERS ?= 3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_LAB := openvswitch-switch iproute2 ethtool iperf3 procps python3-venv
-APT_CHECK := $(APT_LAB) tshark frr libyang2-tools keepalived
+APT_CHECK := $(APT_LAB) tshark valgrind frr libyang2-tools keepalived
 # gcc and Python's headers build uwsgi, which comes as source
 APT_OPENSTACK := $(APT_LAB) mariadb-server rabbitmq-server build-essential python3-dev iputils-ping
+# whom the collector is measured against
+APT_BENCH := $(APT_LAB) nfdump pmacct fastnetmon
 # tests and programs find the sbin tools even in a user's shell
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector bench-switch clean help \
+.PHONY: lab check fmt lint types contracts test apt-lab apt-check apt-bench lock bench-collector bench-switch clean help \
   apt-openstack lab-openstack lab-switches check-openstack check-octavia check-nexus
 
 help:
@@ -43,6 +45,9 @@ apt-lab:
 
 apt-check:
 	$(call install_apt,$(APT_CHECK))
+
+apt-bench:
+	$(call install_apt,$(APT_BENCH))
 
 apt-openstack:
 	$(call install_apt,$(APT_OPENSTACK))
@@ -141,7 +146,7 @@ fmt: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench-collector: $(VENV)/.run
+bench-collector: $(VENV)/.run | apt-bench
 	@$(BIN)/python bench/collector.py $(BENCH_ARGS)
 
 bench-switch: $(VENV)/.run
