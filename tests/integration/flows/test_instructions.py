@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 
-import instructions
 import pytest
+
+import instructions
 
 
 def test_what_grew_is_named() -> None:
