@@ -20,7 +20,7 @@ APT_BENCH := $(APT_LAB) nfdump pmacct fastnetmon
 # tests and programs find the sbin tools even in a user's shell
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: lab check fmt lint types contracts test apt-lab apt-check apt-bench lock bench-collector bench-switch clean help \
+.PHONY: lab check fmt lint types contracts test apt-lab apt-check apt-bench lock bench-collector soak-collector figures-collector bench-switch clean help \
   apt-openstack lab-openstack lab-switches check-openstack check-octavia check-nexus
 
 help:
@@ -148,6 +148,18 @@ fmt: $(VENV)/.dev
 
 bench-collector: $(VENV)/.run | apt-bench
 	@$(BIN)/python bench/collector.py $(BENCH_ARGS)
+
+# Ten minutes of it at a share of what it takes, then overload, delay, memory and the tick.
+soak-collector: $(VENV)/.run
+	@$(BIN)/python bench/soak.py $(BENCH_ARGS)
+
+# All that docs/reference/performance.md says of the collector, on a machine that has nothing else to do: half an hour.
+figures-collector: $(VENV)/.dev | apt-bench
+	@echo "--- as fast as each takes it, millions of records a second and core" && $(BIN)/python bench/collector.py
+	@echo "--- the same, everybody at the same 5,000 datagrams a second" && $(BIN)/python bench/collector.py --pace 5000
+	@echo "--- soak" && $(BIN)/python bench/soak.py
+	@echo "--- instructions a record" && $(BIN)/python bench/instructions.py --write
+	@$(BIN)/python bench/flame.py docs/reference/collector-flame.svg
 
 bench-switch: $(VENV)/.run
 	@$(BIN)/python bench/switch.py $(BENCH_ARGS)

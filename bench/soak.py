@@ -2,7 +2,7 @@
 
     python bench/soak.py [steady] [overload] [delay] [memory] [tick] [--json]
 
-`steady`    so many minutes at a share of the rate it can take, the inventory replaced every ten seconds: loss
+`steady`    ten minutes at a share of what it takes, archive written, inventory replaced every ten seconds
 `overload`  the sender waits for nobody: what was dropped, and whether all of it was counted; memory
 `delay`     a million records a second, and now and then a subject crosses a line: until evidence leaves
 `memory`    resident octets with 1,000 exporters and all detectors, 20,000 and 100,000 subjects
@@ -121,11 +121,13 @@ def steady(given: argparse.Namespace) -> dict[str, float]:
     cloud = Cloud(given.subjects, given.exporters)
     most = trial(Sekisho(cloud), given.stream, cloud, Load(given.measure))
     pace = given.share * most.per_core * most.datagrams / max(most.sent, 1)
-    running = listen("collector", cloud, ("--replace-every", "10"), place=apart)
-    try:
-        told = run(running, given.stream, cloud, Load(given.seconds, pace), 0)
-    finally:
-        running.close()
+    with tempfile.TemporaryDirectory(prefix="sekisho-bench-") as folder:
+        options = ("--replace-every", "10", "--spool", folder)
+        running = listen("collector", cloud, options, place=apart)
+        try:
+            told = run(running, given.stream, cloud, Load(given.seconds, pace), 0)
+        finally:
+            running.close()
     return {"records_per_second_per_core": round(most.per_core), "share": given.share, **told}
 
 

@@ -13,9 +13,10 @@ import json
 import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sekisho.app.collector import Collector, CollectorSettings
 from sekisho.detect.settings import DetectSettings
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from sekisho.model.inventory import Inventory
     from sekisho.model.report import CollectorReport, Verdict
     from sekisho.model.restriction import Evidence
+
+
+SPOOL: Final = 2_000_000_000  # octets that may lie on the disk; what comes later is dropped and counted
 
 
 class Keeper:
@@ -105,6 +109,16 @@ def alone(given: argparse.Namespace) -> tuple[int, Callable[[], dict[str, float]
     return receiver.addresses[0][1], counters, close
 
 
+def tapped(settings: CollectorSettings, spool: str) -> CollectorSettings:
+    """Have the archive's tap filled too, where this collector has one."""
+    if not spool or "archive" not in {each.name for each in fields(settings)}:
+        return settings
+    kept = import_module("sekisho.archive.settings")
+    tap = kept.TapSettings(on=True, spool=kept.SpoolSettings(folder=spool, most_bytes=SPOOL))
+    changed: dict[str, Any] = {"archive": tap}
+    return replace(settings, **changed)
+
+
 def collector(given: argparse.Namespace) -> tuple[int, Callable[[], dict[str, float]], Callable[[], None]]:
     """Run the collector."""
     watched = PolicySet(1) if given.no_detectors else policies(given.policies)
@@ -113,7 +127,7 @@ def collector(given: argparse.Namespace) -> tuple[int, Callable[[], dict[str, fl
     settings = CollectorSettings(
         "bench", report_every=1.0, receive=ReceiveSettings(ports=(0,)), detect=detect
     )
-    made = Collector(settings, cast("Any", keeper), Clock())
+    made = Collector(tapped(settings, given.spool), cast("Any", keeper), Clock())
     thread = threading.Thread(target=made.run)
     thread.start()
 
@@ -140,6 +154,7 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=20_000)
     parser.add_argument("--exporters", type=int, default=1)
     parser.add_argument("--policies", type=Path, default=POLICIES, help="a folder")
+    parser.add_argument("--spool", default="", help="a folder for the archive's blocks")
     parser.add_argument("--no-detectors", action="store_true")
     parser.add_argument("--replace-every", type=float, default=0.0, help="seconds between two inventories")
     given = parser.parse_args()

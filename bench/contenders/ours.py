@@ -87,7 +87,7 @@ def listen(
 
 
 class Sekisho:
-    """The collector, whole."""
+    """The collector, whole; without detectors the archive gets nothing either."""
 
     window = 8 << 20
 
@@ -107,8 +107,9 @@ class Sekisho:
 
     def start(self, made: Stream, folder: Path) -> Listening:
         """Start it."""
-        del made, folder
-        return listen("collector", self._cloud, () if self._detectors else ("--no-detectors",))
+        del made
+        spool = ("--spool", str(folder / "spool"))
+        return listen("collector", self._cloud, spool if self._detectors else ("--no-detectors",))
 
 
 class Alone:
