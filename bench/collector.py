@@ -166,7 +166,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if missing:
         print(f"Not installed, and so not measured: {', '.join(missing)}.", file=sys.stderr)
     before = machine()
-    told = {spec: measure(spec, given) for spec in given.protocols.split(",")}
+    told = {}
+    for spec in given.protocols.split(","):
+        print(f"{spec} ...", file=sys.stderr)
+        told[spec] = measure(spec, given)
     print(json.dumps({**told, "machine": before}) if given.json else table(told))
 
 
