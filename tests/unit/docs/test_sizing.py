@@ -15,6 +15,7 @@ from sekisho.model.policy import Threshold, Unit
 from traffic.cloud import policies
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "size-a-collector.md"
+DETECTORS = registered()
 RATES = (100, 400, 1000, 4000)
 PACKET = 1000  # bytes, as the page assumes
 FEW = 10  # samples, below which the page gives no error
@@ -25,13 +26,13 @@ def lines() -> dict[str, Threshold]:
     found: dict[str, Threshold] = {}
     for policy in policies().policies:
         for condition in policy.conditions:
-            if condition.detector in CATALOGUE and not registered()[condition.detector].exact_ports:
+            if condition.detector in CATALOGUE and not DETECTORS[condition.detector].exact_ports:
                 found.setdefault(condition.detector, condition.threshold)
     return found
 
 
 def cell(name: str, line: Threshold, rate: int) -> str:
-    if registered()[name].distinct:
+    if DETECTORS[name].distinct:
         return f"from {line.amount * rate:,.0f}"
     samples = line.amount / (PACKET if line.unit is Unit.BYTES else 1) / rate
     return f"±{196 * sqrt(1 / samples):.2g} %" if samples >= FEW else "too few"

@@ -104,6 +104,7 @@ def test_processor_time_is_that_of_the_whole_tree() -> None:
         process.communicate(b"\n")
 
 
+@pytest.mark.timeout(300)
 def test_the_whole_of_it_once(capsys: pytest.CaptureFixture[str]) -> None:
     collector.main(
         ["--datagrams", "300", "--protocols", "netflow9", "--subjects", "500", "--no-peers", "--json"]
@@ -164,6 +165,7 @@ def test_people_get_a_table() -> None:
     ]
 
 
+@pytest.mark.timeout(300)
 def test_an_overloaded_collector_accounts_for_every_datagram(capsys: pytest.CaptureFixture[str]) -> None:
     soak.main(["overload", "--overload-seconds", "1", "--subjects", "500", "--exporters", "3", "--json"])
     told = json.loads(capsys.readouterr().out)["overload"]
