@@ -13,20 +13,23 @@ TEST_WORKERS ?= 3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # gcc builds the collector's compiled core
 APT_LAB := openvswitch-switch iproute2 ethtool iperf3 procps python3-venv gcc libc6-dev
-APT_CHECK := $(APT_LAB) tshark frr libyang2-tools keepalived
+APT_CHECK := $(APT_LAB) tshark valgrind frr libyang2-tools keepalived
 # gcc and Python's headers build uwsgi, which comes as source
 # a browser for the console's tests, and letters for its Japanese
 APT_CONSOLE := chromium fonts-noto-cjk
 APT_OPENSTACK := $(APT_LAB) mariadb-server rabbitmq-server build-essential python3-dev iputils-ping
 # a virtual machine with a kernel that has IPVS, and what runs in it; the measurement needs nftables too
 APT_IPVS := $(APT_LAB) qemu-system-x86 busybox-static kmod keepalived nftables
+# whom the collector is measured against
+APT_BENCH := $(APT_LAB) nfdump pmacct fastnetmon
 # tests and programs find the sbin tools even in a user's shell
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector bench-switch clean help \
   apt-openstack apt-ipvs lab-openstack lab-switches check-openstack check-octavia check-nexus check-ipvs \
   check-smaller installed bench-balancer \
-  apt-console check-console bench-archive
+  apt-console check-console bench-archive \
+  apt-bench soak-collector figures-collector
 
 help:
 	@sed -n '1,7s/^# \{0,1\}//p' Makefile
@@ -53,6 +56,9 @@ apt-check:
 
 apt-console:
 	$(call install_apt,$(APT_CONSOLE))
+
+apt-bench:
+	$(call install_apt,$(APT_BENCH))
 
 apt-openstack:
 	$(call install_apt,$(APT_OPENSTACK))
@@ -190,11 +196,23 @@ fmt: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench-collector: $(VENV)/.run $(VENV)/.core
-	@$(BIN)/python bench/collector.py $(BENCH_ARGS)
-
 bench-archive: $(VENV)/.run
 	@$(BIN)/python bench/archive.py $(BENCH_ARGS)
+
+bench-collector: $(VENV)/.run $(VENV)/.core | apt-bench
+	@$(BIN)/python bench/collector.py $(BENCH_ARGS)
+
+# Ten minutes of it at a share of what it takes, then overload, delay, memory and the tick.
+soak-collector: $(VENV)/.run $(VENV)/.core
+	@$(BIN)/python bench/soak.py $(BENCH_ARGS)
+
+# All that docs/reference/performance.md says of the collector, on a machine that has nothing else to do: half an hour.
+figures-collector: $(VENV)/.dev $(VENV)/.core | apt-bench
+	@echo "--- as fast as each takes it, millions of records a second and core" && $(BIN)/python bench/collector.py
+	@echo "--- the same, everybody at the same 5,000 datagrams a second" && $(BIN)/python bench/collector.py --pace 5000
+	@echo "--- soak" && $(BIN)/python bench/soak.py
+	@echo "--- instructions a record" && $(BIN)/python bench/instructions.py --write
+	@$(BIN)/python bench/flame.py docs/reference/collector-flame.svg
 
 bench-switch: $(VENV)/.run
 	@$(BIN)/python bench/switch.py $(BENCH_ARGS)

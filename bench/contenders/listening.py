@@ -1,0 +1,170 @@
+"""A process of ours that hears: `recvmmsg` alone, or the whole collector with a keeper that only listens.
+
+    python bench/contenders/listening.py alone | collector [options]
+
+Says where it listens in one line of JSON. Each line it reads is answered with its counters; it ends with
+its standard input. The collector is the one that `sekisho collector` runs, whole: threads, reports and all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+import time
+from dataclasses import fields, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from sekisho.app.collector import Collector, CollectorSettings
+from sekisho.detect.settings import DetectSettings
+from sekisho.flows.memory import keep_freed
+from sekisho.flows.receive import Receiver, ReceiveSettings
+from sekisho.host.clock import Clock
+from sekisho.model.policy import PolicySet
+from sekisho.model.report import PolicyView
+from traffic.cloud import POLICIES, Cloud, inventory, policies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sekisho.model.inventory import Inventory
+    from sekisho.model.report import CollectorReport, Verdict
+    from sekisho.model.restriction import Evidence
+
+
+SPOOL: Final = 2_000_000_000  # octets that may lie on the disk; what comes later is dropped and counted
+
+
+class Keeper:
+    """Hands out an inventory, anew every `every` seconds, and policies; takes down when evidence comes."""
+
+    def __init__(self, cloud: Cloud, watched: PolicySet, every: float) -> None:
+        self._inventory, self._policies, self._every = inventory(cloud), watched, every
+        self._stop = threading.Event()
+        self._reported = threading.Event()
+        self.came: dict[str, float] = {}
+        self.report: CollectorReport | None = None
+
+    def inventory(self, since: int, wait: float) -> Inventory | None:
+        """Give the inventory to who has none; later the same one as a new version."""
+        if since < self._inventory.version:
+            return self._inventory
+        if self._stop.wait(self._every or wait) or not self._every:
+            return None
+        self._inventory = replace(self._inventory, version=self._inventory.version + 1)
+        return self._inventory
+
+    def follow_policies(self, since: int, wait: float) -> PolicyView | None:
+        """Give the policies once."""
+        if since < self._policies.version:
+            return PolicyView(self._policies)
+        self._stop.wait(wait)
+        return None
+
+    def evidence(self, evidence: tuple[Evidence, ...]) -> tuple[Verdict, ...]:
+        """Take down when each subject was told of first."""
+        now = time.time()
+        for each in evidence:
+            self.came.setdefault(each.subject, now)
+        return ()
+
+    def report_collector(self, report: CollectorReport) -> None:
+        """Keep the newest report."""
+        self.report = report
+        self._reported.set()
+
+    def wait_for_report(self) -> None:
+        """Wait until two reports have come: the first may have been on its way before somebody asked."""
+        for _ in range(2):
+            self._reported.clear()
+            self._reported.wait(5.0)
+
+    def close(self) -> None:
+        """Let go whoever waits."""
+        self._stop.set()
+
+
+def alone(given: argparse.Namespace) -> tuple[int, Callable[[], dict[str, float]], Callable[[], None]]:
+    """Receive, and do nothing else."""
+    del given
+    receiver, stop, bursts = Receiver(ReceiveSettings(ports=(0,))), threading.Event(), [0]
+
+    def run() -> None:
+        while not stop.is_set():
+            if receiver.wait(0.2):
+                while receiver.receive(0.0) is not None:
+                    bursts[0] += 1
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def close() -> None:
+        stop.set()
+        thread.join()
+
+    counters = lambda: {"datagrams": float(receiver.datagrams), "bursts": float(bursts[0])}  # noqa: E731
+    return receiver.addresses[0][1], counters, close
+
+
+def tapped(settings: CollectorSettings, spool: str) -> CollectorSettings:
+    """Have the archive's tap filled too, where this collector has one."""
+    if not spool or "archive" not in {each.name for each in fields(settings)}:
+        return settings
+    kept = import_module("sekisho.archive.settings")
+    tap = kept.TapSettings(on=True, spool=kept.SpoolSettings(folder=spool, most_bytes=SPOOL))
+    changed: dict[str, Any] = {"archive": tap}
+    return replace(settings, **changed)
+
+
+def collector(given: argparse.Namespace) -> tuple[int, Callable[[], dict[str, float]], Callable[[], None]]:
+    """Run the collector."""
+    watched = PolicySet(1) if given.no_detectors else policies(given.policies)
+    keeper = Keeper(Cloud(given.subjects, given.exporters), watched, given.replace_every)
+    detect = DetectSettings(talker_window=0.0) if given.no_detectors else DetectSettings()
+    settings = CollectorSettings(
+        "bench", report_every=1.0, receive=ReceiveSettings(ports=(0,)), detect=detect
+    )
+    made = Collector(tapped(settings, given.spool), cast("Any", keeper), Clock())
+    thread = threading.Thread(target=made.run)
+    thread.start()
+
+    def counters() -> dict[str, float]:
+        keeper.wait_for_report()
+        told = dict(keeper.report.counters) if keeper.report else {}
+        exporters = keeper.report.exporters if keeper.report else ()
+        told["datagrams"] = float(made.receiver.datagrams)
+        told["exporters.lost"] = float(sum(each.lost for each in exporters))
+        return told | {f"came.{subject}": at for subject, at in keeper.came.items()}
+
+    def close() -> None:
+        keeper.close()
+        made.stop.set()
+        thread.join()
+
+    return made.receiver.addresses[0][1], counters, close
+
+
+def main() -> None:
+    """Hear until standard input ends."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("what", choices=("alone", "collector"))
+    parser.add_argument("--subjects", type=int, default=20_000)
+    parser.add_argument("--exporters", type=int, default=1)
+    parser.add_argument("--policies", type=Path, default=POLICIES, help="a folder")
+    parser.add_argument("--spool", default="", help="a folder for the archive's blocks")
+    parser.add_argument("--no-detectors", action="store_true")
+    parser.add_argument("--replace-every", type=float, default=0.0, help="seconds between two inventories")
+    given = parser.parse_args()
+    keep_freed()
+    port, counters, close = (alone if given.what == "alone" else collector)(given)
+    print(json.dumps({"port": port}), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(counters()), flush=True)
+    close()
+
+
+if __name__ == "__main__":
+    main()
