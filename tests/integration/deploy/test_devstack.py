@@ -138,7 +138,7 @@ def test_a_node_with_everything(devstack: DevStack) -> None:
     told = devstack.run("stack", "post-config")
     told += devstack.run("stack", "extra")
     etc = devstack.folder / "etc"
-    for name, role in (("neutron", Role.ADMIN), ("agent", Role.AGENT), ("collector", Role.AGENT)):
+    for name, role in (("neutron", Role.CLOUD), ("agent", Role.AGENT), ("collector", Role.AGENT)):
         with Client(f"http://127.0.0.1:{devstack.port}", (etc / "tokens" / name).read_text()) as client:
             assert client.whoami().role is role
     assert settings.check(settings.load(etc / "sekisho.toml"))[1] == ()

@@ -9,9 +9,22 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from sekisho.api.access import ADMIN, AGENT, ANYBODY, CLOUD, DECIDE, EVERYBODY, OPEN, OPERATE, OWN, SEE, VIEW
+from sekisho.api.access import (
+    ADMIN,
+    AGENT,
+    ANYBODY,
+    CLOUD,
+    DECIDE,
+    EVERYBODY,
+    MEMBER,
+    OPEN,
+    OPERATE,
+    OWN,
+    SEE,
+    VIEW,
+)
 from sekisho.api.app import ROUTES
-from sekisho.api.balancers import GUEST
+from sekisho.api.balancers import GUEST, LOOK
 from sekisho.api.problems import TABLE
 from sekisho.model.access import Role
 from sekisho.testing.keeper import FakeKeeper
@@ -128,8 +141,10 @@ def test_every_route_is_in_the_reference() -> None:
         "viewer, cloud": SEE,
         "operator, cloud": DECIDE,
         "viewer, agent, cloud": ANYBODY,
-        "operator, agent, cloud": GUEST,
+        "operator, octavia": GUEST,
+        "viewer, octavia": LOOK,
         "viewer, cloud, member": OWN,
+        "member": MEMBER,
         "everybody": EVERYBODY,
     }
     told = {path: least[roles.strip()] for path, roles in rows.items()}
