@@ -141,7 +141,7 @@ installed: $(VENV)/.dev $(OPENSTACK:%=%/.installed) .make/openstack/.guests .mak
 
 SMALLER := check-console check-peers check-ipvs check-octavia
 check-smaller:
-	@for part in $(SMALLER); do $(MAKE) --no-print-directory -j1 $$part || exit 1; done
+	@for part in $(SMALLER); do MAKEFLAGS= $(MAKE) --no-print-directory $$part || exit 1; done
 
 # --- their parts -------------------------------------------------------------------------------
 
