@@ -227,7 +227,7 @@ class TestWhoseExporter:
 
     @pytest.mark.parametrize(("told", "found"), [(True, [A, D]), (False, [-1, -1])])
     def test_hosts_that_export_sflow_are_told_apart_by_their_addresses_alone(
-        self, told: bool, found: list[int]
+        self, found: list[int], *, told: bool
     ) -> None:
         addresses = ("192.168.1.1", "192.168.1.2")
         hosts = tuple(
