@@ -101,6 +101,7 @@ function configure_sekisho_agent {
     iniset "$file" sekisho telemetry_protocol "$SEKISHO_TELEMETRY"
     iniset "$file" sekisho telemetry_target "$SEKISHO_HOST:$SEKISHO_COLLECTOR_PORT"
     iniset "$file" sekisho telemetry_sampling "$SEKISHO_SAMPLING"
+    iniset "$file" sekisho telemetry_addresses "$SEKISHO_ADDRESSES"
 }
 
 # Let the keeper ask Keystone about tokens, and people find the keeper in the catalogue.
@@ -111,10 +112,11 @@ function create_sekisho_accounts {
 }
 
 function cleanup_sekisho {
-    if _sekisho_is_agent && [[ -x "$SEKISHO_VENV/bin/sekisho" ]]; then
-        sudo "$SEKISHO_VENV/bin/sekisho" agent --clear --config "$SEKISHO_CONF_DIR/sekisho.toml" || true
+    # Needs no settings file: a node that only computes has none.
+    if _sekisho_is_agent && [[ -x "$SEKISHO_VENV/bin/python" ]]; then
+        sudo "$SEKISHO_VENV/bin/python" -m sekisho.host.clear --bridge "${OVS_BRIDGE:-br-int}" || true
     fi
-    sudo rm -rf "$SEKISHO_CONF_DIR" "$SEKISHO_STATE" "$SEKISHO_VENV"
+    sudo rm -rf "$SEKISHO_CONF_DIR" "$SEKISHO_STATE" "$SEKISHO_VENV" "$DATA_DIR/neutron/sekisho"
 }
 
 case "$1/$2" in

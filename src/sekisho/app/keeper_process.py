@@ -21,6 +21,7 @@ from sekisho.app.charts import Charts
 from sekisho.app.identity import Identity
 from sekisho.app.keeper import Keeper
 from sekisho.app.keystone import Keystone
+from sekisho.app.named import unmeasured
 from sekisho.app.process import stop_on_signal
 from sekisho.app.switches import Switches
 from sekisho.host.clock import Clock, Mark
@@ -162,6 +163,7 @@ def _load_openstack(settings: KeeperSettings) -> None:
 def metered(settings: KeeperSettings, keeper: Keeper) -> Metering | None:
     """Make what judges by volumes, if the settings name a source of them."""
     if settings.metering.source == "none":
+        keeper.notices.append(lambda: unmeasured(keeper.policies().policies))
         return None
     from sekisho.app.metering import Metering, meter
     from sekisho.metering.counters import Counters

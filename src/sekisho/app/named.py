@@ -1,8 +1,11 @@
-"""Policies and baselines in, the plans out that they name and nobody knows: such a scope is for nobody."""
+"""Policies and baselines in, those out that name what nobody tells: plans, and volumes nobody measures."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from sekisho.metering.catalogue import METERED
+from sekisho.model.policy import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,6 +23,18 @@ def strangers(policies: PolicySet, plans: Collection[str] | None, *, asked: bool
     told += [(f"baseline {b.name}", b) for b in policies.baselines]
     found = (_stranger(who, noun, plans, asked=asked) for who, noun in told)
     return tuple(sentence for sentence in found if sentence)
+
+
+def unmeasured(policies: PolicySet) -> tuple[str, ...]:
+    """Give a sentence for each policy that is to act by volumes, for where nobody measures them.
+
+    Those that only watch say nothing: such policies are shipped.
+    """
+    return tuple(
+        f"policy {p.name}: nobody measures what it is judged by: set keeper.metering.source"
+        for p in policies.policies
+        if p.mode is not Mode.WATCH and any(c.detector in METERED for c in p.conditions)
+    )
 
 
 def _stranger(who: str, noun: Policy | Baseline, plans: Collection[str] | None, *, asked: bool) -> str:

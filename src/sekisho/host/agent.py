@@ -158,7 +158,8 @@ class Agent:
                 self._turn.notify_all()
 
     def _converge_all(self) -> bool:
-        memory, errors = self._memory, list[SekishoError]()
+        """Make every bridge right; tell whether all rules are, whatever their exports do."""
+        memory, errors, exports = self._memory, list[SekishoError](), list[SekishoError]()
         receipts: list[Receipt] = []
         try:
             subjects = self._ports.subjects()
@@ -166,16 +167,21 @@ class Agent:
             return self._fail(error)
         for switch in self._switches:
             here = tuple(s for s in subjects if s.bridge == switch.bridge)
-            receipts += self._converge(switch, here, memory, errors)
+            receipts += self._converge(switch, here, memory, errors, exports)
         if any(isinstance(error, Overtaken) for error in errors):
             # What it saw is old already; it knows nothing worse.
             self._bell.ring(pressing=False)
             return False
         revision = memory.revision if memory else 0
-        self._publish(subjects, tuple(receipts), self._applied if errors else revision)
+        self._publish(subjects, tuple(receipts), self._applied if errors or exports else revision)
         if errors:
             return self._fail(errors[0])
+        if exports:
+            self._fail(exports[0])
+        # An export that somebody else has set up may stay for ever: nobody who is bound waits for it.
         self._carried = {s.id: _bindable(s) for s in subjects}
+        if exports:
+            return True
         self.troubles.end("converging")
         self._failures = 0
         if self._problem:
@@ -184,7 +190,12 @@ class Agent:
         return True
 
     def _converge(
-        self, switch: Switch, here: Sequence[Subject], memory: kept.Memory | None, errors: list[SekishoError]
+        self,
+        switch: Switch,
+        here: Sequence[Subject],
+        memory: kept.Memory | None,
+        errors: list[SekishoError],
+        exports: list[SekishoError],
     ) -> tuple[Receipt, ...]:
         """Make one bridge right; its trouble is no other bridge's, and that of its export not its rules'."""
         receipts: tuple[Receipt, ...] = ()
@@ -197,7 +208,7 @@ class Agent:
         try:
             self._telemetry[switch.bridge] = switch.export(memory.templates if memory else 0.0)
         except SekishoError as error:
-            errors.append(error)
+            exports.append(error)
         return receipts
 
     def _fail(self, error: SekishoError) -> bool:

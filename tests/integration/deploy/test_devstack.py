@@ -38,6 +38,8 @@ function python3 {
     mkdir -p "$SEKISHO_VENV/bin"
     ln -sf "$PYTHON_BIN/sekisho" "$SEKISHO_VENV/bin/sekisho"
     ln -sf /bin/true "$SEKISHO_VENV/bin/pip"
+    printf '#!/bin/sh\necho "python $*" >>"%s"\n' "$TOLD" >"$SEKISHO_VENV/bin/python"
+    chmod +x "$SEKISHO_VENV/bin/python"
 }
 function pip_install { told pip_install "$@"; }
 function run_process {
@@ -162,6 +164,17 @@ def test_a_node_with_everything(devstack: DevStack) -> None:
     devstack.services = "key"
     devstack.run("clean")
     assert not etc.exists()
+
+
+def test_a_node_that_only_computes_keeps_nothing_of_ours(devstack: DevStack) -> None:
+    """It has no settings file of the keeper's, and its switch is cleared all the same."""
+    devstack.services = "n-cpu,q-agt"
+    devstack.run("stack", "install")
+    state = devstack.folder / "data" / "neutron" / "sekisho"
+    state.mkdir(parents=True)
+    assert devstack.run("clean") == ["python -m sekisho.host.clear --bridge br-int"]
+    assert not state.exists()
+    assert not (devstack.folder / "data" / "sekisho" / "venv").exists()
 
 
 def test_every_option_of_neutrons_that_is_set_exists() -> None:

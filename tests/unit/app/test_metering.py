@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sekisho.app.keeper import Keeper
+from sekisho.app.keeper_process import metered
 from sekisho.app.metering import Metering
 from sekisho.app.settings import KeeperSettings
 from sekisho.host.clock import Clock
@@ -185,6 +186,18 @@ def test_without_a_policy_nothing_is_read(tmp_path: Path) -> None:
     office = Office(tmp_path, ())
     office.go(60)
     assert "metering_rounds_total" not in office.keeper.totals
+    office.ledger.close()
+
+
+@pytest.mark.parametrize(("mode", "said"), [(Mode.WATCH, 0), (Mode.PROPOSE, 1), (Mode.ENFORCE, 1)])
+def test_a_policy_that_is_to_act_by_volumes_nobody_measures_needs_a_person(
+    tmp_path: Path, mode: Mode, said: int
+) -> None:
+    office = Office(tmp_path, (replace(policy("full", 50), mode=mode),))
+    assert metered(KeeperSettings(), office.keeper) is None
+    found = [s for s in office.keeper.status().degraded if "keeper.metering.source" in s]
+    assert len(found) == said
+    assert all("policy full" in sentence for sentence in found)
     office.ledger.close()
 
 

@@ -225,6 +225,21 @@ class TestWhoseExporter:
         assert [s for s, _ in ends(batch)] == [A, D, -1]
         assert batch.rate.tolist() == [10, 20, 0]
 
+    @pytest.mark.parametrize(("told", "found"), [(True, [A, D]), (False, [-1, -1])])
+    def test_hosts_that_export_sflow_are_told_apart_by_their_addresses_alone(
+        self, found: list[int], *, told: bool
+    ) -> None:
+        addresses = ("192.168.1.1", "192.168.1.2")
+        hosts = tuple(
+            Host(f"h{n}", (a,) if told else (), (Telemetry("br-int", "sflow", 400),))
+            for n, a in enumerate(addresses, 1)
+        )
+        world = World(Inventory(1, hosts, SUBJECTS))
+        exporters = [world.exporter(SFLOW, a) for a in addresses]
+        batch = world.resolve(*[{"exporter": e, "in_if": 11, "out_if": UPLINK} for e in exporters])
+        assert [s for s, _ in ends(batch)] == found
+        assert world.resolver.counters["shared_exporters"] == (0 if told else 2)
+
     def test_a_row_given_to_another_exporter_is_looked_up_again(self, world: World, h1: int) -> None:
         row = {"exporter": h1, "in_if": 11, "out_if": UPLINK}
         world.resolve(row)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sekisho.model.errors import Malformed, Refused, Unavailable
+from sekisho.model.errors import Conflict, Malformed, Refused, Unavailable
 from sekisho.model.inventory import Subject
 from sekisho.model.policy import Baseline, Direction, Drop, Protocol, Scope
 from sekisho.model.report import HostProgram
@@ -225,6 +225,23 @@ def test_a_port_waits_for_a_turn_that_came_to_something(host: Host) -> None:
     before = len(host.switch.turns)
     extension.handle_port(None, details())
     assert len(host.switch.turns) >= before + 2
+
+
+def test_an_export_that_somebody_else_has_set_up_holds_no_port_up(
+    host: Host, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may stay so for ever, and the rules are right all the while."""
+
+    def taken(_templates: float) -> Any:
+        raise Conflict("br-int exports sflow already.")
+
+    monkeypatch.setattr(host.switch, "export", taken)
+    extension = started(host, BOUND)
+    host.database.plug(P1)
+    _, done = aside(lambda: extension.handle_port(None, details()))
+    assert done.wait(LONG / 2)
+    assert bound(host.switch.carrying("p1"), host)
+    assert "goes on before" not in caplog.text
 
 
 def test_the_cookie_is_reserved_before_neutron_looks_for_flows_nobody_knows(host: Host) -> None:

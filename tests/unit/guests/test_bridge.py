@@ -151,8 +151,10 @@ def test_all_rules_bear_the_one_cookie_that_is_reserved(guest: SimpleNamespace) 
 
 def test_what_operators_set_is_what_the_loop_is_given(guest: SimpleNamespace) -> None:
     told = options(guest, table=58, first_meter=30_000, burst=1.0, telemetry_protocol="ipfix", exact=True)
+    told.telemetry_addresses = ["192.0.2.7", "192.0.2.8"]
     settings = guest.agent_config.agent_settings(told, "h7", "br-x")
     assert (settings.host, settings.bridges) == ("h7", ("br-x",))
+    assert settings.addresses == ("192.0.2.7", "192.0.2.8")
     assert (settings.layout.table, settings.first_meter, settings.burst) == (58, 30_000, 1.0)
     assert (settings.telemetry.protocol, settings.exact) == ("ipfix", True)
 

@@ -168,3 +168,22 @@ def test_each_process_has_one_client_of_its_own(
     assert make() is first
     monkeypatch.setattr(guest.config.os, "getpid", lambda: -1)
     assert make() is not first
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"keeper_url": "keeper.example.net:8790"}, "http://HOST:PORT"),
+        ({"ca_file": "/nowhere/authority.pem"}, "No such file"),
+        ({"token": b"\xff\xfe"}, "codec"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_nobodys_who_asks_neutron(
+    guest: SimpleNamespace, tmp_path: Path, wrong: dict[str, Any], says: str
+) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(wrong.pop("token", b"secret"))
+    good = {"keeper_url": "http://127.0.0.1:1", "token_file": str(token), "ca_file": "", "timeout": 1.0}
+    with pytest.raises(Unavailable, match="cannot be asked") as caught:
+        guest.config.OwnClient(SimpleNamespace(**good | wrong))()
+    assert says in caught.value.fixer

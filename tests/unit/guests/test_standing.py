@@ -56,6 +56,20 @@ def test_the_owner_sees_why_its_port_is_closed() -> None:
     assert first.keys() == to_resource(entry, "demo").keys()
 
 
+def test_of_others_ports_nothing_is_asked() -> None:
+    asked: list[str] = []
+
+    class Listening(Keeper):
+        def explain(self, port: str) -> Any:
+            asked.append(port)
+            return super().explain(port)
+
+    owners = {"p1": "demo", **{f"theirs-{n}": "other" for n in range(99)}}
+    found = list(standing.rows(cast("Client", Listening()), owners, "demo"))
+    assert {row["project_id"] for row in found} == {"demo"}
+    assert asked == ["p1"]
+
+
 @pytest.mark.parametrize(
     ("filters", "ports"),
     [

@@ -51,6 +51,12 @@ AGENT: Final = (
         help="What br-int exports to the collector; none leaves its export alone.",
     ),
     cfg.StrOpt("telemetry_target", default="127.0.0.1:6343", help="The collector, as ADDRESS:PORT."),
+    cfg.ListOpt(
+        "telemetry_addresses",
+        default=[],
+        help="Addresses that this host's datagrams come from. Needed where several hosts export sflow or "
+        "netflow5, which do not say whose they are; with ipfix leave it out.",
+    ),
     cfg.IntOpt("telemetry_sampling", default=400, min=1, help="One in how many packets is sampled."),
     cfg.IntOpt("telemetry_polling", default=20, min=0, help="Seconds between sFlow counter samples."),
     cfg.BoolOpt(
@@ -71,6 +77,7 @@ def agent_settings(options: Any, host: str, bridge: str) -> AgentSettings:
     )
     return AgentSettings(
         host=host,
+        addresses=tuple(options.telemetry_addresses),
         bridges=(bridge,),
         state=str(Path(options.state_path)),
         every=options.every,

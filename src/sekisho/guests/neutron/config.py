@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from oslo_config import cfg
 
 from sekisho.client import Client
-from sekisho.model.errors import Unavailable
+from sekisho.model.errors import SekishoError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,10 +65,16 @@ def agent_opts() -> list[tuple[str, Sequence[Any]]]:
 
 
 def client(options: Any) -> Client:
-    """Make a client of the keeper; raises OSError where the token or the authority cannot be read."""
-    token = Path(options.token_file).read_text(encoding="utf-8")
-    context = ssl.create_default_context(cafile=options.ca_file) if options.ca_file else None
-    return Client(options.keeper_url, token, options.timeout, context)
+    """Make a client of the keeper; raises Unavailable where settings, token or authority are no good.
+
+    Whoever asks Neutron has no part in that: it is never their mistake.
+    """
+    try:
+        token = Path(options.token_file).read_text(encoding="utf-8")
+        context = ssl.create_default_context(cafile=options.ca_file) if options.ca_file else None
+        return Client(options.keeper_url, token, options.timeout, context)
+    except (OSError, ValueError, SekishoError) as error:
+        raise Unavailable("The keeper cannot be asked.", f"[sekisho]: {error}", 5.0) from error
 
 
 class OwnClient:
@@ -83,8 +89,5 @@ class OwnClient:
         """Give this process's client; raises Unavailable where token or authority cannot be read."""
         with self._lock:
             if self._made is None or self._made[0] != os.getpid():
-                try:
-                    self._made = os.getpid(), client(self._options)
-                except OSError as error:
-                    raise Unavailable("The keeper cannot be asked.", f"[sekisho]: {error}.") from error
+                self._made = os.getpid(), client(self._options)
             return self._made[1]

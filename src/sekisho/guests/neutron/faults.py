@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import webob.exc
 from neutron_lib import exceptions
 
+from sekisho.host.tasks import Troubles
 from sekisho.model import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+log = logging.getLogger(__name__)
 
 AWAY: Final = "The service that keeps restrictions does not answer; ports work as they did. Try again soon."
 # Seconds after which to ask again where the keeper does not know us: a person has to mend that.
@@ -66,16 +70,23 @@ TABLE: Final[dict[type[errors.SekishoError], Any]] = {
 }
 
 
+_ASKING: Final = "asking the keeper"
+_TROUBLES: Final = Troubles(log)
+
+
 @contextmanager
-def told() -> Iterator[None]:
+def told(*, reads: bool = False) -> Iterator[None]:
     """Raise what the keeper's client raises in Neutron's words; nothing of the operator's side leaks.
 
-    What the keeper does not know us for is Neutron's own trouble with it, not the asker's.
+    What the keeper does not know us for is Neutron's own trouble with it, not the asker's: the log says
+    it. So is what it does not let Neutron read, as with a token of another role.
     """
     try:
         yield
     except errors.SekishoError as error:
-        kind = TABLE.get(type(error))
+        kind = None if reads and isinstance(error, errors.Forbidden) else TABLE.get(type(error))
         if kind is None:
+            _TROUBLES.begin(_ASKING, error.fixer)
             raise KeeperUnavailable(getattr(error, "retry_after", _MENDED)) from error
         raise kind(said=error.asker) from error
+    _TROUBLES.end(_ASKING)

@@ -83,7 +83,7 @@ class SekishoPlugin(base.ServicePluginBase):
         page_reverse: bool | None = None,  # noqa: FBT001 - Neutron's names and order
     ) -> list[dict[str, Any]]:
         """List what restricts ports now (with a filter by state, what did), as far as the asker may see."""
-        with told():
+        with told(reads=True):
             asked = listing.wanted(filters, sorts, limit, marker, reverse=page_reverse)
             found = self._found(context, asked)
             page = list(islice(found, asked.limit or None)) if asked.streams else asked.cut(list(found))
@@ -97,8 +97,9 @@ class SekishoPlugin(base.ServicePluginBase):
             if not context.project_id or project not in {"", context.project_id}:
                 return
             project = context.project_id
-        for shown in standing.after(asked, standing.rows(self._client(), _owners(standing.ports(asked)))):
-            if asked.fits(shown) and (everybody or shown["project_id"] == project):
+        owners = _owners(standing.ports(asked))
+        for shown in standing.after(asked, standing.rows(self._client(), owners, project)):
+            if asked.fits(shown):
                 yield shown
         # Of a port that is named Neutron itself knows whose it is; the ledger may have been told too late.
         named = "port_id" in asked.filters
@@ -122,7 +123,7 @@ class SekishoPlugin(base.ServicePluginBase):
                 if not found:
                     raise NotFound(f"There is no restriction {id!r}.")
             return found[0]
-        with told():
+        with told(reads=True):
             ((entry, shown),) = self._shown([self._client().restriction(id)])
             decided = entry.state not in listing.UNDECIDED
             if not (sight.sees(context, shown["project_id"]) and (decided or sight.sees_all(context))):

@@ -43,9 +43,14 @@ def after(asked: Wanted, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]
     return found[ids.index(asked.marker) + 1 :] if asked.marker in ids else []
 
 
-def rows(client: Client, owners: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Show the baselines of ports, given with whose they are; raises what the client raises."""
+def rows(client: Client, owners: Mapping[str, str], only: str = "") -> Iterator[dict[str, Any]]:
+    """Show the baselines of ports, given with whose they are; raises what the client raises.
+
+    With `only` a project, nothing is asked about the ports of others.
+    """
     for port, project in sorted(owners.items()):
+        if only not in ("", project):
+            continue
         try:
             found = client.explain(port).baselines
         except NotFound:  # no host and no cloud has spoken of it yet
