@@ -103,7 +103,7 @@ class Director:
         self._program: BalancerProgram | None = None
         self._kept: BalancerProgram | None = None
         self._followed = False  # what is from the disk may be another keeper's
-        self._carried = 0
+        self._carried = -1  # a keeper that has no balancer yet gives out revision 0
         self._failures = 0
         self._problems: Mapping[str, str] = {}
         self._looked = clock.passed()
@@ -203,7 +203,7 @@ class Director:
         """Tell the keeper what is carried and how it does, once that changed or time is up."""
         self._report_due.wait(self._settings.report_every)
         self._report_due.clear()
-        if (self._carried or self._failures) and not self.stop.is_set():
+        if (self._carried >= 0 or self._failures) and not self.stop.is_set():
             try:
                 self._client.report(self.reported())
             except SekishoError:
@@ -218,7 +218,7 @@ class Director:
                 self._statistics = self._driver.health().statistics
         return DirectorReport(
             self._settings.name,
-            self._carried,
+            max(self._carried, 0),
             self._driver.active,
             self._driver.operating(),
             {**self._driver.problems, **self._device()},
