@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sekisho.app.balancers_settings import is_network, odd_times
 from sekisho.devices.balancer.lvs_dsr.checks.neighbours import Neighbours
 from sekisho.devices.balancer.lvs_dsr.checks.watch import Watch
 from sekisho.devices.balancer.lvs_dsr.doctor import Site, examine
@@ -55,6 +56,10 @@ class SyncSettings:
     interface: str = ""
     id: int = 51
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.id <= 255:
+            raise Malformed("sync: id must be 1 to 255.")
+
 
 @dataclass(frozen=True, slots=True)
 class DirectorSettings:
@@ -82,6 +87,14 @@ class DirectorSettings:
     links: tuple[str, ...] = ()
     vrrp: VrrpSettings = field(default_factory=VrrpSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)
+
+    def __post_init__(self) -> None:
+        never = ("drain", "examine_every")
+        times = {n: getattr(self, n) for n in ("every", "report_every", "wait", *never)}
+        problems = [*odd_times(times, or_never=never)]
+        problems += [f"links: {link!r} is no network." for link in self.links if not is_network(link)]
+        if problems:
+            raise Malformed("The settings of the director are not right.", problems=tuple(problems))
 
 
 class Director:
