@@ -47,6 +47,10 @@ MEMBERS: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
     ("backup", ("adx",), {"backup": True}, "backup"),
     ("monitored elsewhere", ("adx",), {"monitor_port": 81}, "monitor_port"),
 ]
+POLICIES: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
+    ("reject", BOTH, {"action": "REJECT"}, "L7"),
+    ("redirect", BOTH, {"action": "REDIRECT_TO_URL", "redirect_url": "http://www.example.org/"}, "L7"),
+]
 BALANCERS: list[tuple[str, dict[str, Any], str]] = [
     (
         "more VIPs",
@@ -65,6 +69,7 @@ def test_what_is_refused_leaves_nothing(there: Bed, provider: str) -> None:
         *_tried(there, made, provider, LISTENERS, _listener),
         *_tried(there, made, provider, POOLS, _pool),
         *_tried(there, made, provider, MEMBERS, _member),
+        *_tried(there, made, provider, POLICIES, _policy),
     ]
     assert wrong == []
     assert there.tree(made.lb) == before
@@ -106,3 +111,7 @@ def _pool(made: Whole, more: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
 
 def _member(made: Whole, more: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
     return f"pools/{made.pool}/members", "member", {**member(9), **more}
+
+
+def _policy(made: Whole, more: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    return "l7policies", "l7policy", {"listener_id": made.listener, **more}

@@ -13,6 +13,7 @@ from sekisho.api.fields import Limit, Marker, Revision, Text, Wait, cut, etag, p
 from sekisho.api.routes import Routes
 from sekisho.model.access import Role
 from sekisho.model.balancer import (
+    PROVIDERS,
     Ailment,
     Balancer,
     BalancerProgram,
@@ -72,6 +73,9 @@ def balancers(
     marker: Marker = "",
 ) -> Items[BalancerView]:
     """List load balancers and how they stand."""
+    if provider not in ("", *PROVIDERS):
+        problems = (f"provider: {provider!r} is none of {', '.join(PROVIDERS)}.",)
+        raise Malformed("There is no such provider of load balancers.", problems=problems)
     found, following = cut(keeper.balancers(provider, project), lambda b: b.balancer.id, limit, marker)
     return page(request, response, found, following)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
+from math import inf
 from typing import Any, Literal
 
 from sekisho.devices.balancer.adx.provider import Adx
@@ -53,10 +54,12 @@ class BalancersSettings:
     def __post_init__(self) -> None:
         problems = tuple(_problems(self))
         if problems:
-            raise Malformed("The pairs of load balancers are not right.", problems=problems)
+            raise Malformed("The settings of load balancers are not right.", problems=problems)
 
 
 def _problems(settings: BalancersSettings) -> Iterator[str]:
+    times = {n: getattr(settings, n) for n in ("patience", "silent", "statistics", "look", "drift")}
+    yield from (f"balancers.{said}" for said in odd_times(times, or_never=("drift",)))
     owners: dict[str, str] = {}
     for name, pair in settings.pairs.items():
         yield from _odd_links(name, pair)
@@ -68,12 +71,27 @@ def _problems(settings: BalancersSettings) -> Iterator[str]:
             owners[director] = name
 
 
+def odd_times(times: Mapping[str, float], or_never: Container[str] = ()) -> Iterator[str]:
+    """Say which are no numbers of seconds; 0 is one for what is done `or_never`."""
+    for name, seconds in times.items():
+        if not (0 < seconds < inf or (seconds == 0 and name in or_never)):
+            least = "0 or more" if name in or_never else "more than 0"
+            yield f"{name}: {seconds} is no number of seconds; write {least}."
+
+
 def _odd_links(name: str, pair: PairSettings) -> Iterator[str]:
     for link in pair.links:
-        try:
-            ip_network(link)
-        except ValueError:
+        if not is_network(link):
             yield f"balancers.pairs.{name}.links: {link!r} is no network; write it like 10.2.0.0/24."
+
+
+def is_network(text: str) -> bool:
+    """Tell whether it is a network as settings write one (CIDR)."""
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def need_able(pair: PairSettings | None, balancer: Balancer, before: Balancer | None) -> None:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sekisho.app.balancers_settings import is_network, odd_times
 from sekisho.devices.balancer.lvs_dsr.checks.neighbours import Neighbours
 from sekisho.devices.balancer.lvs_dsr.checks.watch import Watch
 from sekisho.devices.balancer.lvs_dsr.doctor import Site, examine
@@ -55,6 +56,10 @@ class SyncSettings:
     interface: str = ""
     id: int = 51
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.id <= 255:
+            raise Malformed("sync: id must be 1 to 255.")
+
 
 @dataclass(frozen=True, slots=True)
 class DirectorSettings:
@@ -83,6 +88,14 @@ class DirectorSettings:
     vrrp: VrrpSettings = field(default_factory=VrrpSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)
 
+    def __post_init__(self) -> None:
+        never = ("drain", "examine_every")
+        times = {n: getattr(self, n) for n in ("every", "report_every", "wait", *never)}
+        problems = [*odd_times(times, or_never=never)]
+        problems += [f"links: {link!r} is no network." for link in self.links if not is_network(link)]
+        if problems:
+            raise Malformed("The settings of the director are not right.", problems=tuple(problems))
+
 
 class Director:
     """Keeps one director's kernel right; thread-safe."""
@@ -103,7 +116,7 @@ class Director:
         self._program: BalancerProgram | None = None
         self._kept: BalancerProgram | None = None
         self._followed = False  # what is from the disk may be another keeper's
-        self._carried = 0
+        self._carried = -1  # a keeper that has no balancer yet gives out revision 0
         self._failures = 0
         self._problems: Mapping[str, str] = {}
         self._looked = clock.passed()
@@ -203,7 +216,7 @@ class Director:
         """Tell the keeper what is carried and how it does, once that changed or time is up."""
         self._report_due.wait(self._settings.report_every)
         self._report_due.clear()
-        if (self._carried or self._failures) and not self.stop.is_set():
+        if (self._carried >= 0 or self._failures) and not self.stop.is_set():
             try:
                 self._client.report(self.reported())
             except SekishoError:
@@ -218,7 +231,7 @@ class Director:
                 self._statistics = self._driver.health().statistics
         return DirectorReport(
             self._settings.name,
-            self._carried,
+            max(self._carried, 0),
             self._driver.active,
             self._driver.operating(),
             {**self._driver.problems, **self._device()},

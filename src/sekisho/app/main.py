@@ -58,7 +58,7 @@ def said(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        with spoken():
+        with spoken(command.__name__):
             try:
                 command(*args, **kwargs)
             except SekishoError as error:

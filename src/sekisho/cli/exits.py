@@ -59,6 +59,11 @@ ELSEWHERE: Final[dict[str, dict[type[errors.SekishoError], str]]] = {
     "exemptions": {errors.NotFound: "Look for it with `sekisho exempt list`."},
     "policies": {errors.NotFound: "", errors.Conflict: ""},
     "watch": {errors.NotFound: "Look for it with `sekisho hosts`.", errors.Conflict: ""},
+    "director": {
+        errors.NotFound: "Start it where its keeper can be reached: `systemctl start sekisho-director`.",
+        errors.Refused: "",
+        errors.Unavailable: "Mend what is named above, then try again.",
+    },
 }
 
 
@@ -68,7 +73,10 @@ def code(error: errors.SekishoError) -> int:
 
 
 def sentences(error: errors.SekishoError, about: str = "") -> list[str]:
-    """Say what went wrong, every problem of it, and what to do next; `about` is the file of the command."""
+    """Say what went wrong, every problem of it, and what to do next.
+
+    `about` is the file of the command, or the name of the process.
+    """
     lines = [error.asker]
     if isinstance(error, errors.Malformed):
         lines += [f"  {p}" for p in error.problems if p not in error.asker]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("keepalived"), reason="needs root and keepalived"
 )
 
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "lvs-dsr.md"
 VIPS = ("10.77.0.100", "fd77::100")
 OWN = {"a": "10.77.0.1", "b": "10.77.0.2"}
 
@@ -83,6 +86,21 @@ def test_vips_are_at_one_director_and_go_where_they_are_preferred(pair: Pair) ->
     until(lambda: pair.active(first), "nobody takes over from who ended")
     assert moved.wait(5.0)
     assert gone(pid) or pair.here(second) == set()
+
+
+def test_the_pages_command_moves_vips_off_a_director_whose_process_is_gone(
+    pair: Pair, tmp_path: Path
+) -> None:
+    for host in OWN:
+        pair.carry(host, *VIPS)
+    until(lambda: pair.active("a") or pair.active("b"), "nobody takes the VIPs")
+    first, second = ("a", "b") if pair.active("a") else ("b", "a")
+    (asked,) = re.findall(r"^# (echo .* > /run/sekisho/director/priority)$", PAGE.read_text(), re.MULTILINE)
+    command = asked.replace("/run/sekisho/director", str(tmp_path / first))
+    subprocess.run(["sh", "-c", command], check=True)
+    until(lambda: pair.here(second) == set(VIPS) and pair.here(first) == set(), "they stay")
+    pair.each[first].prefer(here=True)  # the process is back
+    assert (tmp_path / first / "priority").read_text() == "0\n"
 
 
 def test_one_more_vip_moves_no_other(pair: Pair) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sekisho.app import settings
+from sekisho.app.director import DirectorSettings
 from sekisho.model.errors import Malformed
 
 
@@ -38,4 +39,39 @@ def test_pairs_by_name_keep_their_order() -> None:
 def test_a_mistake_is_told_with_its_place(pairs: dict[str, dict[str, Any]], says: str) -> None:
     with pytest.raises(Malformed) as error:
         keeper(**pairs)
+    assert any(says in problem for problem in error.value.problems), error.value.problems
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"patience": float("inf")}, "balancers.patience: inf is no number of seconds"),
+        ({"silent": 0.0}, "balancers.silent: 0.0"),
+        ({"look": -1.0}, "balancers.look: -1.0"),
+        ({"drift": float("nan")}, "balancers.drift: nan"),
+    ],
+)
+def test_times_are_numbers_of_seconds(told: dict[str, float], says: str) -> None:
+    """Else a change would be waited for without end, and its object stay pending."""
+    assert settings.keeper({"keeper": {"balancers": {"drift": 0.0}}}).balancers.drift == 0
+    with pytest.raises(Malformed) as error:
+        settings.keeper({"keeper": {"balancers": told}})
+    assert any(says in problem for problem in error.value.problems), error.value.problems
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"report_every": 0.0}, "report_every: 0.0"),
+        ({"drain": -5.0}, "drain: -5.0"),
+        ({"wait": float("nan")}, "wait: nan"),
+        ({"links": ["10.2.0.0/24", "x"]}, "links: 'x' is no network"),
+        ({"sync": {"interface": "eth1", "id": 300}}, "sync: id must be 1 to 255"),
+    ],
+)
+def test_a_directors_mistakes_are_told_too(told: dict[str, Any], says: str) -> None:
+    good = {"drain": 0.0, "examine_every": 0.0, "links": ["10.2.0.0/24"], "sync": {"id": 255}}
+    settings.validate(DirectorSettings, good, "director")
+    with pytest.raises(Malformed) as error:
+        settings.validate(DirectorSettings, told, "director")
     assert any(says in problem for problem in error.value.problems), error.value.problems

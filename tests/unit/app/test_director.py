@@ -108,6 +108,17 @@ def test_what_the_keeper_says_is_carried_and_told(bed: Bed) -> None:
     assert bed.report().operating == {}
 
 
+def test_it_reports_though_there_is_no_balancer_yet(bed: Bed) -> None:
+    """Else a new pair looks dead until the first one is made."""
+    bed.director.nudge()
+    bed.director.report()
+    assert bed.keeper.reports == []  # it was told nothing
+    bed.keeper.now = BalancerProgram("d1", 0)
+    bed.follow()
+    told = bed.report()
+    assert (told.director, told.revision, told.problems) == ("d1", 0, {})
+
+
 def test_nothing_new_is_no_message(bed: Bed) -> None:
     bed.keeper.carry(balancer(1))
     bed.follow()

@@ -34,6 +34,9 @@ def test_a_list_says_where_each_is_and_how_it_does(run: Run, room: Room) -> None
     assert run("balancer", "list", "--project", "other").out.strip() == "There is no load balancer."
     (item,) = run("balancer", "list", "--provider", "lvs", "--json").json["items"]
     assert item["balancer"]["id"] == "lb1"
+    mistaken = run("balancer", "list", "--provider", "sekisho-lvs")  # as Octavia calls it
+    assert mistaken.code == 6
+    assert "'sekisho-lvs' is none of lvs, adx" in mistaken.err
 
 
 def test_one_is_shown_with_its_listeners_members_and_totals(run: Run, room: Room) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 
+from sekisho.app import main
 from sekisho.app.main import add_processes
 from sekisho.cli import build
 from sekisho.cli.door import COMMON
@@ -116,7 +117,8 @@ def test_a_keeper_that_is_away_is_said_with_its_address(run: Run) -> None:
 
 @pytest.mark.parametrize("about", ELSEWHERE)
 def test_whoever_asks_for_something_else_is_not_sent_to_ports(about: str) -> None:
-    assert (Path(build.__code__.co_filename).parent / f"{about}.py").exists()
+    room = Path(build.__code__.co_filename).parents[1]
+    assert (room / "cli" / f"{about}.py").exists() or (room / "app" / f"{about}.py").exists()
     told = "\n".join(sentences(errors.NotFound("There is no such thing."), about))
     assert told.startswith("There is no such thing.")
     assert "subjects list" not in told
@@ -127,3 +129,17 @@ def test_an_exemption_that_is_not_there_is_looked_for_among_exemptions(run: Run)
     assert got.code == EXITS[errors.NotFound]
     assert "sekisho exempt list" in got.err
     assert "subjects list" not in got.err
+
+
+def test_who_starts_a_director_is_not_sent_to_the_keeper(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "start_log", lambda *_: None)
+    file = tmp_path / "sekisho.toml"
+    file.write_text(f'[director]\nstate = "{tmp_path}"\n')
+    with pytest.raises(typer.Exit) as caught:
+        main.director(file, doctor=True)
+    said = capsys.readouterr().err
+    assert caught.value.exit_code == EXITS[errors.NotFound]
+    assert "systemctl start sekisho-director" in said
+    assert "subjects list" not in said

@@ -30,7 +30,7 @@ _ADDRESS: Final = (
 )
 _PROTOCOLS: Final = (
     "The protocol {value} is not balanced: it has to be read, and packets are forwarded unread. "
-    "Use TCP, HTTPS (passed through as TCP), UDP or SCTP."
+    "Use TCP, HTTPS (passed through as TCP) or UDP."
 )
 _TIMEOUT: Final = (
     "{field} is the time of a proxy that ends connections, and no connection ends here. "
