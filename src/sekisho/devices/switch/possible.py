@@ -83,7 +83,7 @@ def _protected(
     intent: Intent, before: Mapping[Key, Part], after: Mapping[Key, Part], abilities: Abilities
 ) -> Iterator[str]:
     """Find what is to be protected and is nowhere: a name that is written wrong would protect nothing."""
-    named = {*intent.management, *(("port", uplink) for uplink in intent.uplinks)}
+    named = {*intent.management, *(("port", uplink) for uplink in intent.uplinks)} if intent.whole else set()
     for subject in sorted(named - before.keys() - after.keys() - intent.absent - FIXED):
         kind = subject[0]
         if kind in _SURE and kind in abilities.kinds and kind not in intent.exclusive:
