@@ -12,6 +12,7 @@ from rich.text import Text
 
 from sekisho.cli import words
 from sekisho.cli.door import Door, command, facts, note, table
+from sekisho.cli.exits import EXITS
 from sekisho.cli.tree import sent_lines
 from sekisho.model.errors import Malformed
 from sekisho.model.plain import to_plain
@@ -23,7 +24,7 @@ SwitchName = Annotated[str, typer.Argument(help="The switch's name: its file's, 
 _HOW = {
     Accord.UNKNOWN: ("not read yet", ""),
     Accord.ACCORD: ("as its file says", "green"),
-    Accord.PENDING: ("its file was changed", "yellow"),
+    Accord.PENDING: ("its file is not applied", "yellow"),
     Accord.DRIFT: ("changed by hand", "red"),
 }
 # So many changes are shown beside a switch.
@@ -153,6 +154,13 @@ def plan(
     if save is not None:
         write(save, json.dumps({"plans": to_plain(found)}, indent=2) + "\n")
         note(f"Written to {save}: sekisho switch apply --plan {save} --reason TEXT")
+    _end(any(p.problem for p in found))
+
+
+def _end(bad: bool) -> None:  # noqa: FBT001 - its one argument
+    """End so that a script sees that not every switch could be looked at, as `apply` ends then."""
+    if bad:
+        raise typer.Exit(EXITS[Malformed])
 
 
 def shown_plans(found: Sequence[PlanView], *, brief: bool = False) -> RenderableType:
@@ -192,6 +200,7 @@ def drift(
     found = door.client.switches.drift(tuple(switches or ()), fresh=now)
     parts = [part for each in found for part in (_drift(each), Text(""))][:-1]
     door.tell_list(found, Group(*parts) if parts else Text("No switch has a file."))
+    _end(now and any(d.problem for d in found))
 
 
 def _drift(each: DriftView) -> RenderableType:

@@ -68,7 +68,8 @@ class Phase(StrEnum):
 class Accord(StrEnum):
     """How a switch stands to its file.
 
-    `PENDING` differs because its file was changed since, `DRIFT` because somebody changed the switch.
+    `PENDING` differs because its file was changed and not applied since, or what was applied rolled back;
+    `DRIFT` because somebody changed the switch.
     """
 
     UNKNOWN = "unknown"

@@ -175,13 +175,28 @@ def test_a_checkpoint_of_the_same_name_is_replaced(driver: Nexus) -> None:
     assert driver.checkpoints() == ("one",)
 
 
-def test_ten_checkpoints_make_room_among_our_own(driver: Nexus, door: Door) -> None:
+def test_our_oldest_checkpoints_make_room_and_others_find_some(driver: Nexus, door: Door) -> None:
     driver._opened().run(["checkpoint theirs"])
     for number in range(11):
         driver.checkpoint(f"c{number}")
 
-    assert driver.checkpoints() == tuple(f"c{number}" for number in range(2, 11))
-    assert "theirs" in door.box.checkpoints
+    assert driver.checkpoints() == tuple(f"c{number}" for number in range(4, 11))
+    driver._opened().run([f"checkpoint theirs{number}" for number in range(2)])
+    assert len(door.box.checkpoints) == 10
+    driver.checkpoint("c10")  # it is there already, and is replaced
+    driver.checkpoint("c11")
+    assert driver.checkpoints()[-1] == "c11"
+    assert {"theirs", "theirs0", "theirs1"} <= set(door.box.checkpoints)
+    assert len(door.box.checkpoints) == 8
+
+
+def test_one_place_is_enough(driver: Nexus, door: Door) -> None:
+    driver._opened().run([f"checkpoint theirs{number}" for number in range(9)])
+    driver.checkpoint("c1")
+    driver.checkpoint("c2")
+
+    assert driver.checkpoints() == ("c2",)
+    assert len(door.box.checkpoints) == 10
 
 
 def test_ten_checkpoints_of_others_are_left_alone(driver: Nexus, door: Door) -> None:

@@ -48,7 +48,7 @@ def test_switches_are_listed_and_shown(rig: Rig, ask: Asks) -> None:
     assert ask("list").code == 0
     assert "not read yet" in ask("list", role=Role.VIEWER).out
     found = ask("drift", "--now")
-    assert "leaf-1: its file was changed" in found.out
+    assert "leaf-1: its file is not applied" in found.out
     assert "VLAN 20" in found.out
     assert "leaf-2: as its file says" in found.out
     shown = ask("show", "leaf-1").out
@@ -149,6 +149,26 @@ def test_a_switch_that_is_away_ends_it_unless_told_to_go_on_without(rig: Rig, as
     assert found.code == 0
     assert {c["switch"]: c["state"] for c in found.json["changes"]} == {"leaf-4": "applied"}
     assert "Without leaf-3 and leaf-2" in found.err
+
+
+def test_a_switch_that_cannot_be_looked_at_is_told_to_scripts(rig: Rig, ask: Asks, tmp_path: Path) -> None:
+    rig.add("leaf-1").gone = True
+    rig.add("leaf-2")
+    kept = tmp_path / "plan.json"
+    assert ask("plan", "--save", str(kept)).code == 6
+    assert kept.exists()
+    assert ask("plan", "leaf-2").code == 0
+    assert [p["switch"] for p in ask("plan", "--json").json["items"]] == ["leaf-1", "leaf-2"]
+    assert ask("drift", "--now").code == 6
+    assert ask("drift", "leaf-2", "--now").code == 0
+    assert ask("drift").code == 0  # as they were last looked at: it was not asked now
+
+
+def test_what_was_rolled_back_waits_for_its_file_to_be_applied(rig: Rig, ask: Asks) -> None:
+    rig.add("leaf-1")
+    assert ask("apply", "leaf-1", "--reason", "x", "--yes").code == 0
+    assert ask("rollback", "leaf-1", "--reason", "y", "--yes").code == 0
+    assert "leaf-1: its file is not applied" in ask("drift", "--now").out
 
 
 def test_a_doubt_ends_when_nothing_differs(rig: Rig, ask: Asks) -> None:

@@ -77,7 +77,7 @@ def overlay(intent: Intent, attach: Attach, demand: Demand) -> Intent:
 
 def narrow(intent: Intent) -> Intent:
     """Give an intent that wants nothing by itself, but knows what must not be touched."""
-    return replace(intent, parts={}, absent=frozenset(), exclusive=frozenset(), owned="")
+    return replace(intent, parts={}, absent=frozenset(), exclusive=frozenset(), owned="", whole=False)
 
 
 def cloud_only(intent: Intent, attach: Attach, demand: Demand) -> Intent:

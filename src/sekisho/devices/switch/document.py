@@ -90,6 +90,7 @@ def load(folder_texts: Mapping[str, str]) -> Mapping[str, Switch]:
     wholes = {name: joined(_used(piece, shared), piece) for name, piece in own.items()}
     for name, whole in wholes.items():
         _check(name, whole)
+    _check_apart(wholes)
     _check_pairs(wholes)
     problems = tuple(map(_discreet, complaints(piece.sheet for piece in pieces.values())))
     if problems:
@@ -141,6 +142,16 @@ def _check(name: str, whole: Piece) -> None:
             other = owners.setdefault(member, port.name)
             if other != port.name:
                 whole.node("port", port.name, "members").problem(f"{member} is in {other} already.")
+
+
+def _check_apart(wholes: Mapping[str, Piece]) -> None:
+    """Note switches that are reached at the same place: each would be made what the other's file says."""
+    owners: dict[tuple[str, int], str] = {}
+    for name, whole in wholes.items():
+        address, port = whole.connect.get("address", "").lower(), whole.connect.get("port", 0)
+        other = owners.setdefault((address, port), name) if address else name
+        if other != name:
+            whole.node("connect", "address").problem(f"is {other}'s already: one switch has one file.")
 
 
 _EXAMPLES: Final = {"driver": "nexus", "address": "10.0.0.1"}

@@ -317,7 +317,8 @@ class Intent:
     `parts` are mentioned, `absent` must not be there. Of the kinds in `exclusive` what is not mentioned is
     removed; of VLANs, `owned` (a set as `vlans` writes it) says which ids are ours alone, "" for none.
     `uplinks` are interfaces whose loss cuts the switch or its servers off; `management` are keys of parts
-    that the way to the switch itself needs.
+    that the way to the switch itself needs. An intent that is not `whole` speaks beside another one, which
+    may still make what is protected.
     """
 
     switch: str
@@ -327,6 +328,7 @@ class Intent:
     owned: str = ""
     uplinks: frozenset[str] = frozenset()
     management: frozenset[Key] = frozenset()
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)

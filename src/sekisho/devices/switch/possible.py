@@ -39,6 +39,8 @@ _THINGS: Final = {
     "peer-link": "the peer link",
     "network": "the network {2} (VRF {1})",
 }
+# A switch tells all of these that it has; its users may be another machine's, its routes a protocol's.
+_SURE: Final = ("port", "svi", "vlan", "vrf", "acl")
 _BINDINGS: Final = (("4", "acl4_in"), ("4", "acl4_out"), ("6", "acl6_in"), ("6", "acl6_out"))
 
 
@@ -49,6 +51,7 @@ def impossible(intent: Intent, state: State, target: State, abilities: Abilities
     found = (
         *_kinds(intent, abilities),
         *_interfaces(intent, before),
+        *_protected(intent, before, after, abilities),
         *_fixed(intent),
         *_reserved(intent, before),
         *_channels(intent, after),
@@ -74,6 +77,17 @@ def _interfaces(intent: Intent, before: Mapping[Key, Part]) -> Iterator[str]:
         for member in part.members or ():
             if ("port", member) not in before:
                 yield f"{name(key(part))}: its member {member} is no interface of the switch."
+
+
+def _protected(
+    intent: Intent, before: Mapping[Key, Part], after: Mapping[Key, Part], abilities: Abilities
+) -> Iterator[str]:
+    """Find what is to be protected and is nowhere: a name that is written wrong would protect nothing."""
+    named = {*intent.management, *(("port", uplink) for uplink in intent.uplinks)} if intent.whole else set()
+    for subject in sorted(named - before.keys() - after.keys() - intent.absent - FIXED):
+        kind = subject[0]
+        if kind in _SURE and kind in abilities.kinds and kind not in intent.exclusive:
+            yield f"{name(subject)}: is named under [protect], and the switch has none such."
 
 
 def _beside(part: Port) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import reduce
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sekisho.devices.switch import vlans
 from sekisho.devices.switch.intent import Feature, Port, PortMode, Svi, Vlan, Vpc
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     Parts: TypeAlias = Mapping[Key, Part]
     Change: TypeAlias = tuple[Key, Part | None, Part | None]
+
+
+# Bytes: what a new port takes where nobody says it (IEEE 802.3).
+_MTU: Final = 1500
 
 
 class RiskKind(StrEnum):
@@ -110,10 +114,21 @@ def _shared(parts: Parts) -> dict[str, Port]:
     found = {}
     for part in parts.values():
         if isinstance(part, Port) and part.peer_link:
-            found["peer link"] = part
+            found["peer link"] = _made(part)
         elif isinstance(part, Port) and part.vpc:
-            found[f"vPC {part.vpc}"] = part
+            found[f"vPC {part.vpc}"] = _made(part)
     return found
+
+
+def _made(port: Port) -> Port:
+    """Give a port as it is once it is there: what nobody says of a new one is what is usual."""
+    return replace(
+        port,
+        mtu=_MTU if port.mtu is None else port.mtu,
+        mode=port.mode or PortMode.ACCESS,
+        native=1 if port.native is None else port.native,
+        allowed=vlans.ALL if port.allowed is None else port.allowed,
+    )
 
 
 def _changes(before: Parts, after: Parts) -> list[Change]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,9 +146,28 @@ def test_what_is_shared_is_laid_under_the_own_document_field_by_field() -> None:
     assert switch.attach == Attach("1000-1999", {"c1": ("Ethernet1/1",), "c2": ("port-channel2",)})
 
 
+def test_one_switch_has_one_file() -> None:
+    texts = {
+        "leaf-1.toml": CONNECT,
+        "leaf-2.toml": CONNECT,
+        "leaf-3.toml": f"{CONNECT}port = 8443\n",
+        "leaf-4.toml": 'use = ["leaf"]\n[connect]\nport = 8443\n',
+        "common/leaf.toml": CONNECT,
+    }
+    with pytest.raises(Malformed) as told:
+        load(texts)
+    assert told.value.problems == (
+        "leaf-2.toml:3: connect.address: is leaf-1's already: one switch has one file.",
+        "leaf-4.toml:2: connect.address: is leaf-3's already: one switch has one file.",
+    )
+
+
 def test_a_pair_names_each_other_and_has_one_domain() -> None:
+    places = (f"10.0.1.{n}" for n in count(1))
+
     def half(peer: str, keepalive: str, more: str = "") -> str:
-        return CONNECT + f'[pair]\npeer = "{peer}"\ndomain = 10\nkeepalive = {{ {keepalive} }}\n{more}'
+        own = CONNECT.replace("10.0.0.1", next(places))
+        return own + f'[pair]\npeer = "{peer}"\ndomain = 10\nkeepalive = {{ {keepalive} }}\n{more}'
 
     good = load(
         {

@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 
 from sekisho.devices.switch import words
+from sekisho.devices.switch.attach import Demand, cloud_only
+from sekisho.devices.switch.document import Attach
 from sekisho.devices.switch.driver import Abilities, Step
 from sekisho.devices.switch.intent import (
     Ace,
@@ -31,6 +33,7 @@ from sekisho.devices.switch.intent import (
     parts,
 )
 from sekisho.devices.switch.plan import Plan, check, plan
+from sekisho.model.attachment import HostVlan
 from sekisho.model.errors import Malformed
 from sekisho.testing.switch import ALL_KINDS
 from sekisho.testing.switch_rules import whole
@@ -213,6 +216,12 @@ def test_lacp_begins_only_while_the_channel_is_empty() -> None:
         ),
         (Vlan(20), {"absent": frozenset({("vrf", "red")})}, "route 10.0.0.0/8 (VRF red): needs VRF red"),
         (Svi(10), {"absent": frozenset({("feature", "svi")})}, "interface of VLAN 10: needs the feature svi"),
+        (Vlan(20), {"uplinks": frozenset({"Ethernet1/99"})}, "port Ethernet1/99: is named under [protect]"),
+        (
+            Vlan(20),
+            {"management": frozenset({("svi", "10")})},
+            "interface of VLAN 10: is named under [protect]",
+        ),
     ],
     ids=str,
 )
@@ -230,6 +239,31 @@ def test_what_cannot_be_is_told_and_not_planned(said: Part, marks: dict[str, obj
     assert [p for p in told.value.problems if p.startswith(problem)]
     intent = replace(Intent("leaf-1", parts(said)), **marks)  # type: ignore[arg-type]
     assert check(intent, before, ALL_KINDS) == told.value.problems
+
+
+def test_what_is_protected_may_be_to_come_to_go_or_be_told_by_others() -> None:
+    before = state(Vlan(20, "db", 0), Svi(20))
+    marks = {
+        "uplinks": frozenset({"port-channel1"}),
+        "management": frozenset({("svi", "20"), ("user", "central"), ("route", "default", "0.0.0.0/0")}),
+    }
+    gone = {"absent": frozenset({("svi", "20")})}
+    assert planned(before, Port("port-channel1", description="new"), **marks)
+    assert planned(before, Port("port-channel1", description="new"), **marks, **gone)
+    after = state(Vlan(20, "db", 0), trunk("port-channel1", "1", description="new"))
+    assert not planned(after, Port("port-channel1", description="new"), **marks, **gone)
+
+
+def test_who_speaks_beside_a_file_does_not_wait_for_what_the_file_protects() -> None:
+    before = state(trunk("Ethernet1/1", "1"))
+    file = Intent(
+        "leaf-1", parts(Port("port-channel9", description="up")), uplinks=frozenset({"port-channel9"})
+    )
+    cloud = cloud_only(
+        file, Attach("10-19"), Demand({"a": (HostVlan(10, "net", "n"),)}, {"a": ("Ethernet1/1",)})
+    )
+    assert plan(cloud, before, ALL_KINDS)
+    assert plan(file, before, ALL_KINDS)
 
 
 def test_a_kind_that_the_switch_does_not_have_is_told() -> None:

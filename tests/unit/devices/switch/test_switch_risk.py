@@ -123,6 +123,17 @@ def test_both_of_a_pair_have_the_same_mtu() -> None:
     assert pair(one, one) == ()
 
 
+def test_a_new_switch_of_a_pair_is_compared_by_what_is_usual() -> None:
+    said = Port("port-channel7", mode=PortMode.TRUNK, vpc=1)
+    there = parts(trunk("port-channel7", "1-4094", vpc=1))
+    assert pair(parts(said), there) == ()
+    jumbo = parts(trunk("port-channel7", "1-4094", vpc=1, mtu=9216))
+    assert [r.sentence for r in pair(parts(said), jumbo)] == [
+        "port port-channel7 (vPC 1): its MTU is 1500 here and 9216 on the other switch."
+    ]
+    assert [r.kind.value for r in pair(parts(replace(said, mode=None)), there)] == ["pair"]
+
+
 def test_vlans_that_one_of_a_pair_would_have_alone_are_told_and_not_forbidden() -> None:
     link = trunk("port-channel1", "1-4094", peer_link=True)
     one, other = parts(Vlan(10), Vlan(20), Vlan(21), link), parts(Vlan(10), Vlan(30), link)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sekisho.devices.switch.intent import Key, Part
 
 _MOST_CHECKPOINTS: Final = 10
+# So many of them are free for people and other programs, as long as ours can make room.
+_LEFT_TO_OTHERS: Final = 2
 _TIMED: Final = (9, 3, 1)  # from here on `configure replace` is known to take commit-timeout
 _WHEN: Final = re.compile(r"^!(?:Time|Running configuration last done at):.*\n", re.MULTILINE)
 _UNRESOLVED: Final = re.compile(r"unresolved class for (\w+)")
@@ -93,13 +95,18 @@ class Nexus:
         restore.restore(self, self._opened(), text, self._connection.address)
 
     def checkpoint(self, name: str) -> None:
-        """Keep the running configuration under a name; where ten are kept, our oldest makes room."""
+        """Keep the running configuration under a name; our oldest make room, and leave some for others."""
         door, ours = self._opened(), _on_switch(name)
         there = self._all_checkpoints()
         if ours in there:
             door.run([f"no checkpoint {ours}"])
-        elif len(there) >= _MOST_CHECKPOINTS:
-            door.run([f"no checkpoint {self._oldest(there)}"])
+            there = tuple(n for n in there if n != ours)
+        surplus = max(0, len(there) + 1 - _MOST_CHECKPOINTS + _LEFT_TO_OTHERS)
+        oldest = [n for n in there if n.startswith(names.OURS)][:surplus]
+        if len(there) - len(oldest) >= _MOST_CHECKPOINTS:
+            raise self._full(there)
+        if oldest:
+            door.run([f"no checkpoint {n}" for n in oldest])
         door.run([f"checkpoint {ours}"])
 
     def checkpoints(self) -> tuple[str, ...]:
@@ -235,11 +242,8 @@ class Nexus:
     def _all_checkpoints(self) -> tuple[str, ...]:
         return answers.checkpoints(self._opened().run(["show checkpoint summary"])[0])
 
-    def _oldest(self, there: tuple[str, ...]) -> str:
-        for name in there:
-            if name.startswith(names.OURS):
-                return name
-        raise Refused(
+    def _full(self, there: tuple[str, ...]) -> Refused:
+        return Refused(
             f"The switch {self._connection.address} keeps ten checkpoints already, none of them ours.",
             f"{self._connection.address} has {', '.join(there)}: remove one with no checkpoint NAME.",
         )
