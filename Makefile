@@ -27,7 +27,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector bench-switch clean help \
   apt-openstack apt-ipvs lab-openstack lab-switches check-openstack check-octavia check-nexus check-ipvs \
-  check-smaller installed bench-balancer \
+  bench-balancer \
   apt-console check-console bench-archive \
   apt-bench soak-collector figures-collector
 
@@ -130,18 +130,8 @@ lab-openstack: $(VENV)/.run $(OPENSTACK:%=%/.installed) .make/openstack/.guests
 lab-switches: $(VENV)/.run
 	@$(BIN)/sekisho lab switches $(LAB_ARGS)
 
-# The real OpenStack, the longest part, stands beside the others, which need a core between them; all that they need is
-# installed before, for apt serves one at a time.
-check: lint types contracts test
-	@$(MAKE) --no-print-directory installed
-	@$(MAKE) --no-print-directory -j2 --output-sync=target check-openstack check-smaller
-
-installed: $(VENV)/.dev $(OPENSTACK:%=%/.installed) .make/openstack/.guests .make/peers/.installed .make/kernel/.installed \
-  .make/octavia/.installed .make/octavia/.guests | apt-console
-
-SMALLER := check-console check-peers check-ipvs check-octavia
-check-smaller:
-	@for part in $(SMALLER); do MAKEFLAGS= $(MAKE) --no-print-directory $$part || exit 1; done
+# One after another: what is measured in the real OpenStack wants the machine for itself.
+check: lint types contracts test check-console check-peers check-ipvs check-octavia check-openstack
 
 # --- their parts -------------------------------------------------------------------------------
 

@@ -25,16 +25,23 @@ def test_ours_only_tightens_what_neutron_limits(stack: Stack, direction: str) ->
     second = stack.plug(stack.make.port(network, "h2", security_groups=group))
     ends = (first, second) if direction == "egress" else (second, first)
     assert stack.pings(ends[0], ends[1].ipv4)
-    plain = pour(stack, *ends, 12.0)
-    assert 3.0 < plain < 6.5, "Neutron's own limit"
+
+    def poured(least: float) -> float:
+        """Pour up to three times: TCP on a busy machine falls short of what a limit lets through."""
+        rates = []
+        while len(rates) < 3 and max(rates, default=0.0) <= least:
+            rates.append(pour(stack, *ends, 12.0))
+        return max(rates)
+
+    assert 3.0 < poured(3.0) < 6.5, "Neutron's own limit"
     before = theirs(stack.hosts["h1"], first)
     for ours, least, most in ((1000, 0.6, 2.0), (9000, 3.0, 6.5)):
         made = restrict(stack, first.port, {"action": "limit", "direction": direction, "max_kbps": ours})
         wait(partial(in_force, stack, made["id"]), "the restriction")
-        assert least < pour(stack, *ends, 12.0) < most, f"ours is {ours} kbit/s"
+        assert least < poured(least) < most, f"ours is {ours} kbit/s"
         lift(stack, made["id"])
         wait(lambda: theirs(stack.hosts["h1"], first) == before, "all to be as it was", 15.0)
-    assert 3.0 < pour(stack, *ends, 12.0) < 6.5, "Neutron's own limit again"
+    assert 3.0 < poured(3.0) < 6.5, "Neutron's own limit again"
 
 
 def test_parent_and_subport_of_a_trunk_are_bound_apart(stack: Stack) -> None:

@@ -47,7 +47,7 @@ class Bed:
         self.wants = Attachments(self.memory, dict)
         settings = ApiSettings(port=0)
         self.server = start(create_app(FakeKeeper(), settings, attachments=self.wants), settings)
-        (folder / "token").write_text(SECRETS[Role.AGENT])
+        (folder / "token").write_text(SECRETS[Role.CLOUD])
         program = Path(__file__).parents[1] / "support_ml2.py"
         source = str(Path(sekisho.__file__).parents[1])
         path = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH", ""))))

@@ -74,7 +74,8 @@ def restricted(stack: Stack, vm: Vm) -> str:
     done = stack.openstack(f"{words} --duration 10m -f value -c id")
     assert done.returncode == 0, done.stderr
     listed = stack.openstack(f"port restriction list --port {vm.port} -f value -c ID", as_="member")
-    assert listed.stdout.split() == done.stdout.split(), listed.stderr
+    standing = f"{vm.port}:no-telnet"  # a baseline is listed beside what was imposed
+    assert listed.stdout.split() == [standing, *done.stdout.split()], listed.stderr
     return done.stdout.strip()
 
 
