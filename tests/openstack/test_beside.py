@@ -28,7 +28,7 @@ def test_ours_only_tightens_what_neutron_limits(stack: Stack, direction: str) ->
 
     def poured(least: float) -> float:
         """Pour up to three times: TCP on a busy machine falls short of what a limit lets through."""
-        rates = []
+        rates: list[float] = []
         while len(rates) < 3 and max(rates, default=0.0) <= least:
             rates.append(pour(stack, *ends, 12.0))
         return max(rates)
