@@ -30,7 +30,7 @@ def test_the_example_is_a_good_document() -> None:
     (example,) = FENCE.findall(PAGE)
     texts = {
         "leaf-1.toml": example,
-        "leaf-2.toml": example.replace("leaf-2", "leaf-1"),
+        "leaf-2.toml": example.replace("leaf-2", "leaf-1").replace("10.0.0.1", "192.0.2.99"),
         "common/leaf.toml": "",
     }
     switches = load(texts)
