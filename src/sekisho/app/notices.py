@@ -137,7 +137,7 @@ class Notices:
     def _gather_for(self, desk: _Desk, now: float) -> None:
         lines = self.letters.lines_after(desk.line, MOST)
         news = [line for line in lines if line.verb in KINDS]
-        changed = () if desk.name == CUSTOMERS else self._changes(desk, now)
+        changed, told = ((), desk.conditions) if desk.name == CUSTOMERS else self._changes(desk, now)
         oldest = min((line.time for line in news), default=now)
         oldest = min(oldest, *(desk.held.values() or (now,)), now)
         if (news or changed) and len(lines) < MOST and 0 <= now - oldest < desk.batch:
@@ -145,28 +145,32 @@ class Notices:
         if lines:
             desk.line = lines[-1].id
         if news or changed:
-            self._write(desk, news, changed, now)
+            self._write(desk, news, changed, told, now)
         elif desk.line - desk.saved >= MOST:
             self._save(desk, ())
 
-    def _changes(self, desk: _Desk, now: float) -> tuple[Notice, ...]:
+    def _changes(self, desk: _Desk, now: float) -> tuple[tuple[Notice, ...], dict[str, str]]:
+        """Find what a channel is to be told of conditions, and what it will have been told of then."""
         new, over = self._conditions.changes(desk.conditions, now)
         keys = {*new, *over}
         desk.held = {key: desk.held.get(key, now) for key in keys}
         came = [Notice(kind_of(sentence), now, sentence) for sentence in new.values()]
         went = [Notice(NoticeKind.RECOVERED, now, desk.conditions[key]) for key in over]
-        return (*came, *went)
+        told = {k: s for k, s in (desk.conditions | new).items() if k not in over}
+        return (*came, *went), told
 
     def _write(
-        self, desk: _Desk, news: Sequence[JournalEntry], changed: tuple[Notice, ...], now: float
+        self,
+        desk: _Desk,
+        news: Sequence[JournalEntry],
+        changed: tuple[Notice, ...],
+        told: dict[str, str],
+        now: float,
     ) -> None:
         entries = self.letters.entries({line.restriction for line in news if line.restriction})
         found = (*notices(news, entries, self._find), *changed)
         made = tuple(self._letters(desk.name, found, now)) if found else ()
-        if changed:
-            new, over = self._conditions.changes(desk.conditions, now)
-            desk.conditions = {k: s for k, s in (desk.conditions | new).items() if k not in over}
-            desk.held = {}
+        desk.conditions, desk.held = told, {}
         self._save(desk, made)
 
     def _save(self, desk: _Desk, made: tuple[Letter, ...]) -> None:
