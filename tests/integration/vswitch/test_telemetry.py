@@ -290,12 +290,12 @@ def test_templates_come_again_when_asked_for(
     one, _ = plug(switch, 1), plug(switch, 2)
     converge_telemetry(database, "br0", IPFIX)
     database.settle()
-    assert _templates_before_the_next_packet(switch, listen, one.name)
-    assert not _templates_before_the_next_packet(switch, listen, one.name)
-    for _ in range(2):
+    assert _templates_before_the_next_packet(switch, listen, one.name, 0xABCD)
+    assert not _templates_before_the_next_packet(switch, listen, one.name, 0xBCDE)
+    for port in (0xCDEF, 0xDEFA):
         refresh_templates(database, "br0", IPFIX)
         database.settle()
-        assert _templates_before_the_next_packet(switch, listen, one.name)
+        assert _templates_before_the_next_packet(switch, listen, one.name, port)
 
 
 def test_templates_asked_for_while_the_switch_is_away_leave_telemetry_in_place(
@@ -310,12 +310,12 @@ def test_templates_asked_for_while_the_switch_is_away_leave_telemetry_in_place(
     database.settle()
 
 
-def _templates_before_the_next_packet(switch: PrivateSwitch, listen: Listener, vm: str) -> bool:
-    switch.run(vm, [sys.executable, "-c", textwrap.dedent(_SEND), "10.0.0.2", "9", "1"])
+def _templates_before_the_next_packet(switch: PrivateSwitch, listen: Listener, vm: str, port: int) -> bool:
+    switch.run(vm, [sys.executable, "-c", textwrap.dedent(_SEND), "10.0.0.2", str(port), "1"])
     templates = False
     while True:
         message = listen.hear()
         templates |= _is_template(message)
-        # An ARP record holds the address too, but no UDP.
-        if _record_to_vm2(message) and b"\x11" in message and _domain(message) == 123:
+        # ARP's records hold the address too; a port of its own tells this packet from those before it.
+        if _record_to_vm2(message) and port.to_bytes(2) in message and _domain(message) == 123:
             return templates
