@@ -147,7 +147,7 @@ contracts: $(VENV)/.dev
 
 # Side by side, a file to a worker: no two share a switch, a folder or a port. Those that promise moments to
 # customers come after the others, which would keep the machine busy under them.
-PYTEST = $(SUDO) $(BIN)/pytest --ignore=tests/openstack --ignore=tests/octavia --ignore=tests/peers --ignore=tests/ipvs \
+PYTEST = $(SUDO) .ci/tests $(BIN)/pytest --ignore=tests/openstack --ignore=tests/octavia --ignore=tests/peers --ignore=tests/ipvs \
   --ignore=tests/console -n $(TEST_WORKERS) --dist loadfile
 TIMED := tests/e2e tests/integration/vswitch tests/contract/test_vswitch_real.py
 test: $(VENV)/.dev $(VENV)/.core
@@ -161,23 +161,23 @@ coverage: $(VENV)/.dev $(VENV)/.core
 
 # napalm, netmiko and Ansible against the emulated switches.
 check-peers: $(VENV)/.dev .make/peers/.installed
-	$(BIN)/pytest tests/peers --durations=5 $(TEST_ARGS)
+	.ci/tests $(BIN)/pytest tests/peers --durations=5 $(TEST_ARGS)
 
 # The kernel's own IPVS and keepalived, in a virtual machine by software emulation: nothing of it is here.
 check-ipvs: $(VENV)/.dev .make/kernel/.installed
-	$(BIN)/pytest tests/ipvs --durations=10 $(TEST_ARGS)
+	.ci/tests $(BIN)/pytest tests/ipvs --durations=10 $(TEST_ARGS)
 
 # A real browser on every page of the console.
 check-console: $(VENV)/.dev | apt-console
-	$(SUDO) $(BIN)/pytest tests/console --durations=5 $(TEST_ARGS)
+	$(SUDO) .ci/tests $(BIN)/pytest tests/console --durations=5 $(TEST_ARGS)
 
 # One OpenStack for all of them, so one after another; the longest part of `check`.
 check-openstack: $(VENV)/.dev $(OPENSTACK:%=%/.installed) .make/openstack/.guests
-	$(SUDO) $(BIN)/pytest tests/openstack --durations=10 $(TEST_ARGS)
+	$(SUDO) .ci/tests $(BIN)/pytest tests/openstack --durations=10 $(TEST_ARGS)
 
 # One Octavia for all of them, with both providers.
 check-octavia: $(VENV)/.dev .make/octavia/.installed .make/octavia/.guests
-	$(SUDO) $(BIN)/pytest tests/octavia --durations=10 $(TEST_ARGS)
+	$(SUDO) .ci/tests $(BIN)/pytest tests/octavia --durations=10 $(TEST_ARGS)
 
 # A real Nexus on which nothing matters: see docs/explanation/nexus-proven-on.md.
 check-nexus: $(VENV)/.dev
