@@ -191,6 +191,8 @@ class Director:
             self._report_due.set()
         self._problems = outcome.problems
         self._carried = program.revision
+        if self._vips is not None:
+            self._vips.live()
 
     def idle(self) -> float:
         """Tell how long nothing needs doing, at most a second: then drains are looked at."""
