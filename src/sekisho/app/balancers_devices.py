@@ -70,8 +70,8 @@ class Devices:
     def speaking(self, pair: str) -> dict[str, Heard]:
         """Give the devices whose word counts: who holds the VIPs, else all of them.
 
-        While nobody holds them and one is not heard of, they may be there, over whatever it carried last: then
-        nobody knows what customers meet.
+        While nobody holds them and one is not heard of, they may be there, over whatever it carried last:
+        then nobody knows what customers meet.
         """
         if pair in self._unreached:
             return {}

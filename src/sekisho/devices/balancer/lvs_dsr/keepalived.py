@@ -4,8 +4,8 @@ keepalived.conf(5) of 2.2. It is started detached and outlives us: who holds the
 the director's process is upgraded. It is told to read its configuration anew (SIGHUP) only when VIPs change,
 which neither moves VIPs that stay nor touches a connection.
 
-That it outlives us has another side: where our process is gone for good, nobody takes out members that die. So
-it looks for a sign of us, and after a while without one lets the other director have the VIPs.
+That it outlives us has another side: where our process is gone for good, nobody takes out members that die.
+So it looks for a sign of us, and after a while without one lets the other director have the VIPs.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 INSTANCE: Final = "sekisho"
 # How far a director that shall not hold the VIPs goes below its partner.
 YIELD: Final = -50
-# And how far one whose process is gone: below a partner that yields and lives. It is a weight, not a fault, so
-# that of two that are gone one keeps them: a table that nobody tends is better than no VIP.
+# And how far one whose process is gone: below a partner that yields and lives. It is a weight, not a fault,
+# so that of two that are gone one keeps them: a table that nobody tends is better than no VIP.
 LOST: Final = -100
 # At most so many seconds between two looks for a sign of the process.
 LOOK: Final = 5
