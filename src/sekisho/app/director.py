@@ -391,7 +391,10 @@ def clear_director(settings: DirectorSettings) -> tuple[str, ...]:
     kernel.sync(None)
     driver.close()
     (Path(settings.state) / "program.json").unlink(missing_ok=True)
-    return (f"{outcome.changes} services were taken away; the VIPs are gone from here.",)
+    return (
+        f"{outcome.changes} services were taken away; the VIPs are gone from here.",
+        "A director that still runs here puts all back: systemctl disable --now sekisho-director, and again.",
+    )
 
 
 def write(file: Path, text: str) -> None:
