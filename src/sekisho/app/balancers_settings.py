@@ -41,9 +41,9 @@ class BalancersSettings:
     """Load balancers; times in seconds.
 
     After `patience`, 60 at most, what no device has carried is told as an error; after `silent` a director
-    that reports nothing counts no more. `statistics` is between two tellings of totals, `look` between two looks at a
-    device's health and two tries after it failed, `drift` between two looks for what others changed on it (0
-    never looks); `repair` carries anew what they changed.
+    that reports nothing counts no more. `statistics` is between two tellings of totals, `look` between two
+    looks at a device's health and two tries after it failed, `drift` between two looks for what others changed
+    on it (0 never looks); `repair` carries anew what they changed.
     """
 
     patience: float = 30.0
