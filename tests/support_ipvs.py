@@ -134,6 +134,7 @@ class Bed:
     def __init__(self) -> None:
         self.keeper = Keeper()
         self.directors: dict[str, Director] = {}
+        self.lost: dict[str, int] = {}  # after how many seconds a director that is started gives its VIPs up
         self.folder = Path(tempfile.mkdtemp(prefix="skd-"))
         self._stop = threading.Event()
         self.open: dict[tuple[str, int], socket.socket] = {}
@@ -185,6 +186,7 @@ class Bed:
             interval=0.5,
             address=address(name),
             peers=(address(other),),
+            lost=self.lost.get(name, VrrpSettings().lost),
         )
         return DirectorSettings(
             name,

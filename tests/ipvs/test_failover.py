@@ -11,10 +11,12 @@ from support_ipvs import (
     ECHO,
     FLOOD,
     FLOOD_SIZE,
+    VIP,
     WHO,
     Bed,
     balancer,
     download,
+    echoed,
     member,
     until,
 )
@@ -41,8 +43,8 @@ def interrupted(bed: Bed, act: Callable[[], None]) -> float:
     return silence
 
 
-def _knows(bed: Bed, director: str) -> bool:
-    stand = bed.stands(director, port=FLOOD)
+def _knows(bed: Bed, director: str, port: int = FLOOD) -> bool:
+    stand = bed.stands(director, port=port)
     return stand is not None and stand.counts.active > 0
 
 
@@ -56,6 +58,29 @@ def test_a_director_that_dies_leaves_a_transfer_alone(bed: Bed) -> None:
         assert bed.ask(2) == {"m1": 1, "m2": 1}
     finally:
         bed.ip("lan", "link set to-d1 up")
+
+
+def test_a_director_whose_process_is_gone_for_good_gives_the_vips_away(bed: Bed) -> None:
+    bed.undirect("d1")
+    bed.lost["d1"] = 4
+    try:
+        bed.direct("d1")
+        bed.carry(*ALL, prefer="d1")
+        bed.takes_over("d1")
+        made, _ = bed.connect()
+        with made:
+            until(lambda: _knows(bed, "d2", ECHO), "d2 is not told of the connection")
+            bed.undirect("d1")
+            bed.takes_over("d2")  # though they are preferred at d1, whose machine lives
+            bed.holds("d1", VIP, there=False)
+            assert echoed(made)
+        assert bed.ask(2) == {"m1": 1, "m2": 1}
+    finally:
+        del bed.lost["d1"]
+        if "d1" in bed.directors:
+            bed.undirect("d1")
+        bed.direct("d1")
+    bed.takes_over("d1")
 
 
 def test_new_vips_under_load_lose_no_connection(bed: Bed) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -125,6 +128,79 @@ def test_datagrams_and_sctp_are_carried_too(bed: Bed, vip: str) -> None:
                     word, who = there.recvfrom(10)
                     there.sendto(word.replace(b"hello", b"back"), who)
                 assert here.recv(10) == b"back"
+
+
+@FAMILIES
+def test_what_no_listener_takes_does_not_reach_the_director_itself(bed: Bed, vip: str) -> None:
+    six = ":" in vip
+    bed.carry(balancer(member("m1", six=six), member("m2", six=six), vip=vip))
+    active = bed.active()
+    bed.listen(active, 22)  # on all addresses, as sshd does
+    try:
+        assert bed.ask(1, address(active, six=six), 22) == {active: 1}
+        with pytest.raises(ConnectionRefusedError):
+            bed.ask(1, vip, 22)
+    finally:
+        bed.deafen(active, 22)
+    assert bed.ask(2, vip) == {"m1": 1, "m2": 1}
+    ping = ["ping", "-c", "1", "-W", str(int(PATIENT)), vip]
+    assert (
+        bed.inside("client", lambda: subprocess.run(ping, check=False, capture_output=True)).returncode == 0
+    )
+
+
+@FAMILIES
+def test_a_member_learns_of_a_narrow_way_to_the_client(bed: Bed, vip: str) -> None:
+    """Routers tell it to the VIP, which is the director, and that tells the member."""
+    six = ":" in vip
+    bed.carry(balancer(member("m1", ECHO, six=six), vip=vip, port=ECHO))
+    bed.ip("router", "link set out mtu 1300")
+    try:
+        made, _ = bed.connect(vip)
+        with made:
+            assert echoed(made, b"narrow! " * 4000)
+    finally:
+        bed.ip("router", "link set out mtu 1500")
+
+
+@FAMILIES
+def test_who_may_not_ask_is_kept_away_before_ipvs_sees_it(bed: Bed, vip: str) -> None:
+    six = ":" in vip
+    near, far, bits = ("fd01::2", "fd01::66", 128) if six else ("10.1.0.2", "10.1.0.66", 32)
+    bed.ip("client", f"addr replace {far}/{64 if six else 24} dev eth0 nodad")
+    made = balancer(member("m1", six=six), vip=vip)
+    kept = replace(made, listeners=(replace(made.listeners[0], cidrs=(f"{near}/{bits}",)),))
+    bed.carry(kept)
+    assert bed.ask(2, vip, source=near) == {"m1": 2}
+
+    def begin() -> socket.socket:
+        asking = socket.socket(socket.AF_INET6 if six else socket.AF_INET)
+        asking.bind((far, 0))
+        asking.setblocking(False)
+        asking.connect_ex((vip, WHO))
+        return asking
+
+    with bed.inside("client", begin):
+        until(lambda: dropped(bed) > 0, "nobody keeps it away")
+    assert bed.ask(2, vip, source=near) == {"m1": 2}
+    until(lambda: counted(bed, vip) >= 4, "IPVS does not count")
+    assert counted(bed, vip) == 4, "IPVS has seen who may not ask"
+    bed.carry(made)
+    assert bed.ask(1, vip, source=far) == {"m1": 1}
+
+
+def counted(bed: Bed, vip: str) -> int:
+    """Tell how many connections IPVS has counted."""
+    stand = bed.stands(bed.active(), vip)
+    assert stand is not None
+    return stand.counts.total
+
+
+def dropped(bed: Bed) -> int:
+    """Tell how many packets were kept away from services."""
+    asked = ["nft", "list", "table", "inet", "sekisho_director"]
+    said = bed.inside(bed.active(), lambda: subprocess.run(asked, check=True, capture_output=True, text=True))
+    return sum(map(int, re.findall(r"counter packets (\d+) bytes \d+ drop", said.stdout)))
 
 
 def test_weight_0_drains(bed: Bed) -> None:

@@ -339,7 +339,7 @@ class Balancers:
                 log.warning("%s tells of %d objects that another pair carries", report.director, others)
             self._devices.take(pair, report)
             self._totals.take(report.director, report.statistics)
-            speaks = self._devices.active(pair) in ("", report.director)
+            speaks = report.director in self._devices.speaking(pair)
             if speaks and self._book.operate(report.operating, self._clock.now()):
                 self._tell(STATUSES)
             self._judge.look([b for b in self._book.open if self._book.kept[b].pair == pair])
@@ -377,11 +377,22 @@ class Balancers:
         with self._lock:
             passed = self._clock.passed()
             self._judge.look(tuple(self._book.open))
+            for pair in self.settings.pairs:
+                if self._devices.doubtful(pair):
+                    self._doubt(pair)
             if self._totals.waiting() and passed >= self._due:
                 self._tell(STATUSES)
             if passed - self._written >= WRITE:
                 self._written = passed
                 self.write()
+
+    def _doubt(self, pair: str) -> None:
+        """Believe no more how what a pair carries does; the next word that counts mends it."""
+        carried = self._book.carried(pair)
+        known = {s.id: s.operating for b in carried for s in self._book.rows(b.id)}
+        if self._book.operate(tree.doubted(carried, known), self._clock.now()):
+            log.warning("nobody knows how what %s carries does: %s", pair, self._devices.silence(pair))
+            self._tell(STATUSES)
 
     def write(self) -> None:
         """Write what listeners have carried; raises Unavailable."""

@@ -29,11 +29,16 @@ class Devices:
         self._unreached: dict[str, str] = {}  # what keeps a driven pair from being reached
         self._drift: dict[str, tuple[str, ...]] = {}
         self._aside: Counter[str] = Counter()  # what devices told of others' balancers
+        self._spoke = dict.fromkeys(settings.pairs, passed())  # when a pair's word was heard last
+        self._doubted: set[str] = set()
 
     def take(self, pair: str, report: DirectorReport) -> None:
         """Take what a device tells."""
         self._unreached.pop(pair, None)
         self._heard[report.director] = Heard(report, self._passed())
+        if report.director in self.speaking(pair):
+            self._spoke[pair] = self._passed()
+            self._doubted.discard(pair)
 
     def aside(self, device: str, count: int) -> bool:
         """Take down that a device told of what another pair carries; tell whether it is the first time."""
@@ -63,11 +68,24 @@ class Devices:
         return {n: h for n in self.names(pair) if (h := self._heard.get(n)) and h.when >= since}
 
     def speaking(self, pair: str) -> dict[str, Heard]:
-        """Give the devices whose word counts: who holds the VIPs, else all that are heard of."""
+        """Give the devices whose word counts: who holds the VIPs, else all of them.
+
+        While nobody holds them and one is not heard of, they may be there, over whatever it carried last:
+        then nobody knows what customers meet.
+        """
         if pair in self._unreached:
             return {}
         live = self.live(pair)
-        return {n: h for n, h in live.items() if h.report.active} or live
+        active = {n: h for n, h in live.items() if h.report.active}
+        return active or (live if len(live) == len(self.names(pair)) else {})
+
+    def doubtful(self, pair: str) -> bool:
+        """Tell, once, that for `silent` seconds nobody has said how what a pair carries does."""
+        silent = self._passed() - self._spoke[pair] >= self._settings.silent and not self.speaking(pair)
+        if not silent or pair in self._doubted:
+            return False
+        self._doubted.add(pair)
+        return True
 
     def active(self, pair: str) -> str:
         """Name the one that holds the VIPs, "" for none and for two that say so."""
@@ -84,7 +102,13 @@ class Devices:
         """Say why nothing of a pair is heard of, "" if something is."""
         if pair in self._unreached:
             return self._unreached[pair]
-        return "" if self.live(pair) else f"No device of the pair {pair} is heard of."
+        if self.speaking(pair):
+            return ""
+        live = self.live(pair)
+        if not live:
+            return f"No device of the pair {pair} is heard of."
+        missing = ", ".join(n for n in self.names(pair) if n not in live)
+        return f"{missing} of the pair {pair} is not heard of, and no other one holds the VIPs."
 
     def ailments(self, pair: str, revision: int) -> Iterable[Ailment]:
         """Say what is wrong with the devices of a pair, which should carry a revision."""

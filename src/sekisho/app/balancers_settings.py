@@ -6,13 +6,16 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from math import inf
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sekisho.devices.balancer.adx.provider import Adx
 from sekisho.devices.balancer.driver import Provider
 from sekisho.devices.balancer.lvs_dsr.provider import LvsProvider
 from sekisho.model.balancer import Balancer
 from sekisho.model.errors import Malformed, NotFound, Unsupported
+
+# Octavia's users wait for the end of every change, and can do nothing to a load balancer meanwhile.
+LONGEST: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,10 @@ class PairSettings:
 class BalancersSettings:
     """Load balancers; times in seconds.
 
-    After `patience` what no device has carried is told as an error; after `silent` a director that reports
-    nothing counts no more. `statistics` is between two tellings of totals, `look` between two looks at a
-    device's health and two tries after it failed, `drift` between two looks for what others changed on it (0
-    never looks); `repair` carries anew what they changed.
+    After `patience`, 60 at most, what no device has carried is told as an error; after `silent` a director
+    that reports nothing counts no more. `statistics` is between two tellings of totals, `look` between two
+    looks at a device's health and two tries after it failed, `drift` between two looks for what others changed
+    on it (0 never looks); `repair` carries anew what they changed.
     """
 
     patience: float = 30.0
@@ -60,6 +63,8 @@ class BalancersSettings:
 def _problems(settings: BalancersSettings) -> Iterator[str]:
     times = {n: getattr(settings, n) for n in ("patience", "silent", "statistics", "look", "drift")}
     yield from (f"balancers.{said}" for said in odd_times(times, or_never=("drift",)))
+    if LONGEST < settings.patience < inf:
+        yield f"balancers.patience: {settings.patience} is too long; write {LONGEST:.0f} at most."
     owners: dict[str, str] = {}
     for name, pair in settings.pairs.items():
         yield from _odd_links(name, pair)

@@ -121,6 +121,19 @@ def usual(balancer: Balancer) -> dict[str, Operating]:
     return found | {m.id: Operating.NO_MONITOR for p in bare for m in p.members if m.enabled}
 
 
+def doubted(balancers: Iterable[Balancer], known: Mapping[str, Operating]) -> dict[str, Operating]:
+    """Say how objects do whose device is not heard of: what served is ERROR, its members are not known."""
+    found: dict[str, Operating] = {}
+    for balancer in balancers:
+        holding = (balancer.id, *(each.id for each in (*balancer.listeners, *balancer.pools)))
+        found |= {
+            i: Operating.ERROR for i in holding if known.get(i, Operating.OFFLINE) is not Operating.OFFLINE
+        }
+        members = (m.id for pool in balancer.pools for m in pool.members)
+        found |= {i: Operating.OFFLINE for i in members if known.get(i) is Operating.ONLINE}
+    return found
+
+
 def _up(enabled: bool) -> Operating:  # noqa: FBT001 - an object's own word
     return Operating.ONLINE if enabled else Operating.OFFLINE
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sekisho.app.balancers_settings import is_network, odd_times
+from sekisho.devices.balancer.intent import plain
 from sekisho.devices.balancer.lvs_dsr.checks.neighbours import Neighbours
 from sekisho.devices.balancer.lvs_dsr.checks.watch import Watch
 from sekisho.devices.balancer.lvs_dsr.doctor import Site, examine
@@ -180,6 +181,10 @@ class Director:
                 log.warning("put right: %s", sentence)
         self._driver.tend()
         outcome = self._driver.carry(program.balancers)
+        if self._driver.ajar:
+            self.troubles.begin("closing what is not served at VIPs", self._driver.ajar)
+        else:
+            self.troubles.end("closing what is not served at VIPs")
         if self._vips is not None:
             self._vips.prefer(here=program.prefer in ("", self._settings.name))
         if outcome.changes or program.revision != self._carried:
@@ -191,6 +196,8 @@ class Director:
             self._report_due.set()
         self._problems = outcome.problems
         self._carried = program.revision
+        if self._vips is not None:
+            self._vips.live()
 
     def idle(self) -> float:
         """Tell how long nothing needs doing, at most a second: then drains are looked at."""
@@ -236,8 +243,14 @@ class Director:
             self._driver.operating(),
             {**self._driver.problems, **self._device()},
             self._statistics,
-            self._ailments,
+            (*self._ailments, *self._ajar()),
         )
+
+    def _ajar(self) -> tuple[Ailment, ...]:
+        if not self._driver.ajar:
+            return ()
+        said = f"What listens on the director itself may be reached at VIPs: {self._driver.ajar}"
+        return (Ailment(self._settings.name, "", said),)
 
     def _device(self) -> dict[str, str]:
         """Say what is wrong with the director as a whole: it is every balancer's trouble."""
@@ -327,7 +340,7 @@ def open_director(settings: DirectorSettings, client: Balancers, clock: Clock) -
     checks = Watch(Neighbours(clock.passed), hearing=settings.hearing)
     book = AddressBook(Path(settings.state) / "addresses")
     driver = LvsDriver(kernel, clock.passed, checks, vips, book, settings.drain, settings.links)
-    driver.places, driver.gate = Kernels(), Nft()
+    driver.places, driver.gate = Kernels(), Nft(spared=partial(_spared, settings.vrrp))
     director = Director(settings, client, clock, driver, vips)
 
     def judge(member: str, *, alive: bool) -> None:
@@ -336,6 +349,11 @@ def open_director(settings: DirectorSettings, client: Balancers, clock: Clock) -
 
     checks.tell(judge)
     return director
+
+
+def _spared(vrrp: VrrpSettings) -> frozenset[str]:
+    """Give addresses that stay open though somebody made them VIPs: without them the director is lost."""
+    return Kernels().networked() | {plain(vrrp.address)} if vrrp.address else Kernels().networked()
 
 
 def site(settings: DirectorSettings) -> Site:
@@ -373,7 +391,10 @@ def clear_director(settings: DirectorSettings) -> tuple[str, ...]:
     kernel.sync(None)
     driver.close()
     (Path(settings.state) / "program.json").unlink(missing_ok=True)
-    return (f"{outcome.changes} services were taken away; the VIPs are gone from here.",)
+    return (
+        f"{outcome.changes} services were taken away; the VIPs are gone from here.",
+        "A director that still runs here puts all back: systemctl disable --now sekisho-director, and again.",
+    )
 
 
 def write(file: Path, text: str) -> None:

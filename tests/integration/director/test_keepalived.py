@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 
 from sekisho.devices.balancer.lvs_dsr.keepalived import Keepalived, VrrpSettings
 from sekisho.model.errors import Refused
-from support_director import Link, gone, link, until
+from support_director import LONG, Link, gone, link, until
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("keepalived"), reason="needs root and keepalived"
@@ -23,17 +24,23 @@ pytestmark = pytest.mark.skipif(
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "lvs-dsr.md"
 VIPS = ("10.77.0.100", "fd77::100")
 OWN = {"a": "10.77.0.1", "b": "10.77.0.2"}
+VRRP = 112
+EVERYTHING = 3  # ETH_P_ALL: what it sends itself too
 
 
 class Pair:
     """Two directors."""
 
-    def __init__(self, made: Link, folder: Path) -> None:
+    def __init__(self, made: Link, folder: Path, lost: int = 0) -> None:
         self.link = made
         self.each = {
             host: Keepalived(
                 VrrpSettings(
-                    "eth0", interval=0.1, address=own, peers=tuple(o for o in OWN.values() if o != own)
+                    "eth0",
+                    interval=0.1,
+                    address=own,
+                    peers=tuple(o for o in OWN.values() if o != own),
+                    lost=lost,
                 ),
                 folder / host,
             )
@@ -49,6 +56,19 @@ class Pair:
     def here(self, host: str) -> set[str]:
         shown = self.link(host, "ip -o addr show dev eth0")
         return {vip for vip in (*VIPS, "10.77.0.101") if f" {vip}/" in shown}
+
+    def priority(self, host: str) -> int:
+        """Hear with which priority a director says that it holds the VIPs."""
+
+        def ear() -> socket.socket:
+            return socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(EVERYTHING))
+
+        with self.link.inside(host, ear) as heard:
+            heard.settimeout(LONG)
+            while True:
+                packet = heard.recv(200)
+                if packet[0] == 0x45 and packet[9] == VRRP and packet[12:16] == socket.inet_aton(OWN[host]):
+                    return packet[22]
 
     def end(self) -> None:
         for keepalived in self.each.values():
@@ -101,6 +121,42 @@ def test_the_pages_command_moves_vips_off_a_director_whose_process_is_gone(
     until(lambda: pair.here(second) == set(VIPS) and pair.here(first) == set(), "they stay")
     pair.each[first].prefer(here=True)  # the process is back
     assert (tmp_path / first / "priority").read_text() == "0\n"
+
+
+def test_a_director_that_leaves_no_sign_gives_the_vips_to_one_that_does(tmp_path: Path) -> None:
+    with link() as made:
+        pair = Pair(made, tmp_path, lost=2)
+        try:
+            _lost(pair)
+        finally:
+            pair.end()
+
+
+def _lost(pair: Pair) -> None:
+    tended, over = {"a", "b"}, threading.Event()
+
+    def tend() -> None:
+        while not over.wait(0.1):
+            for host in tuple(tended):
+                pair.each[host].live()
+
+    thread = threading.Thread(target=tend)
+    try:
+        pair.each["b"].prefer(here=False)
+        for host in OWN:
+            pair.carry(host, *VIPS)
+        thread.start()
+        until(lambda: pair.here("a") == set(VIPS), "nobody takes the VIPs")
+        assert pair.priority("a") == 100
+        tended.remove("a")
+        # though they shall rather be at the other one
+        until(lambda: pair.here("b") == set(VIPS) and pair.here("a") == set(), "they stay at who is gone")
+        tended.remove("b")
+        until(lambda: pair.priority("b") == 1, "keepalived does not miss the sign")
+        assert pair.here("b") == set(VIPS), "of two that are gone one keeps them"
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_one_more_vip_moves_no_other(pair: Pair) -> None:

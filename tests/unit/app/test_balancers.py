@@ -210,8 +210,10 @@ def test_what_no_director_carries_in_time_is_an_error_and_active_once_one_does(r
 
 def test_what_is_above_a_member_that_failed_can_be_changed_on(room: Room) -> None:
     carried(room)
+    before = room.keeper.program_revision("d1")
     room.keeper.put_object(OCTAVIA, "lb1-p", members("lb1", 3)[2])
     room.time.pass_by(31)
+    room.report(revision=before)
     room.keeper.tick()
     room.tell()
     assert room.stands() == dict.fromkeys(LINE, "ACTIVE") | {"lb1-m3": "ERROR"}
@@ -361,6 +363,78 @@ def test_when_the_active_director_dies_the_other_ones_word_counts(room: Room) ->
     room.tell()
     assert room.stands()["lb1"] == "ACTIVE"
     assert "d1" in {a.device for a in room.keeper.ailments("lb1")}
+
+
+ALL_WELL = dict.fromkeys(("lb1", "lb1-l", "lb1-p", "lb1-m1", "lb1-m2"), Operating.ONLINE)
+
+
+def served(room: Room) -> None:
+    """Let lb1 be carried by d1, with d2 beside it."""
+    room.keeper.put(OCTAVIA, balancer())
+    room.report("d2", active=False)
+    room.report("d1", operating=ALL_WELL)
+    room.tell()
+
+
+def test_a_standbys_word_ends_nothing_while_the_other_one_may_hold_the_vips(room: Room) -> None:
+    served(room)
+    room.time.pass_by(31)
+    room.keeper.put_object(OCTAVIA, "lb1-p", replace(members("lb1")[0], weight=0))
+    room.report("d2", active=False)
+    room.tell()
+    assert room.stands()["lb1-m1"] == "ACTIVE"  # as before: nobody said that it is carried
+    assert room.keeper.balancer("lb1").provisioning == "PENDING"
+    room.time.pass_by(31)
+    room.report("d2", active=False, operating=ALL_WELL)
+    room.keeper.tick()
+    room.tell()
+    assert room.stands()["lb1-m1"] == "ERROR"
+    problem = room.keeper.balancer("lb1").problem
+    assert "d1 of the pair one is not heard of, and no other one holds the VIPs" in problem
+    assert room.octavia["lb1"][2] is Operating.ERROR
+    room.report("d2", operating=ALL_WELL)
+    room.tell()
+    assert room.stands()["lb1-m1"] == "ACTIVE"
+    assert room.octavia["lb1"][2] is Operating.ONLINE
+
+
+def test_what_nobody_reports_any_more_is_not_told_as_well_for_ever(room: Room) -> None:
+    served(room)
+    room.time.pass_by(29)
+    room.keeper.tick()
+    assert room.tell() is None
+    room.time.pass_by(2)
+    room.report("d2", active=False, operating=ALL_WELL)
+    room.keeper.tick()
+    page = room.tell()
+    assert page is not None
+    assert all(s.only_operating for s in page.statuses)
+    does = {s.id: s.operating for s in page.statuses}
+    assert does == dict.fromkeys(LINE, Operating.ERROR) | dict.fromkeys(
+        ("lb1-m1", "lb1-m2"), Operating.OFFLINE
+    )
+    room.time.pass_by(31)
+    room.keeper.tick()
+    assert room.tell() is None
+    room.report("d1", operating=ALL_WELL)
+    page = room.tell()
+    assert page is not None
+    assert {s.id: s.operating for s in page.statuses} == ALL_WELL
+    room.time.pass_by(31)
+    room.keeper.tick()
+    assert room.tell() is not None, "the second silence is told too"
+
+
+def test_a_keeper_that_starts_gives_devices_their_time(room: Room) -> None:
+    served(room)
+    room.time.pass_by(1000)
+    room.restart()
+    room.keeper.tick()
+    assert room.tell() is None
+    room.time.pass_by(31)
+    room.keeper.tick()
+    assert room.tell() is not None
+    assert room.octavia["lb1"][2] is Operating.ERROR
 
 
 def test_a_member_that_falls_is_told_as_nothing_but_that(room: Room) -> None:

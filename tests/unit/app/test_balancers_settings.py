@@ -46,6 +46,7 @@ def test_a_mistake_is_told_with_its_place(pairs: dict[str, dict[str, Any]], says
     ("told", "says"),
     [
         ({"patience": float("inf")}, "balancers.patience: inf is no number of seconds"),
+        ({"patience": 61.0}, "balancers.patience: 61.0 is too long"),
         ({"silent": 0.0}, "balancers.silent: 0.0"),
         ({"look": -1.0}, "balancers.look: -1.0"),
         ({"drift": float("nan")}, "balancers.drift: nan"),

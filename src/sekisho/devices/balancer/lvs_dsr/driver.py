@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sekisho.devices.balancer.driver import Health, Outcome
 from sekisho.devices.balancer.intent import operating, plain, serving
+from sekisho.devices.balancer.lvs_dsr import asked
 from sekisho.devices.balancer.lvs_dsr.compile import compiled, key_of
 from sekisho.devices.balancer.lvs_dsr.provider import LvsProvider
-from sekisho.devices.balancer.lvs_dsr.roles import ForgetfulBook, NoChecks, NoGate, NoPlaces, NoVips, Target
+from sekisho.devices.balancer.lvs_dsr.roles import ForgetfulBook, NoChecks, NoGate, NoPlaces, NoVips
 from sekisho.devices.balancer.lvs_dsr.table import Table, Wish
-from sekisho.model.balancer import Operating, Statistics
+from sekisho.model.balancer import Operating
 from sekisho.model.errors import SekishoError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
-    from sekisho.devices.balancer.lvs_dsr.roles import Book, Checks, Gate, Places, Vips
+    from sekisho.devices.balancer.lvs_dsr.roles import Book, Checks, Gate, Places, Target, Vips
     from sekisho.devices.balancer.lvs_dsr.services import Kernel, Key, Stand
-    from sekisho.model.balancer import Balancer, Member, Monitor, Protocol
+    from sekisho.model.balancer import Balancer
 
 DRAIN: Final = 300.0
 READ_AT_ONCE: Final = 20
@@ -50,6 +51,7 @@ class LvsDriver:
         self._book: Book = book or ForgetfulBook()
         self.places: Places = NoPlaces()
         self.gate: Gate = NoGate()
+        self.ajar = ""  # why what the director itself listens with may be reached at a VIP
         self._guarded: dict[str, dict[Key, tuple[str, ...]]] = {}  # who may ask, by balancer
         self._provider = LvsProvider(links)
         self._table = Table(kernel, drain)
@@ -62,6 +64,7 @@ class LvsDriver:
         self._home: dict[str, str] = {}  # and the other way round
         self._state: dict[str, Operating] = {}  # of members that have answered or failed
         self._dead: set[str] = set()
+        self._far: dict[str, frozenset[str]] = {}  # members behind a router, by balancer
         self._refused: dict[str, str] = {}  # cannot be carried as they are
         self._unsound: dict[str, str] = {}  # by themselves, whatever stands beside them
         self._failed: dict[str, str] = {}  # the kernel said no, tried again at every turn
@@ -89,17 +92,21 @@ class LvsDriver:
             # last, so that no VIP is there before what answers at it
             moved = self._vips.carry(vips)
             self._own(vips)
-            return Outcome(taken + moved, {**self._failed, **self._refused})
+            return Outcome(taken + moved, self._troubles())
 
     def _guard(self) -> set[Key]:
         """Keep away who may not ask, before anything is served; what cannot be guarded is not served.
 
-        Says which services that takes away.
+        Addresses that were VIPs until now are closed too: they are on the link for a moment more. Says which
+        services that takes away.
         """
         owned = {n: {k: c for k, c in g.items() if self._owner.get(k) == n} for n, g in self._guarded.items()}
         try:
-            self.gate.carry({key: cidrs for guards in owned.values() for key, cidrs in guards.items()})
+            allowed = {key: cidrs for guards in owned.values() for key, cidrs in guards.items()}
+            self.gate.carry(allowed, self._ours)
+            self.ajar = ""
         except SekishoError as error:
+            self.ajar = error.fixer if self._ours else ""
             open_ = [n for n, g in owned.items() if any(self.gate.held.get(k) != c for k, c in g.items())]
             for name in open_:
                 self._refused[name] = f"The director cannot keep away who may not ask: {error.fixer}"
@@ -111,19 +118,20 @@ class LvsDriver:
         before = dict(self._vip)
         for name in gone:
             self._vip.pop(name, None)
-        claimed = self._ours | self._addresses | {_vip(b) for b in changed}
+        claimed = self._ours | self._addresses | {asked.vip_of(b) for b in changed}
         for balancer in changed:
             # one that cannot be carried has no VIP, or the one it had
             self._unsound[balancer.id] = self._mistake(balancer, claimed)
             if not self._unsound[balancer.id]:
-                self._vip[balancer.id] = _vip(balancer)
+                self._vip[balancer.id] = asked.vip_of(balancer)
         if self._vip != before:
             self._addresses = frozenset(filter(None, self._vip.values()))
         return self._addresses
 
     def _is_new(self, balancer: Balancer) -> bool:
         had = self._seen.get(balancer.id)
-        return (had is not balancer and had != balancer) or balancer.id in self._refused
+        doubtful = balancer.id in self._refused or balancer.id in self._far
+        return (had is not balancer and had != balancer) or doubtful
 
     def _learn(self, vips: frozenset[str]) -> None:
         """Know what stands at addresses that are ours or were; they are written down before they are used."""
@@ -148,7 +156,7 @@ class LvsDriver:
             self.checks.watch(name, ())
             touched |= self._release(name)
             del self._seen[name]
-            for known in (self._carried, self._refused, self._unsound, self._failed):
+            for known in (self._carried, self._refused, self._unsound, self._failed, self._far):
                 known.pop(name, None)
             self._prune(name, frozenset())
         return touched
@@ -168,11 +176,12 @@ class LvsDriver:
             self._refused[balancer.id] = problem
             return set()
         self._refused.pop(balancer.id, None)
+        self._leave_out(balancer)
         self._carried[balancer.id] = balancer
         self._guarded.pop(balancer.id, None)
-        if guards := _guards(balancer):
+        if guards := asked.guards(balancer):
             self._guarded[balancer.id] = guards
-        targets = tuple(_targets(balancer))
+        targets = tuple(asked.targets(balancer))
         self._prune(balancer.id, frozenset(t.member for t in targets))
         self._presume_dead(balancer, targets)
         self.checks.watch(balancer.id, targets)
@@ -191,13 +200,35 @@ class LvsDriver:
     def _served_here(self, balancer: Balancer, vips: frozenset[str]) -> str:
         """Say which of its members would be the director; those that were carried before are known."""
         had = self._carried.get(balancer.id)
-        news = _named(balancer) - (_named(had) if had is not None else set())
+        news = asked.named(balancer) - (asked.named(had) if had is not None else set())
         own = (news & vips) | self.places.own(news)
         if not own:
             return ""
         return (
             f"The member {min(own)}, or what its monitor asks, is the director itself; give a server's own."
         )
+
+    def _leave_out(self, balancer: Balancer) -> None:
+        """Let members behind a router serve nobody, whatever their monitor says: frames do not reach them.
+
+        A balancer is not refused for one: its other members would be lost at the next start.
+        """
+        had, far = self._carried.get(balancer.id), self._far.pop(balancer.id, frozenset())
+        before = asked.members_of(had) if had is not None else []
+        known = {plain(m.address) for m in before if m.id not in far}
+        routed = self.places.routed({plain(m.address) for m in asked.members_of(balancer)} - known)
+        found = frozenset(m.id for m in asked.members_of(balancer) if plain(m.address) in routed)
+        if found:
+            self._far[balancer.id] = found
+
+    def _out(self, balancer: Balancer) -> AbstractSet[str]:
+        """Name members that serve nobody now, of others too."""
+        far = self._far.get(balancer.id)
+        return self._dead | far if far else self._dead
+
+    def _troubles(self) -> dict[str, str]:
+        far = {name: asked.far(self._carried[name], members) for name, members in self._far.items()}
+        return {**far, **self._failed, **self._refused}
 
     def _clash(self, balancer: Balancer) -> str:
         for listener, _ in serving(balancer):
@@ -208,10 +239,10 @@ class LvsDriver:
         return ""
 
     def _wish(self, balancer: Balancer) -> set[Key]:
-        touched = self._release(balancer.id)
+        touched, out = self._release(balancer.id), self._out(balancer)
         wishes = {
-            key: Wish(stand, _addresses(balancer, key, self._dead))
-            for key, stand in compiled(balancer, self._dead).items()
+            key: Wish(stand, asked.addresses(balancer, key, out))
+            for key, stand in compiled(balancer, out).items()
         }
         self._wishes[balancer.id] = wishes
         self._owner |= dict.fromkeys(wishes, balancer.id)
@@ -278,7 +309,7 @@ class LvsDriver:
         """Tell how what is carried does, and its totals."""
         found, _ = self._read()
         with self._lock:
-            statistics = [s for b in self._carried.values() for s in _statistics(b, found)]
+            statistics = [s for b in self._carried.values() for s in asked.statistics(b, found)]
             return Health(self.operating(), tuple(statistics))
 
     def operating(self) -> dict[str, Operating]:
@@ -286,7 +317,8 @@ class LvsDriver:
         with self._lock:
             told: dict[str, Operating] = {}
             for balancer in self._carried.values():
-                told |= operating(balancer, self._state)
+                far = dict.fromkeys(self._far.get(balancer.id, ()), Operating.ERROR)
+                told |= operating(balancer, {**self._state, **far} if far else self._state)
             return told
 
     def drift(self) -> tuple[str, ...]:
@@ -315,7 +347,7 @@ class LvsDriver:
     def problems(self) -> Mapping[str, str]:
         """Say what is wrong, a sentence by balancer id."""
         with self._lock:
-            return {**self._failed, **self._refused}
+            return self._troubles()
 
     @property
     def active(self) -> bool:
@@ -331,64 +363,3 @@ class LvsDriver:
         self.checks.close()
         with self._lock:
             self._kernel.close()
-
-
-def _guards(balancer: Balancer) -> dict[Key, tuple[str, ...]]:
-    """Say who may ask its services, where not everybody may."""
-    return {key_of(balancer, each): each.cidrs for each, _ in serving(balancer) if each.cidrs}
-
-
-def _named(balancer: Balancer) -> set[str]:
-    """Give the addresses that would be sent to, or asked."""
-    members = [m for pool in balancer.pools for m in pool.members]
-    return {plain(m.address) for m in members} | {
-        plain(m.monitor_address) for m in members if m.monitor_address
-    }
-
-
-def _vip(balancer: Balancer) -> str:
-    try:
-        return plain(balancer.vip.address) if balancer.enabled else ""
-    except ValueError:
-        return ""
-
-
-def _targets(balancer: Balancer) -> Iterable[Target]:
-    """Give the members to be asked: of pools with a monitor, everything switched on."""
-    ports = {pool.id: listener.port for listener, pool in serving(balancer)}
-    for pool in balancer.pools if balancer.enabled else ():
-        if pool.enabled and pool.monitor and pool.monitor.enabled:
-            ask = partial(
-                _target, plain(balancer.vip.address), pool.protocol, ports.get(pool.id, 0), pool.monitor
-            )
-            yield from (ask(m) for m in pool.members if m.enabled)
-
-
-def _target(vip: str, takes: Protocol, port: int, monitor: Monitor, member: Member) -> Target:
-    return Target(
-        member.id,
-        member.monitor_address or member.address,
-        member.monitor_port or member.port,
-        monitor,
-        plain(member.address),
-        vip,
-        takes,
-        port,
-    )
-
-
-def _addresses(balancer: Balancer, key: Key, dead: set[str]) -> frozenset[str]:
-    """Give the addresses of the dead behind a service."""
-    pools = [pool for listener, pool in serving(balancer) if key_of(balancer, listener) == key]
-    return frozenset(plain(m.address) for p in pools for m in p.members if m.enabled and m.id in dead)
-
-
-def _statistics(balancer: Balancer, found: Mapping[Key, Stand]) -> Iterable[Statistics]:
-    for listener in balancer.listeners:
-        try:
-            stand = found.get(key_of(balancer, listener))
-        except ValueError:
-            continue
-        if stand is not None:
-            counts = stand.counts
-            yield Statistics(listener.id, counts.active, counts.total, counts.bytes_in)

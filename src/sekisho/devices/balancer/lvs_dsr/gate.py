@@ -1,7 +1,9 @@
 """Who may ask a VIP's port: networks by service in, one nftables table of ours in the kernel out (nft(8)).
 
-The table is replaced whole, in one transaction, and only when it changes. Its chain stands before IPVS takes
-packets (both at "input"), and no other table is looked at or touched.
+The table is replaced whole, in one transaction, and only when it changes; no other one is touched.
+Both its chains are at "input", as IPVS is (at 98 and 99, net/netfilter/ipvs/ip_vs_core.c). The first stands
+before it and keeps away who may not ask. The second stands after it, where nothing comes that IPVS has taken:
+what is left over for a VIP would reach the director's own services.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ from sekisho.devices.balancer.lvs_dsr.services import PROTOCOLS
 from sekisho.model.errors import Refused, SekishoError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from sekisho.devices.balancer.lvs_dsr.services import Key
 
+AFTER: Final = 110
 TABLE: Final = "inet sekisho_director"
 SECONDS: Final = 10.0
 _NAMES: Final = {number: name.lower() for name, number in PROTOCOLS.items()}
@@ -27,37 +30,60 @@ _NAMES: Final = {number: name.lower() for name, number in PROTOCOLS.items()}
 class Nft:
     """Implements `roles.Gate`."""
 
-    def __init__(self, run: Callable[[str], None] | None = None, *, there: bool | None = None) -> None:
+    def __init__(
+        self,
+        run: Callable[[str], None] | None = None,
+        *,
+        there: bool | None = None,
+        spared: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
         self._run = run or _run
+        self._spared = spared  # addresses that are the machine's own beside being VIPs
         self._there = bool(shutil.which("nft")) if there is None else there
         self._known = False  # an earlier run may have left a table
         self.held: Mapping[Key, tuple[str, ...]] = {}
+        self._closed: frozenset[str] = frozenset()
 
-    def carry(self, allowed: Mapping[Key, tuple[str, ...]]) -> bool:
-        """Let only these networks ask these services; see `roles.Gate`."""
-        if self._known and allowed == self.held:
+    def carry(self, allowed: Mapping[Key, tuple[str, ...]], vips: frozenset[str] = frozenset()) -> bool:
+        """Let only these networks ask these services, and nobody else's; see `roles.Gate`."""
+        if self._known and allowed == self.held and vips == self._closed:
             return False
-        if not self._there and allowed:
+        if not self._there and (allowed or vips):
             raise Unavailable("The director has no nft.", "nft is not installed: apt-get install nftables.")
         try:
             if self._there:
-                self._run(ruleset(allowed))
+                self._run(ruleset(allowed, vips - self._spared() if vips else vips))
         except SekishoError:
-            if allowed or self._known:
+            if allowed or vips or self._known:
                 raise
             # where there is no nftables in the kernel, no table of ours was left either
-        self.held, self._known = dict(allowed), True
+        self.held, self._closed, self._known = dict(allowed), vips, True
         return True
 
 
-def ruleset(allowed: Mapping[Key, tuple[str, ...]]) -> str:
+def ruleset(allowed: Mapping[Key, tuple[str, ...]], vips: Collection[str] = ()) -> str:
     """Write what replaces our table; with nobody to keep away that is none."""
     lines = [f"table {TABLE}", f"delete table {TABLE}"]
     rules = [rule for key, cidrs in allowed.items() for rule in _rule(key, cidrs)]
-    if rules:
-        head = "  type filter hook input priority -10; policy accept;"
-        lines += [f"table {TABLE} {{", " chain in {", head, *rules, " }", "}"]
+    left = [rule for family in ("ip", "ip6") for rule in _left(family, vips)]
+    if rules or left:
+        lines += [f"table {TABLE} {{", *_chain("in", -10, rules), *_chain("left", AFTER, left), "}"]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _chain(name: str, priority: int, rules: Sequence[str]) -> tuple[str, ...]:
+    head = f"  type filter hook input priority {priority}; policy accept;"
+    return (f" chain {name} {{", head, *rules, " }") if rules else ()
+
+
+def _left(family: str, vips: Collection[str]) -> Iterator[str]:
+    """Refuse, as a closed port does, what IPVS left over: of ICMP nothing, which answers pings."""
+    own = sorted(vip for vip in vips if (":" in vip) == (family == "ip6"))
+    if own:
+        icmp = "icmp" if family == "ip" else "ipv6-icmp"
+        to = f"  {family} daddr {{ {', '.join(own)} }} meta l4proto"
+        yield f"{to} tcp counter reject with tcp reset"
+        yield f"{to} != {{ tcp, {icmp} }} counter reject"
 
 
 def _rule(key: Key, cidrs: tuple[str, ...]) -> Iterator[str]:

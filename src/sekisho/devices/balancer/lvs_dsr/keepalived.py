@@ -3,6 +3,9 @@
 keepalived.conf(5) of 2.2. It is started detached and outlives us: who holds the VIPs must not change because
 the director's process is upgraded. It is told to read its configuration anew (SIGHUP) only when VIPs change,
 which neither moves VIPs that stay nor touches a connection.
+
+That it outlives us has another side: where our process is gone for good, nobody takes out members that die.
+So it looks for a sign of us, and after a while without one lets the other director have the VIPs.
 """
 
 from __future__ import annotations
@@ -25,6 +28,11 @@ if TYPE_CHECKING:
 INSTANCE: Final = "sekisho"
 # How far a director that shall not hold the VIPs goes below its partner.
 YIELD: Final = -50
+# And how far one whose process is gone: below a partner that yields and lives. It is a weight, not a fault,
+# so that of two that are gone one keeps them: a table that nobody tends is better than no VIP.
+LOST: Final = -100
+# At most so many seconds between two looks for a sign of the process.
+LOOK: Final = 5
 SECONDS: Final = 30.0
 
 
@@ -36,7 +44,8 @@ class VrrpSettings:
     unicast; without them VRRP goes by multicast. Give both directors the same `priority`, and VIPs stay where
     they are when the other one comes back. `interval` is in seconds; the other one takes over after about
     three of them. `anchor` is an address that goes along with the VIPs and tells whether they are here, by
-    default 169.254.N.N of the router id.
+    default 169.254.N.N of the router id. After `lost` seconds without a sign of the director's process, or
+    while it can carry nothing, the other director gets the VIPs if its own one lives; 0 never gives them up.
     """
 
     interface: str = ""
@@ -47,10 +56,13 @@ class VrrpSettings:
     peers: tuple[str, ...] = ()
     anchor: str = ""
     command: str = "keepalived"
+    lost: int = 120  # an upgrade with all its packages, or a start on a busy machine, takes less
 
     def __post_init__(self) -> None:
-        if not 1 <= self.router_id <= 255 or not 51 <= self.priority <= 254:
-            raise Malformed("vrrp: router_id must be 1 to 255, and priority 51 to 254.")
+        if not 1 <= self.router_id <= 255 or not 52 <= self.priority <= 254:
+            raise Malformed("vrrp: router_id must be 1 to 255, and priority 52 to 254.")
+        if self.lost != 0 and not 2 <= self.lost <= 86_400:
+            raise Malformed("vrrp: lost must be 2 to 86400 seconds, or 0 for never.")
         if not 0.01 <= self.interval <= 40.0:
             raise Malformed("vrrp: interval must be 0.01 to 40 seconds.")
         if bool(self.address) != bool(self.peers):
@@ -93,6 +105,11 @@ class Files:
         """What is added to its priority."""
         return self.folder / "priority"
 
+    @property
+    def sign(self) -> Path:
+        """What the director's process leaves there again and again, and every look takes away."""
+        return self.folder / "alive"
+
 
 class Keepalived:
     """Keeps keepalived right; used by one thread at a time, `active` and `listen` by any."""
@@ -122,6 +139,7 @@ class Keepalived:
             return False
         self._held = None
         self._prepare()
+        self._files.sign.touch()  # the first look of all decides at once
         fresh = files.config.with_suffix(".new")
         fresh.write_text(text)
         self._run([self._settings.command, "-t", "-P", "-f", str(fresh)])
@@ -157,6 +175,13 @@ class Keepalived:
         self._prepare()
         if _content(self._files.priority) != word:
             self._files.priority.write_text(word)
+
+    def live(self) -> None:
+        """Leave a sign that all is well here; without one for `lost` seconds the VIPs go."""
+        try:
+            self._files.sign.touch()
+        except OSError as error:
+            raise Unavailable("The director cannot hold its VIPs.", f"{self._files.sign}: {error}") from error
 
     def failover(self) -> None:
         """Let the other director have the VIPs, until `prefer` says otherwise."""
@@ -205,7 +230,9 @@ def config(settings: VrrpSettings, files: Files, addresses: Collection[str]) -> 
         f"  vrrp_notify_fifo {files.news}",
         "  vrrp_version 3",
         "  vrrp_garp_master_repeat 2",
+        *(("  enable_script_security", "  script_user root") if settings.lost else ()),
         "}",
+        *_looking(settings, files),
         "track_file yield {",
         f'  file "{files.priority}"',
         "  weight 1",
@@ -220,6 +247,7 @@ def config(settings: VrrpSettings, files: Files, addresses: Collection[str]) -> 
         "  track_file {",
         "    yield",
         "  }",
+        *(("  track_script {", "    lost", "  }") if settings.lost else ()),
         "  virtual_ipaddress {",
         f"    {ip_interface(settings.anchored)} dev {settings.interface}",
         "  }",
@@ -229,6 +257,26 @@ def config(settings: VrrpSettings, files: Files, addresses: Collection[str]) -> 
         "}",
     )
     return "\n".join(lines) + "\n"
+
+
+def _looking(settings: VrrpSettings, files: Files) -> tuple[str, ...]:
+    """Write how keepalived finds out that our process is gone: each look takes the sign away.
+
+    So no clock is asked, and a process that hangs is gone too; keepalived's own `track_process` sees neither
+    that nor, in a network namespace of its own, anything.
+    """
+    if not settings.lost:
+        return ()
+    every = max(1, min(LOOK, settings.lost // 4))
+    return (
+        "vrrp_script lost {",
+        f'  script "/bin/rm {files.sign}"',
+        f"  interval {every}",
+        f"  fall {max(2, round(settings.lost / every))}",
+        "  rise 1",
+        f"  weight {LOST}",
+        "}",
+    )
 
 
 def _run(command: Sequence[str]) -> str:

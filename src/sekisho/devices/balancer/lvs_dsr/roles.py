@@ -64,15 +64,20 @@ class Places(Protocol):
         """Give those that are; raises Unavailable."""
         ...
 
+    def routed(self, addresses: Iterable[str]) -> frozenset[str]:
+        """Give those that a router is on the way to; raises Unavailable."""
+        ...
+
 
 class Gate(Protocol):
     """Keeps away from services who may not ask them."""
 
     held: Mapping[Key, tuple[str, ...]]  # what it keeps to now
 
-    def carry(self, allowed: Mapping[Key, tuple[str, ...]]) -> bool:
+    def carry(self, allowed: Mapping[Key, tuple[str, ...]], vips: frozenset[str] = frozenset()) -> bool:
         """Let only these networks ask these services, and anybody all others; tell whether that changed.
 
+        At these `vips` nobody reaches anything but services, whatever else the director has listening.
         Raises SekishoError where it cannot; what it held then, it holds on.
         """
         ...
@@ -98,14 +103,20 @@ class NoPlaces:
         del addresses
         return frozenset()
 
+    def routed(self, addresses: Iterable[str]) -> frozenset[str]:
+        """Give none."""
+        del addresses
+        return frozenset()
+
 
 class NoGate:
     """For whoever lets everybody ask."""
 
     held: Mapping[Key, tuple[str, ...]] = {}
 
-    def carry(self, allowed: Mapping[Key, tuple[str, ...]]) -> bool:
+    def carry(self, allowed: Mapping[Key, tuple[str, ...]], vips: frozenset[str] = frozenset()) -> bool:
         """Refuse to keep anybody away."""
+        del vips
         if allowed:
             raise Unsupported("This director keeps nobody away from its VIPs.")
         return False

@@ -21,12 +21,14 @@ class Gate:
     def __init__(self, kernel: MemoryKernel) -> None:
         self.kernel = kernel
         self.held: Mapping[Key, tuple[str, ...]] = {}
+        self.vips: frozenset[str] = frozenset()
         self.served: list[set[Key]] = []
         self.broken = False
 
-    def carry(self, allowed: Mapping[Key, tuple[str, ...]]) -> bool:
-        if self.broken and allowed != self.held:
+    def carry(self, allowed: Mapping[Key, tuple[str, ...]], vips: frozenset[str] = frozenset()) -> bool:
+        if self.broken and (allowed, vips) != (self.held, self.vips):
             raise Unavailable("It cannot.", "nft: no such thing.")
+        self.vips = vips
         if allowed == self.held:
             return False
         self.served.append(set(self.kernel.table))
@@ -65,6 +67,29 @@ def test_it_is_kept_before_it_is_served(driver: LvsDriver, gate: Gate, kernel: M
     assert len(gate.served) == 1, "the same again is no work"
     driver.carry((balancer(1), balancer(2)))
     assert gate.held == {}
+
+
+def test_what_no_service_takes_is_closed_from_before_a_vip_is_there_until_it_is_not(
+    driver: LvsDriver, gate: Gate
+) -> None:
+    driver.carry((balancer(1), balancer(2)))
+    assert gate.vips == {"10.0.1.1", "10.0.1.2"}
+    driver.carry((balancer(1),))
+    assert gate.vips == {"10.0.1.1", "10.0.1.2"}, "while keepalived takes it away"
+    driver.carry((balancer(1),))
+    assert gate.vips == {"10.0.1.1"}
+
+
+def test_what_cannot_be_closed_is_served_and_said(
+    driver: LvsDriver, gate: Gate, kernel: MemoryKernel
+) -> None:
+    gate.broken = True
+    assert driver.carry((balancer(1),)).problems == {}
+    assert set(kernel.table) == {key(1)}
+    assert driver.ajar == "nft: no such thing."
+    gate.broken = False
+    driver.carry((balancer(1),))
+    assert driver.ajar == ""
 
 
 def test_what_leaves_takes_its_rule_along(driver: LvsDriver, gate: Gate) -> None:
@@ -118,6 +143,12 @@ def test_rules_are_written_for_each_family_and_protocol() -> None:
     assert "ip6 daddr 2001:db8::1 udp dport 53 ip6 saddr != { 2001:db8::/32 } counter drop" in text
     assert "10.0.0.2" not in text
     assert "ip daddr 10.0.0.3 sctp dport 80 counter drop" in text
+    assert "reject" not in text
+    text = ruleset({}, {"10.0.0.2", "10.0.0.1", "2001:db8::1"})
+    assert "priority 110;" in text
+    assert "priority -10;" not in text
+    assert "ip daddr { 10.0.0.1, 10.0.0.2 } meta l4proto tcp counter reject with tcp reset" in text
+    assert "ip6 daddr { 2001:db8::1 } meta l4proto != { tcp, ipv6-icmp } counter reject" in text
 
 
 def test_a_table_of_an_earlier_run_is_taken_away_and_then_nothing_is_done() -> None:
@@ -133,6 +164,8 @@ def test_without_nft_all_works_but_keeping_away() -> None:
     gate.carry({})
     with pytest.raises(Unavailable):
         gate.carry({key(): ("10.0.0.0/8",)})
+    with pytest.raises(Unavailable):
+        gate.carry({}, frozenset({"10.0.0.1"}))
     assert gate.held == {}
 
 

@@ -10,7 +10,7 @@ import pytest
 from sekisho.devices.balancer.lvs_dsr.driver import LvsDriver
 from sekisho.devices.balancer.lvs_dsr.places import Kernels
 from sekisho.devices.balancer.lvs_dsr.roles import NoVips
-from sekisho.model.balancer import Member
+from sekisho.model.balancer import Check, Member, Monitor, Operating
 from support_lvs import MemoryChecks, MemoryKernel, Time, balancer, key, with_members
 
 
@@ -19,11 +19,17 @@ class Places:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.routes: list[frozenset[str]] = []
+        self.behind = {"10.0.9.9"}
 
     def own(self, addresses: Iterable[str]) -> frozenset[str]:
         asked = list(addresses)
         self.asked += asked
         return frozenset(asked) & {"10.0.0.254"}
+
+    def routed(self, addresses: Iterable[str]) -> frozenset[str]:
+        self.routes += [asked := frozenset(addresses)]
+        return asked & self.behind
 
 
 class Vips(NoVips):
@@ -87,6 +93,50 @@ def test_only_new_members_are_looked_for(driver: LvsDriver, places: Places) -> N
     first, *rest = many.pools[0].members
     driver.carry((with_members(many, replace(first, weight=7), *rest, Member("m", "10.0.0.200", 80)),))
     assert places.asked[100:] == ["10.0.0.200"]
+
+
+def test_a_member_behind_a_router_serves_nobody_and_keeps_no_other_from_it(
+    driver: LvsDriver, places: Places
+) -> None:
+    whole = balancer(1, 2)
+    far = with_members(whole, *whole.pools[0].members, Member("far", "10.0.9.9", 80))
+    driver.carry((whole,))
+    outcome = driver.carry((far, balancer(2)))
+    assert list(outcome.problems) == ["b1"]
+    assert "10.0.9.9 is behind a router" in outcome.problems["b1"]
+    kernel = driver._kernel
+    assert isinstance(kernel, MemoryKernel)
+    assert kernel.dests(key()) == {"10.0.0.1": 1, "10.0.0.2": 1}
+    assert driver.operating()["far"] is Operating.ERROR
+    assert driver.operating()["m1-1"] is Operating.NO_MONITOR
+    assert driver.problems == outcome.problems
+
+    again = LvsDriver(kernel, Time(), MemoryChecks())
+    again.places = places
+    again.carry((far,))
+    assert kernel.dests(key()) == {"10.0.0.1": 1, "10.0.0.2": 1}, "a start loses no other member"
+
+    places.behind = set()
+    places.routes.clear()
+    assert driver.carry((far, balancer(2))).problems == {}
+    assert places.routes == [{"10.0.9.9"}], "only who was behind one is looked for again"
+    assert set(kernel.dests(key())) == {"10.0.0.1", "10.0.0.2", "10.0.9.9"}
+    places.routes.clear()
+    driver.carry((far, balancer(2)))
+    assert places.routes == []
+
+
+def test_a_monitor_has_no_say_of_a_member_behind_a_router(driver: LvsDriver) -> None:
+    far = with_members(balancer(1, 1, monitor=Monitor("h", Check.TCP)), Member("far", "10.0.9.9", 80))
+    driver.carry((far,))
+    driver.judge("far", alive=True)
+    kernel = driver._kernel
+    assert isinstance(kernel, MemoryKernel)
+    assert kernel.dests(key()) == {}
+    assert driver.operating()["far"] is Operating.ERROR
+    driver.carry((balancer(1, 1),))
+    assert kernel.dests(key()) == {"10.0.0.1": 1}
+    assert driver.problems == {}
 
 
 def test_a_real_kernel_knows_its_own_addresses() -> None:
