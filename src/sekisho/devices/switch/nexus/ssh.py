@@ -86,6 +86,10 @@ class Ssh:
             ) from odd
         return found if isinstance(found, dict) else {}
 
+    def tables(self, commands: Sequence[str]) -> list[Mapping[str, Any]]:
+        """Ask for the structured outputs of several commands; see `door.Door.tables`."""
+        return [self.data(command) for command in commands]
+
     def configure(self, blocks: Sequence[cli.Block]) -> None:
         """Send configuration commands; see `door.Door.configure`."""
         lines = [line for block in blocks for line in cli.closed(block)]
