@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from sekisho.app.switches_reach import Reach, connect
 from sekisho.app.switches_repair import Repair
 from sekisho.app.switches_settings import SwitchesSettings
 from sekisho.app.switches_threads import side_by_side
-from sekisho.app.switches_wanted import Late, Same, named, need, units, whole
+from sekisho.app.switches_wanted import Along, Late, Same, named, need, units, whole
 from sekisho.app.switches_watch import Pauses, Watch
 from sekisho.devices.switch.change import Outcome, Pace
 from sekisho.devices.switch.export import export
@@ -36,6 +36,7 @@ from sekisho.model.switch import (
     BackupView,
     ChangeState,
     ChangeView,
+    DriftPolicy,
     DriftView,
     PlanView,
     RolloutView,
@@ -217,13 +218,15 @@ class Switches:
         return self._start(author, Verb.ATTACH, reason, switches, purposes, everyone)
 
     def approve(self, who: Principal, change: str, reason: str, allow: Sequence[str] = ()) -> RolloutView:
-        """Carry a proposal out, if its plan is still the same."""
+        """Carry a proposal out, if its plan is still the same, and with it what is proposed for its pair."""
         found = self._journal.change(change).change
         if found.state is not ChangeState.PROPOSED:
             raise Conflict(f"{change} is no proposal any more: it is {found.state.value}.")
         switch = self.folder.switch(found.switch)
         asked = replace(found, author=who.name, reason=reason)
-        return self._repair(switch, found.plan.fingerprint, asked, allow)
+        # Both of a pair are changed as one: what is proposed for the other one is carried out with it.
+        agreed = {c.plan.fingerprint for c in self._journal.proposals() if c.switch == switch.peer}
+        return self._repaired(switch, found.plan.fingerprint, asked, allow, agreed)
 
     def reject(self, who: Principal, change: str, reason: str) -> ChangeView:
         """Put a proposal aside."""
@@ -357,5 +360,37 @@ class Switches:
         self._watch.again(name)
 
     def _repair(self, switch: Switch, seen: str, asked: ChangeView, allow: Sequence[str] = ()) -> RolloutView:
-        purposes = {switch.name: partial(self._intended, switch, seen, tuple(allow))}
-        return self._start(asked.author, Verb.REPAIR, asked.reason, [switch], purposes, Wave())
+        """Repair a switch by a plan that was seen; its pair comes along, so that both are changed or none."""
+        return self._repaired(switch, seen, asked, allow, frozenset())
+
+    def _repaired(
+        self, switch: Switch, seen: str, asked: ChangeView, allow: Sequence[str], agreed: Collection[str]
+    ) -> RolloutView:
+        beside: list[Ends] = []
+        mine = partial(self._intended, switch, seen, tuple(allow), beside=beside)
+        purposes: dict[str, Make] = {switch.name: mine}
+        unit = [switch]
+        peer = self.folder.good().get(switch.peer)
+        if peer is not None:
+            purposes[peer.name] = partial(self._along, peer, switch.name, tuple(allow), agreed, beside)
+            unit.append(peer)
+        return self._start(asked.author, Verb.REPAIR, asked.reason, unit, purposes, Wave())
+
+    def _along(
+        self,
+        switch: Switch,
+        first: str,
+        allow: Sequence[str],
+        agreed: Collection[str],
+        beside: list[Ends],
+        change: ChangeView,
+    ) -> Purpose:
+        def may(fingerprint: str) -> bool:
+            repairs = self._settings.policy(switch.name) is DriftPolicy.REPAIR
+            return fingerprint in agreed or (repairs and self._watch.settled(switch))
+
+        def made(driver: SwitchDriver) -> Purpose:
+            purpose = self._purpose(self.intent(switch, driver), "", allow, change)
+            return Along(replace(purpose, beside=beside), first, may)
+
+        return Late(made)

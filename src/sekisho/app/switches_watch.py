@@ -217,6 +217,10 @@ class Watch:
         told = json.dumps({"intent": intent, "since": now if intent else 0.0})
         self.ledger.remember(f"switch:{name}", told)
 
+    def settled(self, switch: Switch) -> bool:
+        """Tell whether a switch was ever as its file says now, so that what differs was done by hand."""
+        return self._recall(switch.name).get("intent") == plans.intent_digest(switch.intent)
+
     def again(self, name: str) -> None:
         """Look at a switch soon: it was changed."""
         with self._lock:
