@@ -53,6 +53,7 @@ class End:
     pair: Pair | None = None
     after: str = ""
     armed: bool = False  # it may wait to go back by itself
+    sent: bool = True  # it may have been sent something
     saved: bool = False  # the startup may hold what must be undone
     tries: int = 0
     error: str = ""
@@ -110,12 +111,17 @@ class Transaction:
             self._forget(ends)
             return self._ended({e.name: Outcome(ChangeState.UNCHANGED, "Nothing differs.") for e in ends})
         try:
-            self._carry(ends)
-            self._verify(ends)
-            self._keep(ends)
+            self._arm_all(ends)
+            touched = self._touched(ends)
+            if not touched:
+                self._carry(ends)
+                self._verify(ends)
+                self._keep(ends)
         except Exception as error:  # a fault of ours must not leave a switch half way either
             log.warning("%s: rolled back: %s", self._names(), fixer(error), exc_info=unknown(error))
             return self.undo(ends, asker(error))
+        if touched:
+            return self._refused(ends, Conflict(touched))
         self._phases(ends, Phase.ENDED)
         return self._ended({e.name: _done(e) for e in ends})
 
@@ -126,7 +132,7 @@ class Transaction:
         driver = member.reach()
         # First: what is read afterwards is what the checkpoint holds.
         driver.checkpoint(member.checkpoint)
-        end = End(member, Before(member.checkpoint, "", ""))
+        end = End(member, Before(member.checkpoint, "", ""), sent=False)
         try:
             state = end.read()
             end.before, end.parts = Before(member.checkpoint, "", digest(state.parts)), state.parts
@@ -156,14 +162,33 @@ class Transaction:
 
     # --- there ------------------------------------------------------------------------------------
 
-    def _carry(self, ends: Sequence[End]) -> None:
+    def _arm_all(self, ends: Sequence[End]) -> None:
         for end in ends:
             with self._at(end.name):
                 if end.of and end.driver.abilities().timer:
                     self._arm(end)
+
+    def _touched(self, ends: Sequence[End]) -> str:
+        """Say who was changed by somebody else since the plan was made, "" for nobody.
+
+        What is sent holds whole values, such as a trunk's list of VLANs: it would undo that change unseen,
+        and a rollback would, too. So this is the last thing before anything is sent.
+        """
+        for end in ends:
+            with self._at(end.name):
+                if not end.of or digest(now := end.read().parts) == end.before.digest:
+                    continue
+                for each in ends:
+                    self._disarm(each)
+                what = _differences(end.parts, now)
+                return f"{end.name} was changed by somebody else meanwhile: {what} Plan again and look at it."
+        return ""
+
+    def _carry(self, ends: Sequence[End]) -> None:
         for turn in range(max(e.of for e in ends)):
             for end in [e for e in ends if turn < e.of]:
                 self.record.phase(end.name, Phase.CHANGING, turn, end.of)
+                end.sent = True
                 with self._at(end.name):
                     end.work.stages[turn](end.driver)
 
@@ -266,7 +291,7 @@ class Transaction:
         try:
             if end.tries:
                 self._disarm(end)  # a switch that waits to go back by itself may take nothing else
-            left = _restored(end)
+            left = _restored(end) if end.sent else ""
             if not left:
                 self._disarm(end)
             if not left and end.saved:
@@ -280,7 +305,8 @@ class Transaction:
             left = asker(error)
             log.warning("%s: rolling back: %s", end.name, fixer(error), exc_info=unknown(error))
         if not left:
-            return Outcome(ChangeState.ROLLED_BACK, "Read again: it is as it was before.", why)
+            proof = "Read again: it is as it was before." if end.sent else "Nothing was sent to it."
+            return Outcome(ChangeState.ROLLED_BACK, proof, why)
         end.tries += 1
         end.error = left
         if end.tries < ATTEMPTS:
