@@ -88,7 +88,7 @@ class Switches:
         self._key = own_key(state)
         self._identities = Identities(ledger, self._key)
         self._journal = Changes(ledger.store)
-        self._backups = Backups(state / "backups", settings.backups)
+        self._backups = Backups(state / "backups", settings.backups, self._key)
         pace = Pace(settings.timer, settings.settle, retry=settings.retry)
         self._changing = Changing(
             self.folder,
@@ -99,6 +99,7 @@ class Switches:
             self._stop,
             Progress(self._tell, int(clock.now() * 1000)),
             pace,
+            self._key,
             self._ended,
         )
         self._watch = Watch(
@@ -317,7 +318,7 @@ class Switches:
     def _former(self, undone: Kept, _change: ChangeView) -> Purpose:
         then = undone.change
         text = partial(self._backups.text, then.switch, then.backup)
-        return Former(then.checkpoint, undone.before, text)
+        return Former(then.checkpoint, undone.before, text, self._key)
 
     def _purpose(self, intent: Intent, seen: str, allow: Sequence[str], change: ChangeView) -> Intended:
         def planned(driver: SwitchDriver, found: Plan) -> None:
@@ -355,7 +356,7 @@ class Switches:
         self._figures.ended(verb, outcome.state)
         if outcome.state is ChangeState.APPLIED and verb is not Verb.ATTACH:
             made = verb in (Verb.APPLY, Verb.REPAIR)
-            intent = plans.intent_digest(task.switch.intent) if made else ""
+            intent = plans.intent_digest(task.switch.intent, self._key) if made else ""
             self._watch.settle(name, intent, self._clock.now())
         self._watch.again(name)
 

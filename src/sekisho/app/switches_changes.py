@@ -157,7 +157,7 @@ class Record:
 class Changing:
     """Carries changes out in threads of its own; thread-safe.
 
-    `ended` is told each switch whose change has ended, and how.
+    `ended` is told each switch whose change has ended, and how; `secret` is the key of digests.
     """
 
     folder: Folder
@@ -168,6 +168,7 @@ class Changing:
     stop: threading.Event
     progress: Progress
     pace: Pace = field(default_factory=Pace)
+    secret: bytes = b""
     ended: Callable[[Task, Outcome], None] = lambda _task, _outcome: None
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -211,7 +212,7 @@ class Changing:
         try:
             with ExitStack() as lines:
                 members = [self._member(t, self._hold(lines, t.switch)) for t in _sorted(unit)]
-                outcomes = Transaction(members, record, self._time(), self.pace).run()
+                outcomes = Transaction(members, record, self._time(), self.pace, self.secret).run()
         except Stopped:
             return Verdict.FAILED  # it stays open in the ledger, and is gone on with at the next start
         except SekishoError as error:  # a line that was not free
@@ -291,7 +292,7 @@ class Changing:
                 ends = [self._found(lines, kept) for kept in sorted(found, key=lambda k: k.change.switch)]
                 members = [end.member for end in ends]
                 after = {k.change.switch: k.after for k in found}
-                Transaction(members, record, self._time(), self.pace).resume(ends, after)
+                Transaction(members, record, self._time(), self.pace, self.secret).resume(ends, after)
         except Stopped:
             return
         except SekishoError as error:

@@ -68,7 +68,7 @@ class Watch:
     """Knows what the switches were when they were last looked at; thread-safe.
 
     `policy` says what is done about a switch's drift, and `act` does it. `intent` is what a switch should
-    be: its file's with what the cloud brings. `secret` is the key of the plans' fingerprints.
+    be: its file's with what the cloud brings. `secret` is the key of fingerprints and digests.
     """
 
     folder: Folder
@@ -148,10 +148,9 @@ class Watch:
         self.backups.keep(switch.name, driver.running(), now)
         found = plan(self.intent(switch, driver), state, driver.abilities(), self.secret)
         kept = self._recall(switch.name)
-        mine = plans.intent_digest(switch.intent)
         if not found:
-            return self._in_accord(switch, mine, now)
-        accord = Accord.DRIFT if kept.get("intent") == mine else Accord.PENDING
+            return self._in_accord(switch, plans.intent_digest(switch.intent, self.secret), now)
+        accord = Accord.DRIFT if self.settled(switch) else Accord.PENDING
         since = float(kept.get("since", 0.0))
         record = _record(driver, (since or now - BACK) - SKEW)
         theirs = drift.touches(record, switch.connection.username, since)
@@ -219,7 +218,8 @@ class Watch:
 
     def settled(self, switch: Switch) -> bool:
         """Tell whether a switch was ever as its file says now, so that what differs was done by hand."""
-        return self._recall(switch.name).get("intent") == plans.intent_digest(switch.intent)
+        kept = str(self._recall(switch.name).get("intent", ""))
+        return plans.is_intent(switch.intent, kept, self.secret)
 
     def again(self, name: str) -> None:
         """Look at a switch soon: it was changed."""

@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sekisho.devices.switch.change import Before, Outcome, Pace, Stopped, Work, digest
+from sekisho.devices.switch.change import Before, Outcome, Pace, Stopped, Work, digest, is_named
+from sekisho.devices.switch.proof import differences, worse
 from sekisho.devices.switch.telling import At, asker, fixer, unknown
-from sekisho.devices.switch.words import name
 from sekisho.model.errors import (
     Conflict,
     NotFound,
@@ -89,12 +89,13 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """Changes its members as one; used once, from one thread."""
+    """Changes its members as one; used once, from one thread. `secret` is the key of digests."""
 
     members: Sequence[Member]
     record: Record
     time: Time
     pace: Pace = field(default_factory=Pace)
+    secret: bytes = b""
 
     def run(self) -> Mapping[str, Outcome]:
         """Carry it out and write down how it ended; raises only Stopped."""
@@ -135,7 +136,7 @@ class Transaction:
         end = End(member, Before(member.checkpoint, "", ""), sent=False)
         try:
             state = end.read()
-            end.before, end.parts = Before(member.checkpoint, "", digest(state.parts)), state.parts
+            end.before, end.parts = self._named(member, state), state.parts
             end.work = member.prepare(driver, state, driver.abilities())
         except Exception:
             self._forget([end])
@@ -176,11 +177,11 @@ class Transaction:
         """
         for end in ends:
             with self._at(end.name):
-                if not end.of or digest(now := end.read().parts) == end.before.digest:
+                if not end.of or self._as_before(end, now := end.read().parts):
                     continue
                 for each in ends:
                     self._disarm(each)
-                what = _differences(end.parts, now)
+                what = differences(end.parts, now)
                 return f"{end.name} was changed by somebody else meanwhile: {what} Plan again and look at it."
         return ""
 
@@ -216,14 +217,14 @@ class Transaction:
     def _faults(self, end: End) -> tuple[str, ...]:
         with self._at(end.name):
             state = end.read()
-            end.after = digest(state.parts)
+            end.after = digest(state.parts, self.secret)
             found = end.work.faults(end.driver, state)
             if found or end.work.loosens:
                 return found
             pair = end.driver.pair()
         if end.pair is not None and pair is None and ("vpc",) in state.parts:
             return ("it does not tell how its pair is any more",)
-        return _worse(end.pair, pair)
+        return worse(end.pair, pair)
 
     def _keep(self, ends: Sequence[End]) -> None:
         self.record.verified({e.name: e.after for e in ends})
@@ -247,7 +248,7 @@ class Transaction:
         """
         while all(after.values()):
             try:
-                if any(digest(e.read().parts) != after[e.name] for e in ends):
+                if any(not is_named(e.read().parts, after[e.name], self.secret) for e in ends):
                     break
                 for end in ends:
                     self._disarm(end)
@@ -291,7 +292,7 @@ class Transaction:
         try:
             if end.tries:
                 self._disarm(end)  # a switch that waits to go back by itself may take nothing else
-            left = _restored(end) if end.sent else ""
+            left = self._restored(end) if end.sent else ""
             if not left:
                 self._disarm(end)
             if not left and end.saved:
@@ -312,6 +313,21 @@ class Transaction:
         if end.tries < ATTEMPTS:
             return None
         return Outcome(ChangeState.IN_DOUBT, f"Rolled back, but not as it was before: {left}", why)
+
+    def _restored(self, end: End) -> str:
+        """Roll back where it is needed; say what is not as it was, "" when all is."""
+        # A switch that went back by itself, or never took anything, needs no rollback.
+        if self._as_before(end, end.read().parts):
+            return ""
+        _roll_back(end.driver, end)
+        parts = end.read().parts
+        return "" if self._as_before(end, parts) else differences(end.parts, parts)
+
+    def _as_before(self, end: End, parts: Mapping[Key, Part]) -> bool:
+        return is_named(parts, end.before.digest, self.secret)
+
+    def _named(self, member: Member, state: State) -> Before:
+        return Before(member.checkpoint, "", digest(state.parts, self.secret))
 
     def _disarm(self, end: End) -> None:
         """Let a switch that waits to go back by itself wait no more; one that does not wait says no."""
@@ -360,17 +376,6 @@ def _save(end: End) -> None:
         raise
 
 
-def _restored(end: End) -> str:
-    """Roll back where it is needed; say what is not as it was, "" when all is."""
-    driver = end.driver
-    # A switch that went back by itself, or never took anything, needs no rollback.
-    if digest(end.read().parts) == end.before.digest:
-        return ""
-    _roll_back(driver, end)
-    parts = end.read().parts
-    return "" if digest(parts) == end.before.digest else _differences(end.parts, parts)
-
-
 def _roll_back(driver: SwitchDriver, end: End) -> None:
     """Take the checkpoint; where it is gone (a switch that started anew) or did not help, the backup."""
     if not end.tries or not end.text:
@@ -382,30 +387,6 @@ def _roll_back(driver: SwitchDriver, end: End) -> None:
         else:
             return
     driver.restore(end.text)
-
-
-def _differences(before: Mapping[Key, Part] | None, now: Mapping[Key, Part]) -> str:
-    if before is None:
-        return "it does not read as it did before."
-    other = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
-    return f"{len(other)} parts differ, among them {', '.join(map(name, other[:5]))}."
-
-
-def _worse(before: Pair | None, after: Pair | None) -> tuple[str, ...]:
-    """Say what is wrong with a pair that was not wrong before."""
-    if after is None:
-        return ()
-    known = before.inconsistent if before else ()
-    found = [
-        f"the pair differs in {name} (--allow pair if that is meant)"
-        for name in after.inconsistent
-        if name not in known
-    ]
-    if before and before.peer_up and not after.peer_up:
-        found.append("its peer is gone")
-    if before and before.keepalive_up and not after.keepalive_up:
-        found.append("its peer's keepalive is gone")
-    return tuple(found)
 
 
 def _done(end: End) -> Outcome:
