@@ -46,7 +46,7 @@ def _risk(risk: Risk) -> RiskView:
 
 def without(switch: str, error: SekishoError) -> PlanView:
     """Show that there is no plan."""
-    return PlanView(switch, problem=said(error))
+    return PlanView(switch, problem=said(error), away=isinstance(error, Unavailable))
 
 
 def foreign(switch: str, error: Exception) -> Unavailable:

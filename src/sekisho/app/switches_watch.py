@@ -196,7 +196,7 @@ class Watch:
             self.failures[switch.name] = self.failures.get(switch.name, 0) + 1
             known = self._known(switch)
             known.view = replace(known.view, problem=said)
-            known.drift = replace(known.drift, problem=said)
+            known.drift = replace(known.drift, problem=said, away=isinstance(error, Unavailable))
             seen = known.drift
         how = log.info if isinstance(error, Unavailable) else log.warning
         how("%s: cannot be compared with its file: %s", switch.name, error.fixer)
