@@ -28,6 +28,7 @@ from sekisho.devices.switch.change import Outcome, Pace
 from sekisho.devices.switch.export import export
 from sekisho.devices.switch.plan import plan
 from sekisho.devices.switch.rollout import Wave
+from sekisho.devices.switch.telling import logged
 from sekisho.devices.switch.work import Former, Intended, Restored
 from sekisho.ledger.switches import Changes
 from sekisho.model.access import Principal
@@ -86,7 +87,7 @@ class Switches:
         self.folder = Folder(settings.folder)
         self.reach = Reach(connecting)
         self._key = own_key(state)
-        self._identities = Identities(ledger, self._key)
+        self.identities = Identities(ledger, self._key)
         self._journal = Changes(ledger.store)
         self._backups = Backups(state / "backups", settings.backups, self._key)
         pace = Pace(settings.timer, settings.settle, retry=settings.retry)
@@ -113,7 +114,7 @@ class Switches:
             self.intent,
             Repair(self._journal, clock, self._repair),
             self._key,
-            self._identities,
+            self.identities,
         )
         self._figures = Figures(self.folder, self._watch, self._journal)
         self.notices = self._figures.notices
@@ -170,10 +171,10 @@ class Switches:
             with self.reach.hold(switch, self._settings.wait) as line:
                 driver = line.driver()
                 ends = self.intent(switch, driver), driver.read(), driver.abilities()
-                self._identities.check(switch, ends[1])
+                self.identities.check(switch, ends[1])
                 return plans.view(driver, plan(*ends, self._key)), ends
         except SekishoError as error:
-            log.info("%s: no plan: %s", switch.name, error.fixer)
+            log.info("%s: no plan: %s", switch.name, logged(error, switch.name))
             return plans.without(switch.name, error), None
         except Exception as error:  # a switch that says what nobody foresaw hinders no other
             log.exception("%s: no plan", switch.name)
@@ -349,7 +350,7 @@ class Switches:
         return self._changing.start(tasks, wave)
 
     def _same(self, switch: Switch, made: Make, change: ChangeView) -> Purpose:
-        return Same(made(change), partial(self._identities.check, switch))
+        return Same(made(change), partial(self.identities.check, switch))
 
     def _ended(self, task: Task, outcome: Outcome) -> None:
         name, verb = task.switch.name, task.change.verb

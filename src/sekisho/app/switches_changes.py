@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from sekisho.devices.switch.change import Before, Member, Outcome, Pace, Stopped
 from sekisho.devices.switch.rollout import Rollout, Verdict, Wave
+from sekisho.devices.switch.telling import logged
 from sekisho.devices.switch.transaction import End, Transaction
 from sekisho.model.errors import Malformed, NotFound, SekishoError, Unavailable
 from sekisho.model.switch import BAD, ChangeState, ChangeView, Phase, RolloutView
@@ -216,7 +217,7 @@ class Changing:
         except Stopped:
             return Verdict.FAILED  # it stays open in the ledger, and is gone on with at the next start
         except SekishoError as error:  # a line that was not free
-            log.warning("%s: %s", _names(unit), error.fixer)
+            log.warning("%s: %s", _names(unit), logged(error, _names(unit)))
             outcome = Outcome(ChangeState.REFUSED, "Nothing was sent.", error.asker)
             outcomes = self._end(unit, dict.fromkeys((t.switch.name for t in unit), outcome))
         self._tell(unit, outcomes)
@@ -241,11 +242,14 @@ class Changing:
     def _tell(self, unit: Sequence[Task], outcomes: Mapping[str, Outcome]) -> None:
         for task in unit:
             outcome = outcomes[task.switch.name]
-            log.info("%s: %s: %s %s", task.change.id, task.switch.name, outcome.state, outcome.error)
+            why = " ".join(outcome.error.split()).removeprefix(f"{task.switch.name}: ")
+            log.info("%s: %s: %s %s", task.change.id, task.switch.name, outcome.state, why)
             try:
                 self.ended(task, outcome)
             except SekishoError as error:
-                log.warning("%s: its accord is not written: %s", task.switch.name, error.fixer)
+                log.warning(
+                    "%s: its accord is not written: %s", task.switch.name, logged(error, task.switch.name)
+                )
 
     def _record(self, unit: Sequence[Task], alarm: Callable[[], None] = lambda: None) -> Record:
         changes = {t.switch.name: t.change for t in unit}
@@ -296,7 +300,7 @@ class Changing:
         except Stopped:
             return
         except SekishoError as error:
-            log.warning("%s: cannot be brought back: %s", names, error.fixer)
+            log.warning("%s: cannot be brought back: %s", names, logged(error, names))
             outcome = Outcome(ChangeState.IN_DOUBT, "", f"It was never reached again: {error.asker}")
             record.ended({k.change.switch: outcome for k in found})
 

@@ -16,6 +16,7 @@ from sekisho.app.switches_threads import workers
 from sekisho.devices.switch import drift
 from sekisho.devices.switch.plan import plan
 from sekisho.devices.switch.said import clean
+from sekisho.devices.switch.telling import logged
 from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable, Unsupported
 from sekisho.model.switch import Accord, DriftPolicy, DriftView, SwitchView
 
@@ -171,7 +172,9 @@ class Watch:
             try:
                 self.act(switch, found, seen, driver)
             except SekishoError as error:  # it is being changed at this moment, or the ledger is away
-                log.warning("%s: nothing is done about its drift: %s", switch.name, error.fixer)
+                log.warning(
+                    "%s: nothing is done about its drift: %s", switch.name, logged(error, switch.name)
+                )
         return seen
 
     def _in_accord(self, switch: Switch, intent: str, now: float) -> DriftView:
@@ -199,7 +202,7 @@ class Watch:
             known.drift = replace(known.drift, problem=said, away=isinstance(error, Unavailable))
             seen = known.drift
         how = log.info if isinstance(error, Unavailable) else log.warning
-        how("%s: cannot be compared with its file: %s", switch.name, error.fixer)
+        how("%s: cannot be compared with its file: %s", switch.name, logged(error, switch.name))
         return seen
 
     def _put(self, switch: Switch, seen: DriftView) -> None:
@@ -263,5 +266,5 @@ def _record(driver: SwitchDriver, since: float) -> tuple[Account, ...]:
     try:
         return driver.accounts(since)
     except (Refused, Unsupported) as error:
-        log.info("nobody tells who changed it: %s", error.fixer)
+        log.info("nobody tells who changed it: %s", logged(error))
         return ()

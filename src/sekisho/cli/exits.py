@@ -45,7 +45,7 @@ ADVICE: Final[dict[type[errors.SekishoError], str]] = {
 # Where to look instead, by the file of the command: whoever asks for a switch is not helped by ports.
 _SWITCHES: Final = "Look for it with `sekisho switch list` or `sekisho switch changes`."
 _AWAY: Final = (
-    "If it is a switch that does not answer: is it up, and are [connect] in its file and its NX-API or SSH right? "
+    "If it is a switch that does not answer: see that it is up, and that [connect] in its file is right. "
     "If it is the keeper: see that one runs there and --url (or SEKISHO_URL) is right."
 )
 _TOKENS: Final = "Look for it with `sekisho token list`."

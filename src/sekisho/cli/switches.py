@@ -164,7 +164,7 @@ def _end(bad: Sequence[PlanView] | Sequence[DriftView]) -> None:
 
 
 def why(bad: Sequence[PlanView] | Sequence[DriftView]) -> type[Malformed | Unavailable]:
-    """Say what kind of error it is that some could not be looked at: only where all are away, that they are."""
+    """Say what kind of error it is that some could not be looked at: Unavailable where all are away."""
     return Unavailable if all(b.away for b in bad) else Malformed
 
 

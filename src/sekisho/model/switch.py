@@ -213,8 +213,8 @@ class Difference:
 class DriftView:
     """What differs on a switch from its file, when that was read, and since when it may be so.
 
-    `since` is when the switch was last seen in accord with its file. `problem` says why it could not be read or
-    compared, and `away` that it is for want of an answer.
+    `since` is when the switch was last seen in accord with its file. `problem` says why it could not be
+    compared with it now, and `away` that it is for want of an answer.
     """
 
     switch: str

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from sekisho.devices.switch.change import Before, Outcome, Pace, Stopped, Work, digest, is_named
 from sekisho.devices.switch.proof import differences, worse
-from sekisho.devices.switch.telling import At, asker, fixer, unknown
+from sekisho.devices.switch.telling import At, asker, fixer, logged, unknown
 from sekisho.model.errors import (
     Conflict,
     NotFound,
@@ -119,7 +119,9 @@ class Transaction:
                 self._verify(ends)
                 self._keep(ends)
         except Exception as error:  # a fault of ours must not leave a switch half way either
-            log.warning("%s: rolled back: %s", self._names(), fixer(error), exc_info=unknown(error))
+            log.warning(
+                "%s: rolled back: %s", self._names(), logged(error, self._names()), exc_info=unknown(error)
+            )
             return self.undo(ends, asker(error))
         if touched:
             return self._refused(ends, Conflict(touched))
@@ -154,7 +156,9 @@ class Transaction:
         self.record.begun({e.name: e.before for e in ends})
 
     def _refused(self, ends: Sequence[End], error: Exception) -> Mapping[str, Outcome]:
-        log.info("%s: nothing was sent: %s", self._names(), fixer(error), exc_info=unknown(error))
+        log.info(
+            "%s: nothing was sent: %s", self._names(), logged(error, self._names()), exc_info=unknown(error)
+        )
         self._forget(ends)
         for member in self.members:
             member.drop()
@@ -200,7 +204,7 @@ class Transaction:
             end.driver.arm(self.pace.timer)
         except Unsupported as error:
             end.armed = False
-            log.info("%s: no timer of its own: %s", end.name, error.fixer)
+            log.info("%s: no timer of its own: %s", end.name, logged(error, end.name))
 
     def _verify(self, ends: Sequence[End]) -> None:
         """Read until all is as it should be; what a switch does by itself may take a moment."""
@@ -263,7 +267,7 @@ class Transaction:
                 if self.time.pause(self.pace.retry):
                     raise Stopped from error
             except Exception as error:  # what cannot be proven is undone
-                log.warning("%s: %s", self._names(), fixer(error), exc_info=unknown(error))
+                log.warning("%s: %s", self._names(), logged(error, self._names()), exc_info=unknown(error))
                 break
         return self.undo(ends, "The keeper ended in the middle of the change.")
 
@@ -304,7 +308,7 @@ class Transaction:
         except Exception as error:  # it answers, and says no
             end.member.drop()
             left = asker(error)
-            log.warning("%s: rolling back: %s", end.name, fixer(error), exc_info=unknown(error))
+            log.warning("%s: rolling back: %s", end.name, logged(error, end.name), exc_info=unknown(error))
         if not left:
             proof = "Read again: it is as it was before." if end.sent else "Nothing was sent to it."
             return Outcome(ChangeState.ROLLED_BACK, proof, why)
