@@ -17,6 +17,7 @@ from sekisho.app.attachments import Attachments
 from sekisho.devices.switch.attach import cloud_only, spared
 from sekisho.devices.switch.plan import plan
 from sekisho.devices.switch.risk import RiskKind
+from sekisho.devices.switch.telling import logged
 from sekisho.host.tasks import Troubles
 from sekisho.model.errors import NotFound, SekishoError, Unavailable
 from sekisho.model.switch import ChangeState
@@ -61,6 +62,10 @@ class Room(Protocol):
 
     def hold(self, switch: Switch, wait: float) -> AbstractContextManager[Line]:
         """Give a switch's line, alone; raises Conflict."""
+        ...
+
+    def check(self, switch: Switch, state: State) -> None:
+        """Refuse what reads as another switch than before; raises Unavailable."""
         ...
 
     def converge(
@@ -196,7 +201,7 @@ class Following:
             problem = self._bring(name)
         except SekishoError as error:
             problem = error.asker
-            self._troubles.begin(f"switch {name}", error.fixer)
+            self._troubles.begin(f"switch {name}", logged(error, name))
         except Exception as error:  # whatever it is, the switch is tried again
             problem = "An unexpected error; the keeper's log has it."
             log.exception("switch %s", name)
@@ -241,6 +246,8 @@ class Following:
     def _compare(self, switch: Switch, line: Line) -> tuple[Demand, Intent, bool]:
         driver = line.driver()
         state = driver.read()
+        # First: nobody learns where hosts are from a switch that stands in another's place.
+        self.room.check(switch, state)
         neighbours = driver.neighbours() if switch.attach.lldp else ()
         self.attachments.learn(switch, neighbours, state.parts.values())
         demand = self.attachments.demand(switch)
@@ -272,6 +279,9 @@ class _Switches:
 
     def hold(self, switch: Switch, wait: float) -> AbstractContextManager[Line]:
         return self.switches.reach.hold(switch, wait)
+
+    def check(self, switch: Switch, state: State) -> None:
+        self.switches.identities.check(switch, state)
 
     def converge(
         self, author: str, reason: str, intents: Mapping[str, Intent], allow: Sequence[str]

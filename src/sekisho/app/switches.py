@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,12 +22,13 @@ from sekisho.app.switches_reach import Reach, connect
 from sekisho.app.switches_repair import Repair
 from sekisho.app.switches_settings import SwitchesSettings
 from sekisho.app.switches_threads import side_by_side
-from sekisho.app.switches_wanted import Late, Same, named, need, units, whole
+from sekisho.app.switches_wanted import Along, Late, Same, named, need, units, whole
 from sekisho.app.switches_watch import Pauses, Watch
 from sekisho.devices.switch.change import Outcome, Pace
 from sekisho.devices.switch.export import export
 from sekisho.devices.switch.plan import plan
 from sekisho.devices.switch.rollout import Wave
+from sekisho.devices.switch.telling import logged
 from sekisho.devices.switch.work import Former, Intended, Restored
 from sekisho.ledger.switches import Changes
 from sekisho.model.access import Principal
@@ -36,6 +37,7 @@ from sekisho.model.switch import (
     BackupView,
     ChangeState,
     ChangeView,
+    DriftPolicy,
     DriftView,
     PlanView,
     RolloutView,
@@ -85,9 +87,9 @@ class Switches:
         self.folder = Folder(settings.folder)
         self.reach = Reach(connecting)
         self._key = own_key(state)
-        self._identities = Identities(ledger, self._key)
+        self.identities = Identities(ledger, self._key)
         self._journal = Changes(ledger.store)
-        self._backups = Backups(state / "backups", settings.backups)
+        self._backups = Backups(state / "backups", settings.backups, self._key)
         pace = Pace(settings.timer, settings.settle, retry=settings.retry)
         self._changing = Changing(
             self.folder,
@@ -98,6 +100,7 @@ class Switches:
             self._stop,
             Progress(self._tell, int(clock.now() * 1000)),
             pace,
+            self._key,
             self._ended,
         )
         self._watch = Watch(
@@ -111,7 +114,7 @@ class Switches:
             self.intent,
             Repair(self._journal, clock, self._repair),
             self._key,
-            self._identities,
+            self.identities,
         )
         self._figures = Figures(self.folder, self._watch, self._journal)
         self.notices = self._figures.notices
@@ -168,10 +171,10 @@ class Switches:
             with self.reach.hold(switch, self._settings.wait) as line:
                 driver = line.driver()
                 ends = self.intent(switch, driver), driver.read(), driver.abilities()
-                self._identities.check(switch, ends[1])
+                self.identities.check(switch, ends[1])
                 return plans.view(driver, plan(*ends, self._key)), ends
         except SekishoError as error:
-            log.info("%s: no plan: %s", switch.name, error.fixer)
+            log.info("%s: no plan: %s", switch.name, logged(error, switch.name))
             return plans.without(switch.name, error), None
         except Exception as error:  # a switch that says what nobody foresaw hinders no other
             log.exception("%s: no plan", switch.name)
@@ -217,13 +220,15 @@ class Switches:
         return self._start(author, Verb.ATTACH, reason, switches, purposes, everyone)
 
     def approve(self, who: Principal, change: str, reason: str, allow: Sequence[str] = ()) -> RolloutView:
-        """Carry a proposal out, if its plan is still the same."""
+        """Carry a proposal out, if its plan is still the same, and with it what is proposed for its pair."""
         found = self._journal.change(change).change
         if found.state is not ChangeState.PROPOSED:
             raise Conflict(f"{change} is no proposal any more: it is {found.state.value}.")
         switch = self.folder.switch(found.switch)
         asked = replace(found, author=who.name, reason=reason)
-        return self._repair(switch, found.plan.fingerprint, asked, allow)
+        # Both of a pair are changed as one: what is proposed for the other one is carried out with it.
+        agreed = {c.plan.fingerprint for c in self._journal.proposals() if c.switch == switch.peer}
+        return self._repaired(switch, found.plan.fingerprint, asked, allow, agreed)
 
     def reject(self, who: Principal, change: str, reason: str) -> ChangeView:
         """Put a proposal aside."""
@@ -314,7 +319,7 @@ class Switches:
     def _former(self, undone: Kept, _change: ChangeView) -> Purpose:
         then = undone.change
         text = partial(self._backups.text, then.switch, then.backup)
-        return Former(then.checkpoint, undone.before, text)
+        return Former(then.checkpoint, undone.before, text, self._key)
 
     def _purpose(self, intent: Intent, seen: str, allow: Sequence[str], change: ChangeView) -> Intended:
         def planned(driver: SwitchDriver, found: Plan) -> None:
@@ -345,17 +350,49 @@ class Switches:
         return self._changing.start(tasks, wave)
 
     def _same(self, switch: Switch, made: Make, change: ChangeView) -> Purpose:
-        return Same(made(change), partial(self._identities.check, switch))
+        return Same(made(change), partial(self.identities.check, switch))
 
     def _ended(self, task: Task, outcome: Outcome) -> None:
         name, verb = task.switch.name, task.change.verb
         self._figures.ended(verb, outcome.state)
         if outcome.state is ChangeState.APPLIED and verb is not Verb.ATTACH:
             made = verb in (Verb.APPLY, Verb.REPAIR)
-            intent = plans.intent_digest(task.switch.intent) if made else ""
+            intent = plans.intent_digest(task.switch.intent, self._key) if made else ""
             self._watch.settle(name, intent, self._clock.now())
         self._watch.again(name)
 
     def _repair(self, switch: Switch, seen: str, asked: ChangeView, allow: Sequence[str] = ()) -> RolloutView:
-        purposes = {switch.name: partial(self._intended, switch, seen, tuple(allow))}
-        return self._start(asked.author, Verb.REPAIR, asked.reason, [switch], purposes, Wave())
+        """Repair a switch by a plan that was seen; its pair comes along, so that both are changed or none."""
+        return self._repaired(switch, seen, asked, allow, frozenset())
+
+    def _repaired(
+        self, switch: Switch, seen: str, asked: ChangeView, allow: Sequence[str], agreed: Collection[str]
+    ) -> RolloutView:
+        beside: list[Ends] = []
+        mine = partial(self._intended, switch, seen, tuple(allow), beside=beside)
+        purposes: dict[str, Make] = {switch.name: mine}
+        unit = [switch]
+        peer = self.folder.good().get(switch.peer)
+        if peer is not None:
+            purposes[peer.name] = partial(self._along, peer, switch.name, tuple(allow), agreed, beside)
+            unit.append(peer)
+        return self._start(asked.author, Verb.REPAIR, asked.reason, unit, purposes, Wave())
+
+    def _along(
+        self,
+        switch: Switch,
+        first: str,
+        allow: Sequence[str],
+        agreed: Collection[str],
+        beside: list[Ends],
+        change: ChangeView,
+    ) -> Purpose:
+        def may(fingerprint: str) -> bool:
+            repairs = self._settings.policy(switch.name) is DriftPolicy.REPAIR
+            return fingerprint in agreed or (repairs and self._watch.settled(switch))
+
+        def made(driver: SwitchDriver) -> Purpose:
+            purpose = self._purpose(self.intent(switch, driver), "", allow, change)
+            return Along(replace(purpose, beside=beside), first, may)
+
+        return Late(made)

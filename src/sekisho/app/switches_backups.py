@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 import re
 import threading
@@ -11,20 +10,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from sekisho.devices.switch.change import named
 from sekisho.devices.switch.work import lines
 from sekisho.model.errors import NotFound, Unavailable
 from sekisho.model.switch import BackupView
 
-# When it was taken, UTC, and how its text hashes.
+# When it was taken, UTC, and how its text hashes under a key.
 _NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{12}")
 _TIME: Final = "%Y%m%dT%H%M%S.%fZ"
 _END: Final = ".cfg"
 
 
 class Backups:
-    """One folder of files for each switch; thread-safe. The newest `keep` of each stay."""
+    """One folder of files for each switch; thread-safe. The newest `keep` of each stay.
 
-    def __init__(self, folder: Path, keep: int = 200) -> None:
+    `secret` is the key under which texts, which hold secrets, are told apart in the names of their files.
+    """
+
+    def __init__(self, folder: Path, keep: int = 200, secret: bytes = b"") -> None:
+        self._secret = secret
         self._folder = folder
         self._keep = max(1, keep)
         self._lock = threading.Lock()
@@ -34,7 +38,7 @@ class Backups:
 
         Raises Unavailable when it cannot be written.
         """
-        hashed = hashlib.sha256("\n".join(lines(text)).encode()).hexdigest()[:12]
+        hashed = named(["\n".join(lines(text))], self._secret)[-12:]
         with self._lock:
             newest = next(iter(self.list(switch)), None)
             if newest is not None and newest.name.endswith(hashed):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from sekisho.devices.switch.change import Before, Member, Outcome, Pace, Stopped
 from sekisho.devices.switch.rollout import Rollout, Verdict, Wave
+from sekisho.devices.switch.telling import logged
 from sekisho.devices.switch.transaction import End, Transaction
 from sekisho.model.errors import Malformed, NotFound, SekishoError, Unavailable
 from sekisho.model.switch import BAD, ChangeState, ChangeView, Phase, RolloutView
@@ -157,7 +158,7 @@ class Record:
 class Changing:
     """Carries changes out in threads of its own; thread-safe.
 
-    `ended` is told each switch whose change has ended, and how.
+    `ended` is told each switch whose change has ended, and how; `secret` is the key of digests.
     """
 
     folder: Folder
@@ -168,6 +169,7 @@ class Changing:
     stop: threading.Event
     progress: Progress
     pace: Pace = field(default_factory=Pace)
+    secret: bytes = b""
     ended: Callable[[Task, Outcome], None] = lambda _task, _outcome: None
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -211,11 +213,11 @@ class Changing:
         try:
             with ExitStack() as lines:
                 members = [self._member(t, self._hold(lines, t.switch)) for t in _sorted(unit)]
-                outcomes = Transaction(members, record, self._time(), self.pace).run()
+                outcomes = Transaction(members, record, self._time(), self.pace, self.secret).run()
         except Stopped:
             return Verdict.FAILED  # it stays open in the ledger, and is gone on with at the next start
         except SekishoError as error:  # a line that was not free
-            log.warning("%s: %s", _names(unit), error.fixer)
+            log.warning("%s: %s", _names(unit), logged(error, _names(unit)))
             outcome = Outcome(ChangeState.REFUSED, "Nothing was sent.", error.asker)
             outcomes = self._end(unit, dict.fromkeys((t.switch.name for t in unit), outcome))
         self._tell(unit, outcomes)
@@ -240,11 +242,14 @@ class Changing:
     def _tell(self, unit: Sequence[Task], outcomes: Mapping[str, Outcome]) -> None:
         for task in unit:
             outcome = outcomes[task.switch.name]
-            log.info("%s: %s: %s %s", task.change.id, task.switch.name, outcome.state, outcome.error)
+            why = " ".join(outcome.error.split()).removeprefix(f"{task.switch.name}: ")
+            log.info("%s: %s: %s %s", task.change.id, task.switch.name, outcome.state, why)
             try:
                 self.ended(task, outcome)
             except SekishoError as error:
-                log.warning("%s: its accord is not written: %s", task.switch.name, error.fixer)
+                log.warning(
+                    "%s: its accord is not written: %s", task.switch.name, logged(error, task.switch.name)
+                )
 
     def _record(self, unit: Sequence[Task], alarm: Callable[[], None] = lambda: None) -> Record:
         changes = {t.switch.name: t.change for t in unit}
@@ -291,11 +296,11 @@ class Changing:
                 ends = [self._found(lines, kept) for kept in sorted(found, key=lambda k: k.change.switch)]
                 members = [end.member for end in ends]
                 after = {k.change.switch: k.after for k in found}
-                Transaction(members, record, self._time(), self.pace).resume(ends, after)
+                Transaction(members, record, self._time(), self.pace, self.secret).resume(ends, after)
         except Stopped:
             return
         except SekishoError as error:
-            log.warning("%s: cannot be brought back: %s", names, error.fixer)
+            log.warning("%s: cannot be brought back: %s", names, logged(error, names))
             outcome = Outcome(ChangeState.IN_DOUBT, "", f"It was never reached again: {error.asker}")
             record.ended({k.change.switch: outcome for k in found})
 

@@ -1,4 +1,4 @@
-"""The keeper's own key for the fingerprints of plans: a state folder in, bytes that nobody else has out."""
+"""The keeper's own key for what is compared and may not be guessed: a state folder in, secret bytes out."""
 
 from __future__ import annotations
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sekisho.devices.switch import words
+from sekisho.devices.switch.change import named
 from sekisho.devices.switch.plan import pair_risks
 from sekisho.model.errors import Malformed, Unavailable
 from sekisho.model.switch import PlanView, RiskView, SentText
@@ -46,7 +46,7 @@ def _risk(risk: Risk) -> RiskView:
 
 def without(switch: str, error: SekishoError) -> PlanView:
     """Show that there is no plan."""
-    return PlanView(switch, problem=said(error))
+    return PlanView(switch, problem=said(error), away=isinstance(error, Unavailable))
 
 
 def foreign(switch: str, error: Exception) -> Unavailable:
@@ -60,12 +60,17 @@ def said(error: SekishoError) -> str:
     return " ".join((error.asker, *(p for p in problems if p not in error.asker)))
 
 
-def intent_digest(intent: Intent) -> str:
-    """Name an intent, the same in every process: sets have no order of their own."""
+def intent_digest(intent: Intent, secret: bytes) -> str:
+    """Name an intent under a key, the same in every process: sets have no order of their own."""
     told = (
         [repr(intent.parts[k]) for k in sorted(intent.parts)],
         sorted(intent.absent),
         sorted(intent.exclusive),
         intent.owned,
     )
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
+    return named([repr(told)], secret)
+
+
+def is_intent(intent: Intent, name: str, secret: bytes) -> bool:
+    """Tell whether a name of `intent_digest` is this intent's; keepers of before made it without a key."""
+    return bool(name) and intent_digest(intent, secret if name.startswith("k") else b"") == name

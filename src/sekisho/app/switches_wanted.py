@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sekisho.model.errors import Malformed, NotFound
+from sekisho.devices.switch.plan import plan
+from sekisho.model.errors import Conflict, Malformed, NotFound
 
 if TYPE_CHECKING:
     from sekisho.app.switches_changes import Purpose
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from sekisho.devices.switch.document import Switch
     from sekisho.devices.switch.driver import Abilities, SwitchDriver
     from sekisho.devices.switch.intent import State
+    from sekisho.devices.switch.work import Intended
     from sekisho.model.switch import Wanted
 
 # So many switches are changed at once at most.
@@ -89,3 +91,27 @@ class Same:
         """See what there is to do; raises Unavailable for another switch."""
         self.check(state)
         return self.purpose.prepare(driver, state, abilities)
+
+
+@dataclass(frozen=True, slots=True)
+class Along:
+    """The other one of a pair in a repair of `first`: as its file says already, or repaired with it.
+
+    `agreed` is asked about the fingerprint of its plan: what nobody agreed to is not done on the way.
+    """
+
+    purpose: Intended
+    first: str
+    agreed: Callable[[str], bool]
+
+    def prepare(self, driver: SwitchDriver, state: State, abilities: Abilities) -> Work:
+        """Plan; raises Conflict for what nobody agreed to, else as `Intended` does."""
+        mine = self.purpose
+        found = plan(mine.intent, state, abilities, mine.secret)
+        if found and not self.agreed(found.fingerprint):
+            raise Conflict(
+                f"{mine.intent.switch} is of a pair with {self.first} and differs from its file, too, and "
+                f"nobody has agreed to change that. Look at both and change both: sekisho switch plan "
+                f"{self.first}."
+            )
+        return mine.prepare(driver, state, abilities)

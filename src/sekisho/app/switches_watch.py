@@ -16,6 +16,7 @@ from sekisho.app.switches_threads import workers
 from sekisho.devices.switch import drift
 from sekisho.devices.switch.plan import plan
 from sekisho.devices.switch.said import clean
+from sekisho.devices.switch.telling import logged
 from sekisho.model.errors import Conflict, Refused, SekishoError, Unavailable, Unsupported
 from sekisho.model.switch import Accord, DriftPolicy, DriftView, SwitchView
 
@@ -68,7 +69,7 @@ class Watch:
     """Knows what the switches were when they were last looked at; thread-safe.
 
     `policy` says what is done about a switch's drift, and `act` does it. `intent` is what a switch should
-    be: its file's with what the cloud brings. `secret` is the key of the plans' fingerprints.
+    be: its file's with what the cloud brings. `secret` is the key of fingerprints and digests.
     """
 
     folder: Folder
@@ -148,10 +149,9 @@ class Watch:
         self.backups.keep(switch.name, driver.running(), now)
         found = plan(self.intent(switch, driver), state, driver.abilities(), self.secret)
         kept = self._recall(switch.name)
-        mine = plans.intent_digest(switch.intent)
         if not found:
-            return self._in_accord(switch, mine, now)
-        accord = Accord.DRIFT if kept.get("intent") == mine else Accord.PENDING
+            return self._in_accord(switch, plans.intent_digest(switch.intent, self.secret), now)
+        accord = Accord.DRIFT if self.settled(switch) else Accord.PENDING
         since = float(kept.get("since", 0.0))
         record = _record(driver, (since or now - BACK) - SKEW)
         theirs = drift.touches(record, switch.connection.username, since)
@@ -172,7 +172,9 @@ class Watch:
             try:
                 self.act(switch, found, seen, driver)
             except SekishoError as error:  # it is being changed at this moment, or the ledger is away
-                log.warning("%s: nothing is done about its drift: %s", switch.name, error.fixer)
+                log.warning(
+                    "%s: nothing is done about its drift: %s", switch.name, logged(error, switch.name)
+                )
         return seen
 
     def _in_accord(self, switch: Switch, intent: str, now: float) -> DriftView:
@@ -197,10 +199,10 @@ class Watch:
             self.failures[switch.name] = self.failures.get(switch.name, 0) + 1
             known = self._known(switch)
             known.view = replace(known.view, problem=said)
-            known.drift = replace(known.drift, problem=said)
+            known.drift = replace(known.drift, problem=said, away=isinstance(error, Unavailable))
             seen = known.drift
         how = log.info if isinstance(error, Unavailable) else log.warning
-        how("%s: cannot be compared with its file: %s", switch.name, error.fixer)
+        how("%s: cannot be compared with its file: %s", switch.name, logged(error, switch.name))
         return seen
 
     def _put(self, switch: Switch, seen: DriftView) -> None:
@@ -216,6 +218,11 @@ class Watch:
         """Remember that a switch is as its file says; an empty `intent` that it is to differ."""
         told = json.dumps({"intent": intent, "since": now if intent else 0.0})
         self.ledger.remember(f"switch:{name}", told)
+
+    def settled(self, switch: Switch) -> bool:
+        """Tell whether a switch was ever as its file says now, so that what differs was done by hand."""
+        kept = str(self._recall(switch.name).get("intent", ""))
+        return plans.is_intent(switch.intent, kept, self.secret)
 
     def again(self, name: str) -> None:
         """Look at a switch soon: it was changed."""
@@ -259,5 +266,5 @@ def _record(driver: SwitchDriver, since: float) -> tuple[Account, ...]:
     try:
         return driver.accounts(since)
     except (Refused, Unsupported) as error:
-        log.info("nobody tells who changed it: %s", error.fixer)
+        log.info("nobody tells who changed it: %s", logged(error))
         return ()

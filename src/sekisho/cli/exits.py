@@ -44,9 +44,19 @@ ADVICE: Final[dict[type[errors.SekishoError], str]] = {
 
 # Where to look instead, by the file of the command: whoever asks for a switch is not helped by ports.
 _SWITCHES: Final = "Look for it with `sekisho switch list` or `sekisho switch changes`."
+_AWAY: Final = (
+    "If it is a switch that does not answer: see that it is up, and that [connect] in its file is right. "
+    "If it is the keeper: see that one runs there and --url (or SEKISHO_URL) is right."
+)
 _TOKENS: Final = "Look for it with `sekisho token list`."
 ELSEWHERE: Final[dict[str, dict[type[errors.SekishoError], str]]] = {
-    name: {errors.NotFound: _SWITCHES, errors.Conflict: _SWITCHES, errors.Refused: "", errors.Unsupported: ""}
+    name: {
+        errors.NotFound: _SWITCHES,
+        errors.Conflict: _SWITCHES,
+        errors.Refused: "",
+        errors.Unsupported: "",
+        errors.Unavailable: _AWAY,
+    }
     for name in ("switches", "switch_changes", "switch_hosts")
 } | {
     "balancers": {

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from sekisho.cli import words
 from sekisho.cli.door import Door, command, gather, note, page_size, table, write
 from sekisho.cli.exits import EXITS
-from sekisho.cli.switches import Names, SwitchName, changed, shown_plans
+from sekisho.cli.switches import Names, SwitchName, changed, shown_plans, why
 from sekisho.model.errors import Malformed, Refused, Unavailable
 from sekisho.model.plain import from_plain
 from sekisho.model.switch import BAD, OPEN, ChangeState, ChangeView, PlanView, RolloutView, Wanted
@@ -101,9 +101,18 @@ def _to_be_changed(door: Door, found: Sequence[PlanView]) -> tuple[str, ...]:
 
 
 def _need_plans(found: Sequence[PlanView]) -> None:
-    bad = [f"{p.switch}: {p.problem}" for p in found if p.problem]
-    if bad:
-        raise Malformed("Not every switch could be planned for; nothing was changed.", problems=tuple(bad))
+    bad = [p for p in found if p.problem]
+    if not bad:
+        return
+    told, said = "Not every switch could be planned for; nothing was changed.", [_problem(p) for p in bad]
+    if why(bad) is Unavailable:
+        raise Unavailable(" ".join((told, *said)))
+    raise Malformed(told, problems=tuple(said))
+
+
+def _problem(plan: PlanView) -> str:
+    """Say whose problem it is, unless it says so itself."""
+    return plan.problem if plan.problem.startswith(plan.switch) else f"{plan.switch}: {plan.problem}"
 
 
 def rollback(

@@ -14,7 +14,7 @@ from sekisho.cli import words
 from sekisho.cli.door import Door, command, facts, note, table
 from sekisho.cli.exits import EXITS
 from sekisho.cli.tree import sent_lines
-from sekisho.model.errors import Malformed
+from sekisho.model.errors import Malformed, Unavailable
 from sekisho.model.plain import to_plain
 from sekisho.model.switch import Accord, ChangeView, Difference, DriftView, PlanView, SwitchView, Touch
 
@@ -154,13 +154,18 @@ def plan(
     if save is not None:
         write(save, json.dumps({"plans": to_plain(found)}, indent=2) + "\n")
         note(f"Written to {save}: sekisho switch apply --plan {save} --reason TEXT")
-    _end(any(p.problem for p in found))
+    _end([p for p in found if p.problem])
 
 
-def _end(bad: bool) -> None:  # noqa: FBT001 - its one argument
+def _end(bad: Sequence[PlanView] | Sequence[DriftView]) -> None:
     """End so that a script sees that not every switch could be looked at, as `apply` ends then."""
     if bad:
-        raise typer.Exit(EXITS[Malformed])
+        raise typer.Exit(EXITS[why(bad)])
+
+
+def why(bad: Sequence[PlanView] | Sequence[DriftView]) -> type[Malformed | Unavailable]:
+    """Say what kind of error it is that some could not be looked at: Unavailable where all are away."""
+    return Unavailable if all(b.away for b in bad) else Malformed
 
 
 def shown_plans(found: Sequence[PlanView], *, brief: bool = False) -> RenderableType:
@@ -200,7 +205,7 @@ def drift(
     found = door.client.switches.drift(tuple(switches or ()), fresh=now)
     parts = [part for each in found for part in (_drift(each), Text(""))][:-1]
     door.tell_list(found, Group(*parts) if parts else Text("No switch has a file."))
-    _end(now and any(d.problem for d in found))
+    _end([d for d in found if now and d.problem])
 
 
 def _drift(each: DriftView) -> RenderableType:

@@ -134,7 +134,8 @@ class PlanView:
     """What would change on a switch: the steps in the operator's words, what is sent for them, the risks.
 
     `fingerprint` names this plan: it is another one as soon as the switch or its file changed. Without steps
-    nothing differs. `problem` says why there is no plan.
+    nothing differs. `problem` says why there is no plan, and `away` that it is for want of an answer: another
+    time there may be one.
     """
 
     switch: str
@@ -143,6 +144,7 @@ class PlanView:
     sent: tuple[SentText, ...] = ()
     risks: tuple[RiskView, ...] = ()
     problem: str = ""
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,8 @@ class Difference:
 class DriftView:
     """What differs on a switch from its file, when that was read, and since when it may be so.
 
-    `since` is when the switch was last seen in accord with its file.
+    `since` is when the switch was last seen in accord with its file. `problem` says why it could not be
+    compared with it now, and `away` that it is for want of an answer.
     """
 
     switch: str
@@ -223,6 +226,7 @@ class DriftView:
     others: tuple[Touch, ...] = ()
     policy: DriftPolicy = DriftPolicy.REPORT
     problem: str = ""
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -324,6 +324,32 @@ def test_how_the_pair_is_is_told(door: Door, transport: str) -> None:
         assert (down.peer_up, down.keepalive_up) == (False, True)
 
 
+@pytest.mark.parametrize("transport", ["nxapi", "ssh"])
+def test_what_differs_in_each_vpc_is_told(door: Door, transport: str) -> None:
+    with (
+        serve(Box(hostname="leaf-2", ports=FEW)) as beside,
+        closing(by(door, transport)) as one,
+        closing(by(beside, transport)) as other,
+    ):
+        door.box.peer, beside.box.peer = beside.box, door.box
+        for driver, mine, theirs in ((one, "10.9.0.1", "10.9.0.2"), (other, "10.9.0.2", "10.9.0.1")):
+            _paired(driver, mine, theirs)
+            for number in (20, 21):
+                trunk = replace(defaults.port(f"port-channel{number}"), mode=PortMode.TRUNK, vpc=number)
+                driver.apply([Step(None, trunk)])
+        assert one.pair() == other.pair() == Pair(peer_up=True, keepalive_up=True)
+
+        channel = other.read().parts["port", "port-channel21"]
+        assert isinstance(channel, Port)
+        # two things that suspend it, and one that does not
+        other.apply([Step(channel, replace(channel, native=99, edge=True, allowed="10,99"))])
+        told = ("vPC 21: Native Vlan", "vPC 21: STP Port Type")
+        assert one.pair() == other.pair() == Pair(peer_up=True, keepalive_up=True, inconsistent=told)
+
+        other.apply([Step(replace(channel, native=99, edge=True, allowed="10,99"), None)])
+        assert one.pair() == Pair(peer_up=True, keepalive_up=True)  # on one alone, it suspends nothing
+
+
 def _paired(driver: Nexus, mine: str, theirs: str) -> None:
     features = [Step(None, Feature(name, enabled=True)) for name in ("vpc", "lacp")]
     driver.apply(features)

@@ -207,6 +207,24 @@ def test_a_switch_that_says_no_leaves_the_pair_as_it_was(
         assert states(pair.apply(keeper)) == {ChangeState.APPLIED}
 
 
+def test_a_vpc_that_would_differ_from_a_peer_that_nobody_manages_is_rolled_back(pair: Pair) -> None:
+    pair.write()
+    with pair.keeper() as keeper:
+        pair.apply(keeper)
+        before = pair.texts()
+        (pair.root / "files" / "leaf-2.toml").unlink()
+        file = pair.root / "files" / "leaf-1.toml"
+        text = file.read_text().replace('peer = "leaf-2"\n', "")
+        file.write_text(text.replace("vpc = 11\n", "vpc = 11\nnative = 10\n"))
+        begun = keeper.want(ADA, Wanted(("leaf-1",), "as planned"))
+        (change,) = pair.until(keeper, begun)
+        assert change.state is ChangeState.ROLLED_BACK
+        assert "vPC 11: Native Vlan" in change.error
+        same_texts(pair.texts(), before, "vPC 11")
+        begun = keeper.want(ADA, Wanted(("leaf-1",), "meant", allow=("pair",)))
+        assert states(pair.until(keeper, begun)) == {ChangeState.APPLIED}
+
+
 def test_a_switch_that_starts_anew_in_the_middle_leaves_all_or_nothing(pair: Pair) -> None:
     pair.write()
     with pair.keeper() as keeper:

@@ -45,6 +45,7 @@ class Room:
         self.hang: set[str] = set()
         self.carried: dict[str, Intent] = {}
         self.beside: tuple[Neighbour, ...] = ()
+        self.strangers: set[str] = set()
         self.news = threading.Condition()
         self.asked: list[str] = []
         self.reasons: list[str] = []
@@ -65,6 +66,13 @@ class Room:
         if switch.name in self.dead:
             raise Unavailable("It does not answer.", f"{switch.name}: away")
         yield SimpleNamespace(driver=lambda: self._driver(switch.name))
+
+    def check(self, switch: Switch, state: Any) -> None:
+        del state
+        if switch.name in self.strangers:
+            raise Unavailable(
+                "It answers as another switch.", f"{switch.name}: its serial number is another."
+            )
 
     def _driver(self, name: str) -> Any:
         state = SimpleNamespace(parts=self.carried.get(name, Intent(name)).parts)
@@ -245,6 +253,24 @@ def test_a_host_that_is_heard_later_is_found_by_itself(bed: Callable[..., Bed]) 
     assert mine.following.notices() == ("hosts c1: no switch is known to have them",)
     room.beside = (Neighbour("Ethernet1/7", "c1", "eth0"),)
     mine.advance(300.0)
+    room.until(lambda: room.allowed("a", "Ethernet1/7") == "1001")
+
+
+def test_nothing_is_learnt_from_a_switch_that_stands_in_another_s_place(
+    bed: Callable[..., Bed], caplog: pytest.LogCaptureFixture
+) -> None:
+    room = Room("a", "b", lldp=True)
+    room.strangers = {"a"}
+    room.beside = (Neighbour("Ethernet1/7", "c1", "eth0"),)
+    room.dead = {"b"}
+    mine = bed(room)
+    mine.put("c1", 1001)
+    mine.until(lambda: mine.following.fares("a") == (False, "It answers as another switch."))
+    assert "hosts c1: no switch is known to have them" in mine.following.notices()
+    assert mine.attachments.lost() == ("c1",)
+    assert "a: a:" not in caplog.text
+    room.strangers = set()
+    mine.advance(LONGEST)
     room.until(lambda: room.allowed("a", "Ethernet1/7") == "1001")
 
 

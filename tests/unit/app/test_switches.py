@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 import threading
@@ -11,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from sekisho.app.switches_plans import intent_digest
+from sekisho.devices.switch.change import digest
 from sekisho.devices.switch.document import Connection
 from sekisho.devices.switch.driver import SwitchDriver
 from sekisho.devices.switch.intent import Intent, Vlan, parts
+from sekisho.devices.switch.work import lines
 from sekisho.ledger.switches import Changes
 from sekisho.model.errors import Conflict, Malformed, NotFound, Refused, Unavailable
 from sekisho.model.switch import Accord, ChangeState, ChangeView, Phase, Verb, Wanted
@@ -113,6 +117,42 @@ def test_a_plan_goes_stale_when_a_password_or_a_community_changes_and_not_by_a_r
         assert "apply" not in switch.calls
         seen = keeper.plan(())[0].fingerprint
         assert rig.apply(keeper, "leaf-1", plans={"leaf-1": seen}) == {"leaf-1": ChangeState.APPLIED}
+
+
+def test_what_the_ledger_and_the_names_of_backups_hold_cannot_be_guessed_at(rig: Rig) -> None:
+    rig.add("leaf-1", '[snmp.community."one"]\n')
+    with rig.keeper() as keeper:
+        assert rig.apply(keeper, "leaf-1") == {"leaf-1": ChangeState.APPLIED}
+        found = rig.switches["leaf-1"].state.parts
+        kept = Changes(rig.ledger.store).last_applied("leaf-1")
+        mine = keeper.folder.switch("leaf-1").intent
+        assert kept.after not in ("", digest(found))
+        assert kept.after == digest(found, keeper._key)
+        assert json.loads(rig.ledger.recall("switch:leaf-1"))["intent"] == intent_digest(mine, keeper._key)
+        assert intent_digest(mine, keeper._key) != intent_digest(mine, b"")
+        assert intent_digest(mine, keeper._key) != intent_digest(mine, b"another")
+        text = "\n".join(lines(rig.switches["leaf-1"].running()))
+        names = [b.name for b in keeper.backups("leaf-1")]
+        keeper._backups.keep("leaf-1", text, NOW + 1)
+        assert not {n[-12:] for n in names} & {hashlib.sha256(text.encode()).hexdigest()[:12]}
+
+
+def test_what_an_earlier_keeper_named_without_a_key_is_known_again(rig: Rig) -> None:
+    switch = rig.add("leaf-1")
+    before = switch.state
+    with rig.keeper() as keeper:
+        rig.apply(keeper, "leaf-1")
+        kept = Changes(rig.ledger.store).last_applied("leaf-1")
+        told = {kept.change.id: (kept.change.checkpoint, kept.change.backup, digest(before.parts))}
+        Changes(rig.ledger.store).begun(told, NOW)
+        Changes(rig.ledger.store).end({kept.change.id: (ChangeState.APPLIED, "", "")}, NOW)
+        unkeyed = intent_digest(keeper.folder.switch("leaf-1").intent, b"")
+        rig.ledger.remember("switch:leaf-1", json.dumps({"intent": unkeyed, "since": NOW}))
+        switch.state = replace(switch.state, parts={**switch.state.parts, **parts(Vlan(20, "by hand", 0))})
+        assert keeper.drift(("leaf-1",), fresh=True)[0].accord is Accord.DRIFT
+        ended = rig.ended(keeper, keeper.rollback(ADA, "leaf-1", "", "back"))
+        assert ended == {"leaf-1": ChangeState.APPLIED}
+    assert switch.state.parts == before.parts
 
 
 def test_the_key_of_plans_is_its_owner_s_alone_and_another_one_makes_plans_stale(rig: Rig) -> None:

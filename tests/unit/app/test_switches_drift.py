@@ -135,6 +135,88 @@ def test_a_proposal_is_made_once_and_can_be_put_aside(rig: Rig) -> None:
             keeper.approve(ADA, proposed.id, "after all")
 
 
+def pair(rig: Rig, keeper: Switches) -> tuple[MemorySwitch, MemorySwitch]:
+    """A pair that is as its files say, and was seen so."""
+    one, two = rig.add("leaf-1", peer="leaf-2"), rig.add("leaf-2", peer="leaf-1")
+    rig.apply(keeper, "leaf-1")
+    looked(rig, keeper, "leaf-1", "leaf-2")
+    return one, two
+
+
+def looked(rig: Rig, keeper: Switches, *names: str) -> None:
+    """Let the keeper look at some switches as it does every few minutes."""
+    rig.time += 1000
+    for name in names:
+        keeper._watch.look(keeper.folder.switch(name), 0.0, active=True)
+
+
+def newest(rig: Rig, keeper: Switches) -> dict[str, ChangeState]:
+    """Wait for the newest rollout, and tell how it ended."""
+    last = keeper.changes("", 1, "").items[0].rollout
+    rig.until(lambda: keeper.rollout(last).ended)
+    return {c.switch: c.state for c in keeper.rollout(last).changes}
+
+
+def test_a_repair_of_one_of_a_pair_is_one_transaction_with_the_other(rig: Rig) -> None:
+    rig.settings["repair"] = ("leaf-1",)
+    with rig.keeper() as keeper:
+        one, two = pair(rig, keeper)
+        by_hand(rig, one)
+        two.gone = True
+        looked(rig, keeper, "leaf-1")
+        assert newest(rig, keeper) == {"leaf-1": ChangeState.REFUSED, "leaf-2": ChangeState.REFUSED}
+        assert one.state.parts["vlan", "20"] == Vlan(20, "broken", 0)
+        two.come_back()
+        rig.time += 3600
+        looked(rig, keeper, "leaf-1")
+        assert newest(rig, keeper) == {"leaf-1": ChangeState.APPLIED, "leaf-2": ChangeState.UNCHANGED}
+
+
+def test_a_repair_leaves_a_pair_alone_where_nobody_agreed_to_change_the_other(rig: Rig) -> None:
+    rig.settings["repair"] = ("leaf-1",)
+    with rig.keeper() as keeper:
+        one, two = pair(rig, keeper)
+        by_hand(rig, one)
+        by_hand(rig, two)
+        looked(rig, keeper, "leaf-1")
+        assert newest(rig, keeper) == {"leaf-1": ChangeState.REFUSED, "leaf-2": ChangeState.REFUSED}
+        error = next(c.error for c in keeper.changes("leaf-2", 1, "").items)
+        assert "leaf-2 is of a pair with leaf-1" in error
+        assert [s.state.parts["vlan", "20"] for s in (one, two)] == [Vlan(20, "broken", 0)] * 2
+        rig.settings["repair"] = ("leaf-1", "leaf-2")
+    with rig.keeper() as keeper:
+        looked(rig, keeper, "leaf-2")
+        assert set(newest(rig, keeper).values()) == {ChangeState.APPLIED}
+        assert [s.state.parts["vlan", "20"] for s in (one, two)] == [Vlan(20, "mail", 0)] * 2
+
+
+def test_a_file_of_the_other_of_a_pair_is_not_applied_by_a_repair(rig: Rig) -> None:
+    rig.settings["drift"] = "repair"
+    with rig.keeper() as keeper:
+        one, two = pair(rig, keeper)
+        rig.write("leaf-2", WIDER.replace("mail", "post"), peer="leaf-1")
+        by_hand(rig, one)
+        looked(rig, keeper, "leaf-1")
+        assert set(newest(rig, keeper).values()) == {ChangeState.REFUSED}
+        assert two.state.parts["vlan", "20"] == Vlan(20, "mail", 0)
+
+
+def test_to_approve_is_to_approve_for_the_pair(rig: Rig) -> None:
+    rig.settings["drift"] = "propose"
+    with rig.keeper() as keeper:
+        one, two = pair(rig, keeper)
+        by_hand(rig, one)
+        by_hand(rig, two, "gone")
+        looked(rig, keeper, "leaf-1")
+        (first,) = [c for c in keeper.changes("leaf-1", 9, "").items if c.state is ChangeState.PROPOSED]
+        assert set(rig.ended(keeper, keeper.approve(ADA, first.id, "yes")).values()) == {ChangeState.REFUSED}
+        looked(rig, keeper, "leaf-1", "leaf-2")
+        (first,) = [c for c in keeper.changes("leaf-1", 9, "").items if c.state is ChangeState.PROPOSED]
+        ended = rig.ended(keeper, keeper.approve(ADA, first.id, "yes"))
+        assert ended == {"leaf-1": ChangeState.APPLIED, "leaf-2": ChangeState.APPLIED}
+        assert [s.state.parts["vlan", "20"] for s in (one, two)] == [Vlan(20, "mail", 0)] * 2
+
+
 def test_a_switch_that_does_not_answer_is_named_and_asked_again(rig: Rig) -> None:
     switch = rig.add("leaf-1")
     with rig.keeper() as keeper:

@@ -144,7 +144,12 @@ def test_a_switch_that_is_away_ends_it_unless_told_to_go_on_without(rig: Rig, as
     rig.add("leaf-2", peer="leaf-3")
     rig.add("leaf-3", peer="leaf-2").gone = True
     rig.add("leaf-4")
+    found = ask("apply", "--reason", "x", "--yes")
+    assert found.code == 7
+    assert "does not answer" in found.err
+    rig.write("leaf-4", '[port."Ethernet9/9"]\nmtu = 9000\n')  # a mistake that no later try will mend
     assert ask("apply", "--reason", "x", "--yes").code == 6
+    rig.write("leaf-4", WIDER)
     found = ask("apply", "--reason", "x", "--yes", "--partial", "--json")
     assert found.code == 0
     assert {c["switch"]: c["state"] for c in found.json["changes"]} == {"leaf-4": "applied"}
@@ -155,11 +160,15 @@ def test_a_switch_that_cannot_be_looked_at_is_told_to_scripts(rig: Rig, ask: Ask
     rig.add("leaf-1").gone = True
     rig.add("leaf-2")
     kept = tmp_path / "plan.json"
-    assert ask("plan", "--save", str(kept)).code == 6
+    assert ask("plan", "--save", str(kept)).code == 7
     assert kept.exists()
     assert ask("plan", "leaf-2").code == 0
     assert [p["switch"] for p in ask("plan", "--json").json["items"]] == ["leaf-1", "leaf-2"]
+    assert ask("drift", "--now").code == 7
+    rig.write("leaf-2", '[port."Ethernet9/9"]\nmtu = 9000\n')
+    assert ask("plan").code == 6
     assert ask("drift", "--now").code == 6
+    rig.write("leaf-2", WIDER)
     assert ask("drift", "leaf-2", "--now").code == 0
     assert ask("drift").code == 0  # as they were last looked at: it was not asked now
 

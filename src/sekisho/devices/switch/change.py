@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from sekisho.devices.switch.driver import Abilities, SwitchDriver
     from sekisho.devices.switch.intent import Key, Part, State
@@ -112,9 +113,22 @@ class Stopped(Exception):
     """The keeper is to stop while a switch is not proven to be anything yet."""
 
 
-def digest(parts: Mapping[Key, Part]) -> str:
-    """Name what a switch is, so that two readings can be compared and nothing secret is kept."""
-    told = hashlib.sha256()
-    for name in sorted(parts):
-        told.update(repr(parts[name]).encode())
-    return told.hexdigest()[:32]
+def digest(parts: Mapping[Key, Part], secret: bytes = b"") -> str:
+    """Name what a switch is, so that two readings can be compared and nothing secret is kept.
+
+    `secret` is the key under which it is named: a plain hash would let passwords and communities be guessed.
+    """
+    return named((repr(parts[name]) for name in sorted(parts)), secret)
+
+
+def named(said: Iterable[str], secret: bytes) -> str:
+    """Name what is said; a name that was made under a key begins with k, which no other one does."""
+    told = hmac.new(secret, digestmod=hashlib.sha256) if secret else hashlib.sha256()
+    for each in said:
+        told.update(each.encode())
+    return f"k{told.hexdigest()[:31]}" if secret else told.hexdigest()[:32]
+
+
+def is_named(parts: Mapping[Key, Part], name: str, secret: bytes) -> bool:
+    """Tell whether a switch is what a name of `digest` says; keepers of before made names without a key."""
+    return digest(parts, secret if name.startswith("k") else b"") == name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from sekisho.devices.switch.said import clean
 from sekisho.model.errors import SekishoError
 
 
@@ -19,17 +20,25 @@ class At(Exception):
 def asker(error: Exception) -> str:
     """Say it to whoever asked, and at which switch where that is not said already."""
     if isinstance(error, At):
-        said = asker(error.what)
-        named = re.search(rf"(?<![\w.-]){re.escape(error.where)}(?![\w-])", said)
-        return said if named else f"{error.where}: {said}"
+        return _at(error.where, asker(error.what))
     return error.asker if isinstance(error, SekishoError) else "Something went wrong on our side."
 
 
 def fixer(error: Exception) -> str:
     """Say it to whoever must mend it."""
     if isinstance(error, At):
-        return f"{error.where}: {fixer(error.what)}"
+        return _at(error.where, fixer(error.what))
     return error.fixer if isinstance(error, SekishoError) else repr(error)
+
+
+def logged(error: Exception, switch: str = "") -> str:
+    """Say it in one line of a log that has named the switch already; what is secret was left out before."""
+    return " ".join(str(clean(fixer(error))).split()).removeprefix(f"{switch}: ")
+
+
+def _at(where: str, said: str) -> str:
+    named = re.search(rf"(?<![\w.-]){re.escape(where)}(?![\w-])", said)
+    return said if named else f"{where}: {said}"
 
 
 def unknown(error: Exception) -> bool:

@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sekisho.devices.switch.change import Before, Outcome, Pace, Stopped, Work, digest
-from sekisho.devices.switch.telling import At, asker, fixer, unknown
-from sekisho.devices.switch.words import name
+from sekisho.devices.switch.change import Before, Outcome, Pace, Stopped, Work, digest, is_named
+from sekisho.devices.switch.proof import differences, worse
+from sekisho.devices.switch.telling import At, asker, fixer, logged, unknown
 from sekisho.model.errors import (
     Conflict,
     NotFound,
@@ -53,6 +53,7 @@ class End:
     pair: Pair | None = None
     after: str = ""
     armed: bool = False  # it may wait to go back by itself
+    sent: bool = True  # it may have been sent something
     saved: bool = False  # the startup may hold what must be undone
     tries: int = 0
     error: str = ""
@@ -88,12 +89,13 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """Changes its members as one; used once, from one thread."""
+    """Changes its members as one; used once, from one thread. `secret` is the key of digests."""
 
     members: Sequence[Member]
     record: Record
     time: Time
     pace: Pace = field(default_factory=Pace)
+    secret: bytes = b""
 
     def run(self) -> Mapping[str, Outcome]:
         """Carry it out and write down how it ended; raises only Stopped."""
@@ -110,12 +112,19 @@ class Transaction:
             self._forget(ends)
             return self._ended({e.name: Outcome(ChangeState.UNCHANGED, "Nothing differs.") for e in ends})
         try:
-            self._carry(ends)
-            self._verify(ends)
-            self._keep(ends)
+            self._arm_all(ends)
+            touched = self._touched(ends)
+            if not touched:
+                self._carry(ends)
+                self._verify(ends)
+                self._keep(ends)
         except Exception as error:  # a fault of ours must not leave a switch half way either
-            log.warning("%s: rolled back: %s", self._names(), fixer(error), exc_info=unknown(error))
+            log.warning(
+                "%s: rolled back: %s", self._names(), logged(error, self._names()), exc_info=unknown(error)
+            )
             return self.undo(ends, asker(error))
+        if touched:
+            return self._refused(ends, Conflict(touched))
         self._phases(ends, Phase.ENDED)
         return self._ended({e.name: _done(e) for e in ends})
 
@@ -126,10 +135,10 @@ class Transaction:
         driver = member.reach()
         # First: what is read afterwards is what the checkpoint holds.
         driver.checkpoint(member.checkpoint)
-        end = End(member, Before(member.checkpoint, "", ""))
+        end = End(member, Before(member.checkpoint, "", ""), sent=False)
         try:
             state = end.read()
-            end.before, end.parts = Before(member.checkpoint, "", digest(state.parts)), state.parts
+            end.before, end.parts = self._named(member, state), state.parts
             end.work = member.prepare(driver, state, driver.abilities())
         except Exception:
             self._forget([end])
@@ -147,7 +156,9 @@ class Transaction:
         self.record.begun({e.name: e.before for e in ends})
 
     def _refused(self, ends: Sequence[End], error: Exception) -> Mapping[str, Outcome]:
-        log.info("%s: nothing was sent: %s", self._names(), fixer(error), exc_info=unknown(error))
+        log.info(
+            "%s: nothing was sent: %s", self._names(), logged(error, self._names()), exc_info=unknown(error)
+        )
         self._forget(ends)
         for member in self.members:
             member.drop()
@@ -156,14 +167,33 @@ class Transaction:
 
     # --- there ------------------------------------------------------------------------------------
 
-    def _carry(self, ends: Sequence[End]) -> None:
+    def _arm_all(self, ends: Sequence[End]) -> None:
         for end in ends:
             with self._at(end.name):
                 if end.of and end.driver.abilities().timer:
                     self._arm(end)
+
+    def _touched(self, ends: Sequence[End]) -> str:
+        """Say who was changed by somebody else since the plan was made, "" for nobody.
+
+        What is sent holds whole values, such as a trunk's list of VLANs: it would undo that change unseen,
+        and a rollback would, too. So this is the last thing before anything is sent.
+        """
+        for end in ends:
+            with self._at(end.name):
+                if not end.of or self._as_before(end, now := end.read().parts):
+                    continue
+                for each in ends:
+                    self._disarm(each)
+                what = differences(end.parts, now)
+                return f"{end.name} was changed by somebody else meanwhile: {what} Plan again and look at it."
+        return ""
+
+    def _carry(self, ends: Sequence[End]) -> None:
         for turn in range(max(e.of for e in ends)):
             for end in [e for e in ends if turn < e.of]:
                 self.record.phase(end.name, Phase.CHANGING, turn, end.of)
+                end.sent = True
                 with self._at(end.name):
                     end.work.stages[turn](end.driver)
 
@@ -174,7 +204,7 @@ class Transaction:
             end.driver.arm(self.pace.timer)
         except Unsupported as error:
             end.armed = False
-            log.info("%s: no timer of its own: %s", end.name, error.fixer)
+            log.info("%s: no timer of its own: %s", end.name, logged(error, end.name))
 
     def _verify(self, ends: Sequence[End]) -> None:
         """Read until all is as it should be; what a switch does by itself may take a moment."""
@@ -191,14 +221,14 @@ class Transaction:
     def _faults(self, end: End) -> tuple[str, ...]:
         with self._at(end.name):
             state = end.read()
-            end.after = digest(state.parts)
+            end.after = digest(state.parts, self.secret)
             found = end.work.faults(end.driver, state)
             if found or end.work.loosens:
                 return found
             pair = end.driver.pair()
         if end.pair is not None and pair is None and ("vpc",) in state.parts:
             return ("it does not tell how its pair is any more",)
-        return _worse(end.pair, pair)
+        return worse(end.pair, pair)
 
     def _keep(self, ends: Sequence[End]) -> None:
         self.record.verified({e.name: e.after for e in ends})
@@ -222,7 +252,7 @@ class Transaction:
         """
         while all(after.values()):
             try:
-                if any(digest(e.read().parts) != after[e.name] for e in ends):
+                if any(not is_named(e.read().parts, after[e.name], self.secret) for e in ends):
                     break
                 for end in ends:
                     self._disarm(end)
@@ -237,7 +267,7 @@ class Transaction:
                 if self.time.pause(self.pace.retry):
                     raise Stopped from error
             except Exception as error:  # what cannot be proven is undone
-                log.warning("%s: %s", self._names(), fixer(error), exc_info=unknown(error))
+                log.warning("%s: %s", self._names(), logged(error, self._names()), exc_info=unknown(error))
                 break
         return self.undo(ends, "The keeper ended in the middle of the change.")
 
@@ -266,7 +296,7 @@ class Transaction:
         try:
             if end.tries:
                 self._disarm(end)  # a switch that waits to go back by itself may take nothing else
-            left = _restored(end)
+            left = self._restored(end) if end.sent else ""
             if not left:
                 self._disarm(end)
             if not left and end.saved:
@@ -278,14 +308,30 @@ class Transaction:
         except Exception as error:  # it answers, and says no
             end.member.drop()
             left = asker(error)
-            log.warning("%s: rolling back: %s", end.name, fixer(error), exc_info=unknown(error))
+            log.warning("%s: rolling back: %s", end.name, logged(error, end.name), exc_info=unknown(error))
         if not left:
-            return Outcome(ChangeState.ROLLED_BACK, "Read again: it is as it was before.", why)
+            proof = "Read again: it is as it was before." if end.sent else "Nothing was sent to it."
+            return Outcome(ChangeState.ROLLED_BACK, proof, why)
         end.tries += 1
         end.error = left
         if end.tries < ATTEMPTS:
             return None
         return Outcome(ChangeState.IN_DOUBT, f"Rolled back, but not as it was before: {left}", why)
+
+    def _restored(self, end: End) -> str:
+        """Roll back where it is needed; say what is not as it was, "" when all is."""
+        # A switch that went back by itself, or never took anything, needs no rollback.
+        if self._as_before(end, end.read().parts):
+            return ""
+        _roll_back(end.driver, end)
+        parts = end.read().parts
+        return "" if self._as_before(end, parts) else differences(end.parts, parts)
+
+    def _as_before(self, end: End, parts: Mapping[Key, Part]) -> bool:
+        return is_named(parts, end.before.digest, self.secret)
+
+    def _named(self, member: Member, state: State) -> Before:
+        return Before(member.checkpoint, "", digest(state.parts, self.secret))
 
     def _disarm(self, end: End) -> None:
         """Let a switch that waits to go back by itself wait no more; one that does not wait says no."""
@@ -334,17 +380,6 @@ def _save(end: End) -> None:
         raise
 
 
-def _restored(end: End) -> str:
-    """Roll back where it is needed; say what is not as it was, "" when all is."""
-    driver = end.driver
-    # A switch that went back by itself, or never took anything, needs no rollback.
-    if digest(end.read().parts) == end.before.digest:
-        return ""
-    _roll_back(driver, end)
-    parts = end.read().parts
-    return "" if digest(parts) == end.before.digest else _differences(end.parts, parts)
-
-
 def _roll_back(driver: SwitchDriver, end: End) -> None:
     """Take the checkpoint; where it is gone (a switch that started anew) or did not help, the backup."""
     if not end.tries or not end.text:
@@ -356,30 +391,6 @@ def _roll_back(driver: SwitchDriver, end: End) -> None:
         else:
             return
     driver.restore(end.text)
-
-
-def _differences(before: Mapping[Key, Part] | None, now: Mapping[Key, Part]) -> str:
-    if before is None:
-        return "it does not read as it did before."
-    other = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
-    return f"{len(other)} parts differ, among them {', '.join(map(name, other[:5]))}."
-
-
-def _worse(before: Pair | None, after: Pair | None) -> tuple[str, ...]:
-    """Say what is wrong with a pair that was not wrong before."""
-    if after is None:
-        return ()
-    known = before.inconsistent if before else ()
-    found = [
-        f"the pair differs in {name} (--allow pair if that is meant)"
-        for name in after.inconsistent
-        if name not in known
-    ]
-    if before and before.peer_up and not after.peer_up:
-        found.append("its peer is gone")
-    if before and before.keepalive_up and not after.keepalive_up:
-        found.append("its peer's keepalive is gone")
-    return tuple(found)
 
 
 def _done(end: End) -> Outcome:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sekisho.devices.switch import vlans
-from sekisho.devices.switch.change import Work, digest
+from sekisho.devices.switch.change import Work, is_named
 from sekisho.devices.switch.intent import Port
 from sekisho.devices.switch.overlay import wanted
 from sekisho.devices.switch.plan import pair_risks, plan
@@ -69,16 +69,20 @@ class Intended:
 
 @dataclass(frozen=True, slots=True)
 class Former:
-    """Makes a switch what it was before a change: by the change's checkpoint, else by its backup."""
+    """Makes a switch what it was before a change: by the change's checkpoint, else by its backup.
+
+    `secret` is the key of its digest.
+    """
 
     checkpoint: str
     digest: str
     text: Callable[[], str]
+    secret: bytes = b""
 
     def prepare(self, driver: SwitchDriver, state: State, abilities: Abilities) -> Work:
         """See what there is to do."""
         del driver, abilities
-        if digest(state.parts) == self.digest:
+        if is_named(state.parts, self.digest, self.secret):
             return Work((), _nothing)
         return Work((self._back,), self._unlike)
 
@@ -90,9 +94,8 @@ class Former:
 
     def _unlike(self, driver: SwitchDriver, state: State) -> tuple[str, ...]:
         del driver
-        return (
-            () if digest(state.parts) == self.digest else ("it does not read as it did before that change",)
-        )
+        same = is_named(state.parts, self.digest, self.secret)
+        return () if same else ("it does not read as it did before that change",)
 
 
 @dataclass(frozen=True, slots=True)

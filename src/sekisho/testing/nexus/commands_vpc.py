@@ -113,3 +113,8 @@ def consistency(at: At, args: Args) -> Output:
 @EXEC("show vpc consistency-parameters interface <name:if>")
 def consistency_interface(at: At, args: Args) -> Output:
     return pairing.show_interface(at.box, args["name"])
+
+
+@EXEC("show vpc consistency-parameters vpc <number>")
+def consistency_member(at: At, args: Args) -> Output:
+    return pairing.show_member(at.box, args["number"])

@@ -100,8 +100,6 @@ class Entrance:
 
 def _web(box: Box, context: ssl.SSLContext | None) -> Callable[[socket.socket, str], None]:
     def welcome(connection: socket.socket, origin: str) -> None:
-        if box.faults.unreachable:
-            return
         if context is not None:
             with context.wrap_socket(connection, server_side=True) as secured:
                 _Http(secured, (origin, 0), box)

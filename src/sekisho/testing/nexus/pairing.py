@@ -122,12 +122,18 @@ def _vpc_row(box: Box, number: Node) -> dict[str, Any]:
     conf = number.kids.get("rsvpcConf")
     brief = conf.get("tDn").partition("[")[2].rstrip("]") if conf else ""
     there = box.peer and box.peer.tree.find(f"sys/vpc/inst/dom/if-{number.attrs['id']}")
+    compared = _of_member(box, number.attrs["id"])
+    wrong = any(kind == "1" and "-" not in ends and len(set(ends)) > 1 for _, kind, *ends in compared)
     return {
         "vpc-id": number.attrs["id"],
         "vpc-ifindex": brief.title(),
         "vpc-port-state": "1" if brief else "0",
-        "vpc-consistency": "consistent" if there else "inconsistent",
-        "vpc-consistency-status": "SUCCESS" if there else "Consistency Check Not Performed",
+        "vpc-consistency": "consistent" if there and not wrong else "inconsistent",
+        "vpc-consistency-status": "SUCCESS"
+        if there and not wrong
+        else "vPC type-1 configuration incompatible"
+        if there
+        else "Peer does not have corresponding vPC",
         "up-vlan-bitset": box.tree.at(names.dn(brief)).get("trunkVlans") if brief else "-",
     }
 
@@ -174,24 +180,51 @@ def show_interface(box: Box, brief: str) -> Output:
     number = _vpc_of(box, brief)
     if number is None:
         raise Refusal("ERROR: the interface is in no vPC")
-    there = box.peer and _port_of(box.peer, number)
-    mine = box.tree.at(names.dn(brief))
+    return show_member(box, number)
+
+
+def show_member(box: Box, number: str) -> Output:
+    """Write `show vpc consistency-parameters vpc`."""
+    if _port_of(box, number) is None:
+        raise Refusal(f"ERROR: vPC {number} does not exist")
     rows = [
         {
-            "vpc-param-name": shown,
-            "vpc-param-type": "1" if attribute != "trunkVlans" else "-",
-            "vpc-param-local-val": mine.get(attribute),
-            "vpc-param-peer-val": there.get(attribute) if there else "-",
+            "vpc-param-name": name,
+            "vpc-param-type": kind,
+            "vpc-param-local-val": here,
+            "vpc-param-peer-val": there,
         }
-        for shown, attribute in (
-            ("Port Mode", "mode"),
-            ("Native Vlan", "nativeVlan"),
-            ("MTU", "mtu"),
-            ("Admin port mode", "layer"),
-            ("Allowed VLANs", "trunkVlans"),
-        )
+        for name, kind, here, there in _of_member(box, number)
     ]
     return _consistency(rows)
+
+
+def _of_member(box: Box, number: str) -> list[tuple[str, str, str, str]]:
+    """List what is compared of a vPC: name, type, this box's value, the peer's ("-" is nothing told)."""
+    mine = _of_port(box, number)
+    theirs = _of_port(box.peer, number) if box.peer is not None and _linked(box) else {}
+    return [(n, "-" if n in _UNTYPED else "1", mine[n], theirs.get(n, "-")) for n in mine]
+
+
+_UNTYPED = ("Allowed VLANs",)
+_STP_TYPES = {"edge": "Edge Port", "trunk": "Edge Trunk Port", "network": "Network Port"}
+
+
+def _of_port(box: Box, number: str) -> dict[str, str]:
+    port = _port_of(box, number)
+    if port is None:
+        return {}
+    edge = box.tree.find(f"sys/stp/inst/if-[{port.attrs['id']}]")
+    return {
+        "STP Port Type": _STP_TYPES.get(edge.get("mode") if edge else "", "Default"),
+        "STP Port Guard": "None",
+        "mode": port.get("pcMode"),
+        "Port Mode": port.get("mode"),
+        "Native Vlan": port.get("nativeVlan").removeprefix("vlan-"),
+        "MTU": port.get("mtu"),
+        "Admin port mode": port.get("layer"),
+        "Allowed VLANs": port.get("trunkVlans") or "-",
+    }
 
 
 def _vpc_of(box: Box, brief: str) -> str | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from sekisho.devices.switch.change import Before, Member, Pace, Stopped, Work, digest
-from sekisho.devices.switch.driver import Abilities, Pair, SwitchDriver
+from sekisho.devices.switch.driver import Abilities, Account, Pair, Step, SwitchDriver
 from sekisho.devices.switch.intent import Community, Facts, Intent, Port, State, Vlan, Vpc, parts
 from sekisho.devices.switch.plan import plan
 from sekisho.devices.switch.transaction import End, Transaction
@@ -104,6 +105,57 @@ def test_a_plan_that_has_gone_stale_is_refused() -> None:
     assert "stale" in book.outcomes["leaf-1"].error
     assert "apply" not in switch.calls
     assert switch.kept == {}
+
+
+@pytest.mark.parametrize("timer", [False, True])
+def test_what_somebody_does_by_hand_meanwhile_is_neither_lost_nor_rolled_back(*, timer: bool) -> None:
+    switch = MemorySwitch(state(), replace(ALL_KINDS, timer=timer))
+    trunk = switch.state.parts["port", "Ethernet1/1"]
+    assert isinstance(trunk, Port)
+    theirs = replace(trunk, allowed="10,99")
+
+    def typed(line: str) -> None:
+        if line == "begun":
+            switch.by_hand(Account(0.0, "olga", "", ""), Step(None, Vlan(99, "hers", 0)), Step(trunk, theirs))
+
+    book = change(switch, book=Book(on=typed))
+    assert book.outcomes["leaf-1"].state is ChangeState.REFUSED
+    assert "Ethernet1/1" in book.outcomes["leaf-1"].error
+    assert "by somebody else" in book.outcomes["leaf-1"].error
+    assert switch.state.parts["port", "Ethernet1/1"] == theirs
+    assert not {"apply", "rollback"} & set(switch.calls)
+    assert switch.kept == {}
+    assert (switch.calls.count("arm"), switch.calls.count("disarm")) == ((1, 1) if timer else (0, 0))
+
+
+def test_who_was_sent_nothing_is_not_rolled_back_with_its_pair() -> None:
+    one, two = pair()
+    one.faults = (Fault("apply", NO),)
+    hers = Vlan(99, "hers", 0)
+
+    def typed(line: str) -> None:
+        del line
+        if not two.kept:
+            return
+        if ("vlan", "99") not in two.state.parts and "apply" in one.calls:
+            two.by_hand(Account(0.0, "olga", "", ""), Step(None, hers))
+
+    book = change(one, two, book=Watching(typed))
+    assert {o.state for o in book.outcomes.values()} == {ChangeState.ROLLED_BACK}
+    assert book.outcomes["leaf-2"].receipt == "Nothing was sent to it."
+    assert two.state.parts["vlan", "99"] == hers
+    assert "rollback" not in two.calls
+
+
+class Watching(Book):
+    """A journal that also tells of phases."""
+
+    def __init__(self, on: Callable[[str], None]) -> None:
+        super().__init__(on=on)
+
+    def phase(self, switch: str, phase: Phase, done: int = 0, of: int = 0, problem: str = "") -> None:
+        super().phase(switch, phase, done, of, problem)
+        self.on(phase.value)
 
 
 def test_a_forbidden_risk_is_taken_only_by_its_name() -> None:
@@ -474,7 +526,7 @@ def test_a_port_that_is_gone_is_not_as_it_should_be_whoever_spoke_of_it() -> Non
 def test_what_reads_as_another_switch_is_not_believed(told: Facts) -> None:
     class Other(Forgetful):
         def told(self, state: State) -> State:
-            once = self.calls.count("read") == 2  # the one that is to prove the change
+            once = self.calls.count("read") == 3  # the one that is to prove the change
             return replace(state, facts=told) if once else state
 
     book = change(Other(state()))

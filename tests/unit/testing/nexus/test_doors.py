@@ -61,6 +61,15 @@ def test_a_box_out_of_reach_answers_nobody() -> None:
         assert Caller(door).rpc("show hostname")[0] == 200
 
 
+def test_a_box_that_was_ordered_out_of_reach_can_be_ordered_back() -> None:
+    box = configured("")
+    with serve(box, ssh_port=0) as door:
+        for out in (True, False):
+            status, state = Caller(door).call("POST", "/emulator/faults", {"unreachable": out})
+            assert (status, state["faults"]["unreachable"]) == (200, out)
+        assert Caller(door).rpc("show hostname")[0] == 200
+
+
 def test_a_box_that_restarts_in_the_middle_forgets() -> None:
     box = configured("")
     box.faults.reboot_at_line = 2

@@ -62,25 +62,39 @@ def _stamp(when: str) -> int | None:
         return None
 
 
-def pair(brief: Mapping[str, Any], differing: Mapping[str, Any]) -> Pair | None:
-    """Read ``show vpc brief`` and ``show vpc consistency-parameters global``.
+def vpcs(brief: Mapping[str, Any]) -> tuple[str, ...]:
+    """List the numbers of the vPCs that ``show vpc brief`` tells of, ascending."""
+    found = {str(row.get("vpc-id", "")).strip() for row in rows(brief, "vpc")}
+    return tuple(sorted((n for n in found if n.isascii() and n.isdigit()), key=int))
+
+
+def pair(
+    brief: Mapping[str, Any], differing: Mapping[str, Any], each: Mapping[str, Mapping[str, Any]]
+) -> Pair | None:
+    """Read ``show vpc brief`` and ``show vpc consistency-parameters``: ``global``, and ``vpc N`` for each N.
 
     What has no type, such as VLANs that one of both has, suspends nothing else and may differ.
     """
     domain = str(brief.get("vpc-domain-id", ""))
     if not domain.isdigit():
         return None
-    inconsistent = [
-        str(row.get("vpc-param-name", ""))
-        for row in rows(differing, "vpc_consistency")
-        if str(row.get("vpc-param-type", "")).strip() != "-"
-        and str(row.get("vpc-param-local-val", "")).strip() != str(row.get("vpc-param-peer-val", "")).strip()
-    ]
+    inconsistent = [name for name, _, _ in _differing(differing)]
+    for number, told in each.items():
+        # of a vPC that one of both does not have, or has down, one side says nothing
+        inconsistent += [f"vPC {number}: {name}" for name, *ends in _differing(told) if "-" not in ends]
     return Pair(
         peer_up=str(brief.get("vpc-peer-status", "")).startswith("peer-ok"),
         keepalive_up="alive" in str(brief.get("vpc-peer-keepalive-status", "")),
         inconsistent=tuple(sorted(inconsistent)),
     )
+
+
+def _differing(told: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """List what suspends something while it differs: its name, its value here, its value on the peer."""
+    for row in rows(told, "vpc_consistency"):
+        here, there = (str(row.get(f"vpc-param-{end}-val", "")).strip() for end in ("local", "peer"))
+        if here != there and str(row.get("vpc-param-type", "")).strip() != "-":
+            yield str(row.get("vpc-param-name", "")).strip(), here, there
 
 
 def neighbours(body: Mapping[str, Any]) -> Iterator[Neighbour]:

@@ -27,6 +27,10 @@ class Door(Protocol):
         """
         ...
 
+    def tables(self, commands: Sequence[str]) -> list[Mapping[str, Any]]:
+        """Ask for the structured outputs of several ``show`` commands, in as few requests as is good."""
+        ...
+
     def configure(self, blocks: Sequence[cli.Block]) -> None:
         """Send blocks of configuration commands, stopping at the first that is refused."""
         ...

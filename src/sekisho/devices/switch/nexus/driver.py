@@ -168,7 +168,12 @@ class Nexus:
             brief = door.data("show vpc brief")
         except Refused:  # the feature is off, and with it the command
             return None
-        return answers.pair(brief, door.data("show vpc consistency-parameters global")) if brief else None
+        if not brief:
+            return None
+        numbers = answers.vpcs(brief)
+        asked = ["global", *(f"vpc {n}" for n in numbers)]
+        told = door.tables([f"show vpc consistency-parameters {of}" for of in asked])
+        return answers.pair(brief, told[0], dict(zip(numbers, told[1:], strict=True)))
 
     def neighbours(self) -> tuple[Neighbour, ...]:
         """List who is at the other end of the interfaces; nobody while LLDP is off."""

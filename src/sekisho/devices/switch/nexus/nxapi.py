@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _COOKIE: Final = "APIC-cookie"
 _COMMANDS: Final = 400  # a request
+_SHOWS: Final = 32  # commands that show, a request: a switch takes a while for each
 _PATIENCE: Final = 10.0  # seconds until a connection must stand
 _FAREWELL: Final = 2.0  # seconds: nobody waits longer to say goodbye
 _WHOLE: Final = 4.0  # times connection.timeout, which is for each piece: until a whole answer must be there
@@ -72,17 +73,16 @@ class NxApi:
 
     def data(self, command: str) -> Mapping[str, Any]:
         """Ask for a command's structured output; see `door.Door.data`."""
-        result = self._cli("cli", [command])[0]
-        body = result.get("body") if isinstance(result, dict) else result
-        if isinstance(body, dict):
-            return body
-        if not body:
-            return {}
-        raise Unavailable(
-            f"The switch {self._address} did not answer in a way that can be read.",
-            f"{self._address}: the answer to {command!r} has no structure; ask again.",
-            retry_after=5,
-        )
+        return self.tables([command])[0]
+
+    def tables(self, commands: Sequence[str]) -> list[Mapping[str, Any]]:
+        """Ask for the structured outputs of several commands; see `door.Door.tables`."""
+        found: list[Mapping[str, Any]] = []
+        for start in range(0, len(commands), _SHOWS):
+            some = commands[start : start + _SHOWS]
+            results = self._cli("cli", some)
+            found += [_body(self._address, r, c) for r, c in zip(results, some, strict=True)]
+        return found
 
     def configure(self, blocks: Sequence[cli.Block]) -> None:
         """Send configuration commands; see `door.Door.configure`."""
@@ -244,6 +244,19 @@ def _text(result: Any) -> str:
     if isinstance(result, dict):
         return str(result.get("msg") or result.get("body") or "")
     return "" if result is None else str(result)
+
+
+def _body(address: str, result: Any, command: str) -> Mapping[str, Any]:
+    body = result.get("body") if isinstance(result, dict) else result
+    if isinstance(body, dict):
+        return body
+    if not body:
+        return {}
+    raise Unavailable(
+        f"The switch {address} did not answer in a way that can be read.",
+        f"{address}: the answer to {command!r} has no structure; ask again.",
+        retry_after=5,
+    )
 
 
 def _words(error: Any) -> str:

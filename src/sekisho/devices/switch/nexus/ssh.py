@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from sekisho.devices.switch.nexus import cli, guard
 from sekisho.devices.switch.nexus.door import LONGEST, checked
-from sekisho.devices.switch.said import clean
+from sekisho.devices.switch.said import clean, masked
 from sekisho.model.errors import Refused, SekishoError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PORT: Final = 22
 PATIENCE: Final = 10.0  # seconds until a connection must stand
 _NAME: Final = r"[\w.-]+(?:\(config[^)\r\n]*\))?"  # of a prompt that may be another one than before
+_TOLD: Final = 600  # characters of what a library says went wrong
 _QUIET: Final = 0.1  # seconds without a word after a prompt: then it was the last one
 
 
@@ -85,6 +86,10 @@ class Ssh:
                 retry_after=5,
             ) from odd
         return found if isinstance(found, dict) else {}
+
+    def tables(self, commands: Sequence[str]) -> list[Mapping[str, Any]]:
+        """Ask for the structured outputs of several commands; see `door.Door.tables`."""
+        return [self.data(command) for command in commands]
 
     def configure(self, blocks: Sequence[cli.Block]) -> None:
         """Send configuration commands; see `door.Door.configure`."""
@@ -209,7 +214,8 @@ def _host(address: str) -> str:
 def _meant(given: Connection, failed: Exception) -> SekishoError:
     from netmiko import NetmikoAuthenticationException
 
-    address = given.address
+    # netmiko gives advice in paragraphs, and what the other end said word for word
+    address, said = given.address, masked(" ".join(str(clean(str(failed)[:_TOLD])).split()))
     if isinstance(failed, NetmikoAuthenticationException):
         return Unauthenticated(
             f"The switch {address} does not let {given.username} in; check username and password_file.",
@@ -218,10 +224,10 @@ def _meant(given: Connection, failed: Exception) -> SekishoError:
     if "known_hosts" in str(failed) or "host key" in str(failed).lower():
         return Refused(
             f"The SSH key of {address} is not one that we know.",
-            f"{address}: {failed}. Put its key into the file that ca_file names, or into known_hosts.",
+            f"{address}: {said}. Put its key into the file that ca_file names, or into known_hosts.",
         )
     return Unavailable(
         f"The switch {address} does not answer over SSH.",
-        f"{address}: {type(failed).__name__}: {failed}.",
+        f"{address}: {type(failed).__name__}: {said}.",
         retry_after=5,
     )

@@ -167,6 +167,21 @@ def test_what_is_no_json_is_no_answer(door: Door, monkeypatch: pytest.MonkeyPatc
         assert driver.running()
 
 
+def test_what_a_library_says_in_paragraphs_is_told_in_a_line_without_secrets() -> None:
+    from sekisho.devices.switch.nexus.ssh import _meant
+
+    advice = (
+        "Pattern not detected.\n\n  Things you might try:\n1. username eve password 0nly-Eve\n" + "x" * 5000
+    )
+    told = _meant(Connection("nexus", "10.0.0.1"), ValueError(advice)).fixer
+    assert told.startswith(
+        "10.0.0.1: ValueError: Pattern not detected. Things you might try: 1. username eve"
+    )
+    assert "\n" not in told
+    assert "0nly-Eve" not in told
+    assert len(told) < 1000
+
+
 def test_what_has_nothing_to_show_shows_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     telling(monkeypatch, "show vpc brief", lambda: ["\r\n"])
     with closing(by_ssh(door)) as driver:

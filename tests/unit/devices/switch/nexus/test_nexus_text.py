@@ -377,15 +377,15 @@ def test_how_the_pair_is() -> None:
     }
     row = {"vpc-param-name": "MTU", "vpc-param-local-val": "1500", "vpc-param-peer-val": "9216"}
 
-    assert answers.pair(brief, {}) == Pair(peer_up=True, keepalive_up=True)
-    assert answers.pair(brief, {"TABLE_vpc_consistency": {"ROW_vpc_consistency": row}}) == Pair(
+    assert answers.pair(brief, {}, {}) == Pair(peer_up=True, keepalive_up=True)
+    assert answers.pair(brief, {"TABLE_vpc_consistency": {"ROW_vpc_consistency": row}}, {}) == Pair(
         peer_up=True, keepalive_up=True, inconsistent=("MTU",)
     )
     only = row | {"vpc-param-name": "Allowed VLANs", "vpc-param-type": "-"}
-    assert answers.pair(brief, {"TABLE_vpc_consistency": {"ROW_vpc_consistency": only}}) == Pair(
+    assert answers.pair(brief, {"TABLE_vpc_consistency": {"ROW_vpc_consistency": only}}, {}) == Pair(
         peer_up=True, keepalive_up=True
     )
-    assert answers.pair({"vpc-domain-id": "<domain id>"}, {}) is None
+    assert answers.pair({"vpc-domain-id": "<domain id>"}, {}, {}) is None
 
 
 def test_neighbours() -> None:
