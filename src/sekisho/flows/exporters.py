@@ -93,6 +93,20 @@ class Exporters:
         self._rows = np.zeros(0, np.int32)  # and their rows
         self._compiled = native.LIBRARY and self._for_the_core(native.LIBRARY)
 
+    @property
+    def core(self) -> CompiledExporters | None:
+        """What the compiled core knows of them; None where all is done in columns."""
+        return self._compiled
+
+    @property
+    def clock(self) -> float:
+        """Seconds on our own clock, which never jumps far."""
+        return self._clock
+
+    def begin(self, now: float) -> None:
+        """Let time pass, and forget who was silent for long."""
+        self._tick(now)
+
     def _for_the_core(self, library: ctypes.CDLL) -> CompiledExporters:
         identities = self._identity, IDENTITY.itemsize, self._salt
         rows = self.datagrams, self.last_seen, self._seen

@@ -3,45 +3,7 @@
  *
  * A set lies within the slab; whatever its records say, nothing is read behind it but through `be`. */
 
-#include "native.h"
-
-/* Where a value goes; flows/wire/programs.py has the same in Into. */
-enum {
-    IN_IF,
-    OUT_IF,
-    POINT,
-    PROTOCOL,
-    SRC_MAC,
-    DST_MAC,
-    VLAN,
-    SRC_V4,
-    DST_V4,
-    SRC_V6,
-    DST_V6,
-    VERSION,
-    SRC_PORT,
-    DST_PORT,
-    ICMP,
-    FLAGS,
-    PACKETS,
-    BYTES
-};
-
-/* One value of a record: `size` octets at `offset` of a segment. Where `size2` is not 0, a second value stands
- * there; `only` is ICMP's protocol, or 0 for any. */
-typedef struct {
-    i64 into, segment, offset, size, segment2, offset2, size2, only;
-} step;
-
-typedef struct {
-    const i64 *segments; /* size of each; a value of variable length stands between two */
-    i64 count, minimum; /* segments, and the octets of the shortest record */
-    const step *steps;
-    i64 length; /* steps */
-    i64 version; /* of IP, where the template has its addresses; else 0 */
-    i64 counts_packets; /* 0: a record is one packet */
-    i64 direction_segment, direction_offset; /* Open vSwitch's flowDirection; -1: none */
-} program;
+#include "programs.h"
 
 /* Data sets in order of arrival, and what is found in them. */
 typedef struct {
@@ -59,30 +21,7 @@ typedef struct {
     i64 other; /* out: records of the other direction */
 } sets;
 
-enum { SEGMENTS = 256, RUN = 64 };
-
-/* Step over one record that begins at `at`: where its segments begin, and where it ends; beyond `end` if it lies. */
-static i64 record_end(slab octets, const program *p, i64 at, i64 end, i64 *begins)
-{
-    for (i64 s = 0;; s++) {
-        begins[s] = at;
-        at += p->segments[s];
-        if (s == p->count - 1 || at > end)
-            return at;
-        u64 size = be(octets, at, 1);
-        if (size < 255)
-            at += 1 + (i64)size;
-        else
-            at = at + 3 <= end ? at + 3 + (i64)be(octets, at + 1, 2) : end + 1;
-        if (at > end)
-            return at;
-    }
-}
-
-static int is_output(slab octets, const program *p, const i64 *begins)
-{
-    return be(octets, begins[p->direction_segment] + p->direction_offset, 1) == 1;
-}
+enum { RUN = 64 };
 
 static int is_kept(const sets *s, i64 row, int output)
 {
@@ -208,10 +147,24 @@ static void store(const columns *c, const step *t, i64 first, i64 n, const u64 *
     }
 }
 
-/* Write n records, `stride` octets apart, whose segments begin at `begins`. All lie within the slab. */
-static void decode(slab octets, const columns *c, const program *p, const i64 *begins, i64 stride, i64 first, i64 n)
+/* As rows_of, of one record. */
+static void row_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 to)
+{
+    for (const step *t = p->steps; t < p->steps + p->length; t++) {
+        u64 v = be(octets, begins[t->segment] + t->offset, t->size), low = 0;
+        if (t->size2)
+            low = be(octets, begins[t->segment2] + t->offset2, t->size2);
+        store(c, t, to, 1, &v, &low);
+    }
+}
+
+void rows_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 stride, i64 first, i64 n)
 {
     u64 values[RUN], low[RUN];
+    if (n == 1) {
+        row_of(octets, c, p, begins, first);
+        return;
+    }
     for (i64 done = 0; done < n; done += RUN) {
         i64 some = least(RUN, n - done);
         for (const step *t = p->steps; t < p->steps + p->length; t++) {
@@ -247,7 +200,7 @@ i64 sk_decode(const u8 *at, i64 size, sets *s, const columns *c, i32 *owner)
         i64 n = least(s->located[i], room), here = s->start[i], written = rows;
         room -= n;
         if (p->count == 1 && p->direction_segment < 0) {
-            decode(octets, c, p, &here, p->minimum, rows, n);
+            rows_of(octets, c, p, &here, p->minimum, rows, n);
             rows += n;
         } else {
             for (i64 k = 0; k < n; k++) {
@@ -256,7 +209,7 @@ i64 sk_decode(const u8 *at, i64 size, sets *s, const columns *c, i32 *owner)
                     s->other++;
                     continue;
                 }
-                decode(octets, c, p, begins, 0, rows++, 1);
+                rows_of(octets, c, p, begins, 0, rows++, 1);
             }
         }
         complete(c, s, p, i, written, rows - written, owner);

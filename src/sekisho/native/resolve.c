@@ -1,13 +1,6 @@
 /* Whose row is this: the same as Resolver, SubjectIndex and Inside do in columns (flows/), a row at a time. */
 
-#include "native.h"
-
-/* A hash table from 64-bit keys to rows: `mask` + 1 places, a power of two; a free place has row NONE. */
-typedef struct {
-    u64 *keys;
-    i32 *rows;
-    u64 mask;
-} table;
+#include "lookup.h"
 
 /* Fill an empty table with distinct keys; it has at least one free place. */
 void sk_table_fill(table *t, const u64 *keys, const i32 *rows, i64 n)
@@ -19,14 +12,6 @@ void sk_table_fill(table *t, const u64 *keys, const i32 *rows, i64 n)
         t->keys[at] = keys[i];
         t->rows[at] = rows[i];
     }
-}
-
-static inline i32 find(const table *t, u64 key)
-{
-    for (u64 at = mixed(key) & t->mask; t->rows[at] != NONE; at = (at + 1) & t->mask)
-        if (t->keys[at] == key)
-            return t->rows[at];
-    return NONE;
 }
 
 /* Subjects by what a record says of them; SubjectIndex says what the keys are. */
