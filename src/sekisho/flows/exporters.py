@@ -99,6 +99,11 @@ class Exporters:
         return self._compiled
 
     @property
+    def made(self) -> int:
+        """How many were ever given a row: while this stays, no row was given to another."""
+        return self._generations
+
+    @property
     def clock(self) -> float:
         """Seconds on our own clock, which never jumps far."""
         return self._clock

@@ -38,6 +38,7 @@ class Sources:
         self._hosts, self._exporters, self._bridges = inventory.hosts, exporters, bridges
         self._by_address = _hosts_by_address(inventory)
         self._generation = np.full(n, -1, np.int64)
+        self._made = -1  # how many exporters had been met when last asked
 
     def structure(self) -> native.Structure:
         """Give the columns to the compiled core."""
@@ -46,7 +47,9 @@ class Sources:
 
     def meet(self) -> None:
         """Look up the exporters that are new since last asked."""
-        now = self._exporters.generation
+        if self._made == self._exporters.made:
+            return
+        self._made, now = self._exporters.made, self._exporters.generation
         for row in np.flatnonzero((self._generation != now) & (now > 0)):
             self._look_up(int(row))
             self._generation[row] = now[row]

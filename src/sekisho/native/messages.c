@@ -107,3 +107,24 @@ i64 sk_walk(const u8 *at, i64 size, const i64 *start, const i64 *end, i64 n, i64
     }
     return found;
 }
+
+/* Which of n datagrams, rows of a slab, are of which protocol: the first whose mask and value their first word has.
+ * `rows` has n places for each of `kinds`, `found` says how many are filled. Those of none, and `found` of them behind
+ * the others: too short to tell, unknown. */
+void sk_kinds(const u8 *at, i64 size, i64 slot, const i32 *length, i64 n, const u32 *marks, i64 kinds, i64 *rows,
+              i64 *found)
+{
+    slab octets = {at, size};
+    for (i64 i = 0; i < n; i++) {
+        u32 word = (u32)be(octets, i * slot, 4);
+        i64 kind = 0;
+        while (kind < kinds && (word & marks[2 * kind]) != marks[2 * kind + 1])
+            kind++;
+        if (length[i] < 4)
+            found[kinds]++;
+        else if (kind == kinds)
+            found[kinds + 1]++;
+        else
+            rows[kind * n + found[kind]++] = i;
+    }
+}
