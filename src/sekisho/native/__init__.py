@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _COLUMNS: Final = tuple(columns(FlowBatch).items())
 _columns: Final = attrgetter(*(name for name, _ in _COLUMNS))
-# All columns of a batch in one block: where each begins, in octets a row, and how many rows are a round number.
+# All columns of a batch in one block: where each begins, in octets a row; rows are a round number.
 _OFFSETS: Final = np.cumsum([0, *(dtype.itemsize for _, dtype in _COLUMNS)])
 _PLACED: Final = tuple(zip(_OFFSETS.tolist(), _COLUMNS, strict=False))
 _WIDTH: Final = int(_OFFSETS[-1])
@@ -43,7 +43,9 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_sequence": (_POINTER, _POINTER, _POINTER, _POINTER, _WHOLE),
     "sk_walk": (_POINTER, _WHOLE, _POINTER, _POINTER, _WHOLE, _WHOLE, *(_POINTER,) * 5),
     "sk_items_of": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _WHOLE, _WHOLE, *(_POINTER,) * 5),
-    "sk_headers": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _WHOLE, _POINTER, _POINTER, _POINTER),
+    "sk_records5": (_POINTER, _WHOLE, *(_POINTER,) * 4, _WHOLE, _REAL, _POINTER, _WHOLE),
+    "sk_sflow_open": (_POINTER,),
+    "sk_sflow_decode": (_POINTER, _POINTER, _WHOLE),
     "sk_kinds": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _POINTER, _POINTER),
     "sk_plain_find": (_POINTER,),
     "sk_plain_decode": (_POINTER, _POINTER, _WHOLE),
@@ -59,6 +61,8 @@ _COUNTING: Final = (
     "sk_items_of",
     "sk_plain_find",
     "sk_plain_decode",
+    "sk_sflow_open",
+    "sk_sflow_decode",
 )  # give a number; the others nothing
 Value: TypeAlias = "NDArray[Any] | Structure | int"
 
@@ -82,6 +86,49 @@ def _word(value: Value) -> int:
     if isinstance(value, int):
         return value
     return value.address if isinstance(value, Structure) else value.ctypes.data
+
+
+class Places:
+    """A C structure whose fields are filled by name: arrays, other structures, and numbers."""
+
+    __slots__ = ("_at", "_held", "_reals", "structure")
+
+    def __init__(self, *names: str) -> None:
+        self._at = {name: place for place, name in enumerate(names)}
+        self._held: dict[str, NDArray[Any] | Structure] = {}  # what the addresses stand for
+        self.structure = Structure(*(0,) * len(names))
+        self._reals = self.structure.values.view(np.float64)
+
+    @property
+    def address(self) -> int:
+        """Where it stands."""
+        return self.structure.address
+
+    def point(self, **found: NDArray[Any] | Structure) -> None:
+        """Point at what is kept alive from now on; what stands there already is left alone."""
+        for name, value in found.items():
+            if self._held.get(name) is not value:
+                self._held[name] = value
+                self.structure.values[self._at[name]] = _word(value)
+
+    def put(self, **numbers: int) -> None:
+        """Write whole numbers."""
+        for name, number in numbers.items():
+            self.structure.values[self._at[name]] = number
+
+    def put_real(self, **numbers: float) -> None:
+        """Write numbers of floating point."""
+        for name, number in numbers.items():
+            self._reals[self._at[name]] = number
+
+    def told(self, name: str) -> int:
+        """Read a whole number."""
+        return int(self.structure.values[self._at[name]])
+
+    def tail(self, name: str) -> list[int]:
+        """Read the whole numbers from one place on."""
+        numbers: list[int] = self.structure.values[self._at[name] :].tolist()
+        return numbers
 
 
 class Fresh(NamedTuple):

@@ -46,10 +46,26 @@ typedef struct {
     i64 *start, *end;
     i32 *message, *layout, *located, *inputs_told;
     i64 sets, other, implausible;
+    u64 has; /* columns that every record of the burst has */
 } plain;
 
 enum { LAYOUTS = 2048, FIRST_TEMPLATE = 256 };
 enum { OF_EXPORTER, OF_TEMPLATE, OF_INTERFACE };
+
+/* Columns that each record of a program has. */
+static u64 has(const program *p)
+{
+    static const u64 of[] = {
+        [IN_IF] = HAS_IN_IF,       [OUT_IF] = HAS_OUT_IF,     [PROTOCOL] = HAS_PROTOCOL, [SRC_MAC] = HAS_SRC_MAC,
+        [DST_MAC] = HAS_DST_MAC,   [SRC_V4] = HAS_SRC_LO,     [DST_V4] = HAS_DST_LO,     [SRC_V6] = HAS_SRC_HI | HAS_SRC_LO,
+        [DST_V6] = HAS_DST_HI | HAS_DST_LO, [VERSION] = HAS_VERSION, [SRC_PORT] = HAS_SRC_PORT,
+        [DST_PORT] = HAS_DST_PORT, [FLAGS] = HAS_FLAGS,       [PACKETS] = HAS_PACKETS,   [BYTES] = HAS_BYTES,
+    };
+    u64 found = HAS_PACKETS; /* one, where no step says how many */
+    for (const step *t = p->steps; t < p->steps + p->length; t++)
+        found |= of[t->into];
+    return p->version ? found | HAS_VERSION : found;
+}
 
 static inline int is_fixed(const program *p) { return p->count == 1 && p->direction_segment < 0; }
 
@@ -93,6 +109,8 @@ static i64 sets_of(plain *b, i64 i, i64 here, i64 end, u8 *used)
         b->message[s] = (i32)i;
         b->layout[s] = layout;
         b->located[s] = (i32)found;
+        if (!used[layout])
+            b->has &= has(p);
         used[layout] = 1;
         total += found;
         here += (i64)length;
@@ -123,6 +141,7 @@ i64 sk_plain_find(plain *b)
     u8 used[LAYOUTS] = {0};
     i64 total = 0;
     b->sets = 0;
+    b->has = ~0ull;
     for (i64 i = 0; i < b->n; i++) {
         i64 d = b->chosen ? b->chosen[i] : i, begin = d * b->slot, length = b->length[d];
         const u8 *message = b->at + begin;
@@ -242,7 +261,7 @@ i64 sk_plain_decode(plain *b, const columns *c, i64 room)
         if (b->inputs_told[s])
             b->input_heard[b->row[b->message[s]]] = b->template_clock;
     for (i64 s = 0; s < b->sets; s++) {
-        clean = cleared(c, clean, rows + b->located[s], room);
+        clean = cleared(c, clean, rows + b->located[s], room, b->has);
         rows = decode_set(b, c, s, rows);
     }
     return rows;

@@ -62,7 +62,7 @@ static i64 number_of(const subjects *s, u64 hi, u64 lo)
     return NONE;
 }
 
-static i32 by_address(const subjects *s, u64 hi, u64 lo)
+static inline i32 by_address(const subjects *s, u64 hi, u64 lo)
 {
     i64 number = number_of(s, hi, lo);
     return number < 0 ? NONE : find(s->by_address, (u64)number);
@@ -179,8 +179,10 @@ static inline void settle(i32 *end, i64 *counts, int kind)
     *end = is == AMBIGUOUS ? NONE : is;
 }
 
-void sk_resolve(const columns *c, i64 n, const subjects *s, const sources *from, const inside *within, i64 *told)
+void sk_resolve(const columns *given, i64 n, const subjects *s, const sources *from, const inside *within, i64 *told)
 {
+    /* Copies of our own, which nothing that is written here can change: they need not be read again. */
+    const columns own = *given, *c = &own;
     i64 counts[5] = {0};
     source whose = {.row = -1};
     for (i64 i = 0; i < n; i++) {

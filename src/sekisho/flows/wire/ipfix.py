@@ -38,7 +38,9 @@ class Ipfix:
         self._records = RecordDecoder(
             exporters, settings, self.counters, Dialect(_TEMPLATE_SET, _OPTIONS_SET, parse)
         )
-        self._plain = plain_bursts(exporters, self._records, Header(IPFIX, _HEADER, 8, 12, 2, counts_records=True))
+        self._plain = plain_bursts(
+            exporters, self._records, Header(IPFIX, _HEADER, 8, 12, 2, counts_records=True)
+        )
         # Row of the Open vSwitch bridge behind each (address, UDP port).
         self._bridges: dict[tuple[int, int, int], int] = {}
 

@@ -35,7 +35,9 @@ class Netflow9:
         self.counters = Counters()
         self._exporters = exporters
         self._records = RecordDecoder(exporters, settings, self.counters, Dialect(0, 1, parse))
-        self._plain = plain_bursts(exporters, self._records, Header(NETFLOW9, _HEADER, 12, 16, -1, counts_records=False))
+        self._plain = plain_bursts(
+            exporters, self._records, Header(NETFLOW9, _HEADER, 12, 16, -1, counts_records=False)
+        )
 
     def decode(self, burst: Burst, rows: I64, now: float) -> FlowBatch:
         """Decode datagrams `rows` of the burst, in arrival order."""

@@ -7,12 +7,13 @@ the same for these.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from sekisho import native
 from sekisho.flows.wire.compiled import DIRECTIONS
+from sekisho.flows.wire.datagrams import Datagrams
 from sekisho.flows.wire.limits import (
     MAX_COUNT,
     MAX_LAYOUTS_PER_BURST,
@@ -24,8 +25,6 @@ from sekisho.flows.wire.limits import (
 
 if TYPE_CHECKING:
     import ctypes
-
-    from numpy.typing import NDArray
 
     from sekisho.flows.exporters import Exporters
     from sekisho.flows.exporters_compiled import CompiledExporters
@@ -51,7 +50,7 @@ class Header(NamedTuple):
 
 # The structure `plain` of native/plain.c: the names of its places, in order.
 _PLACES: Final = (
-    *("at", "size", "slot", "lengths", "address_hi", "address_lo", "chosen", "n"),
+    *("at", "size", "slot", "length", "address_hi", "address_lo", "chosen", "n"),
     *("protocol", "header", "sequence_at", "domain_at", "length_at"),
     *("known", "sequences", "generation", "met", "ovs", "statistics", "records", "input_heard"),
     *("templates", "programs", "tells_input", "tells_output", "is_ovs"),
@@ -60,9 +59,8 @@ _PLACES: Final = (
     *("time", "now", "clock", "most_count", "template_clock", "memory"),
     *("row", "sequence", "step", "held"),
     *("start", "end", "message", "layout", "located", "inputs_told"),
-    *("sets", "other", "implausible"),
+    *("sets", "other", "implausible", "has"),
 )
-_AT: Final = {name: place for place, name in enumerate(_PLACES)}
 
 
 class PlainBursts:
@@ -77,96 +75,63 @@ class PlainBursts:
         header: Header,
     ) -> None:
         self._library, self._exporters, self._records, self._header = library, exporters, records, header
-        self._structure = native.Structure(*(0,) * len(_PLACES))
-        self._values, self._reals = self._structure.values, self._structure.values.view(np.float64)
-        self._held: dict[str, Any] = {}  # what the addresses stand for
-        self._datagrams: tuple[NDArray[Any], ...] = ()
-        self._counted = 0  # messages there is room for
-        self._point(known=core.table, sequences=core.sequences, records=exporters.records)
-        self._point(generation=exporters.generation, **records.by_exporter())
-        self._point(**{name: np.zeros(_ROOM, np.int64) for name in ("start", "end")})
+        self._places = native.Places(*_PLACES)
+        self._datagrams = Datagrams(self._places)
+        self._room = 0  # messages there is room for
+        self._places.point(known=core.table, sequences=core.sequences, records=exporters.records)
+        self._places.point(generation=exporters.generation, **records.by_exporter())
+        self._places.point(**{name: np.zeros(_ROOM, np.int64) for name in ("start", "end")})
         names = "message", "layout", "located", "inputs_told"
-        self._point(**{name: np.zeros(_ROOM, np.int32) for name in names})
+        self._places.point(**{name: np.zeros(_ROOM, np.int32) for name in names})
         inputs, outputs = DIRECTIONS[records.settings.ovs_directions]
-        self._put(protocol=header.protocol, header=header.octets, sequence_at=header.sequence)
-        self._put(domain_at=header.domain, length_at=header.length, inputs=inputs, outputs=outputs)
-        self._put(most_sets=MAX_SETS, most_records=MAX_RECORDS_PER_BURST, room=_ROOM)
-        self._put(most_layouts=MAX_LAYOUTS_PER_BURST, most_steps=MAX_STEPS_PER_BURST)
-        self._reals[_AT["most_count"]] = MAX_COUNT
+        self._places.put(protocol=header.protocol, header=header.octets, sequence_at=header.sequence)
+        self._places.put(domain_at=header.domain, length_at=header.length, inputs=inputs, outputs=outputs)
+        self._places.put(most_sets=MAX_SETS, most_records=MAX_RECORDS_PER_BURST, room=_ROOM)
+        self._places.put(most_layouts=MAX_LAYOUTS_PER_BURST, most_steps=MAX_STEPS_PER_BURST)
+        self._places.put_real(most_count=MAX_COUNT)
 
     def decode(self, burst: Burst, rows: I64, now: float) -> FlowBatch | None:
         """Decode datagrams `rows` of the burst; None, and nothing done, where they are not plain."""
         templates, programs = self._records.templates, self._records.programs
         self._exporters.begin(now)
         templates.begin(now)
-        if not programs.knows(templates.layouts) or not self._look_at(burst, rows):
+        if not programs.knows(templates.layouts) or not self._datagrams.are(burst, rows):
             return None
+        if len(rows) > self._room:
+            self._make_room(len(rows))
         self._know()
-        total = int(self._library.sk_plain_find(self._structure.address))
+        total = int(self._library.sk_plain_find(self._places.address))
         if total < 0:
             return None
         clock = templates.clock
-        for name, value in (("time", burst.time), ("now", now), ("clock", self._exporters.clock)):
-            self._reals[_AT[name]] = value
-        self._reals[_AT["template_clock"]], self._reals[_AT["memory"]] = clock, clock - OVS_INPUT_MEMORY
+        self._places.put_real(time=burst.time, now=now, clock=self._exporters.clock)
+        self._places.put_real(template_clock=clock, memory=clock - OVS_INPUT_MEMORY)
         batch, _, columns = native.fresh(total)
-        told = int(self._library.sk_plain_decode(self._structure.address, columns.address, total))
+        told = int(self._library.sk_plain_decode(self._places.address, columns.address, total))
         return self._records.plain(
             batch if told == total else batch.take(slice(told)),
             records=total,
-            other=int(self._values[_AT["other"]]),
-            implausible=bool(self._values[_AT["implausible"]]),
+            other=self._places.told("other"),
+            implausible=bool(self._places.told("implausible")),
         )
 
-    def _look_at(self, burst: Burst, rows: I64) -> bool:
-        """Point at the datagrams; False where their columns are not as the core needs them."""
-        datagrams = burst.data, burst.length, burst.address_hi, burst.address_lo
-        if len(datagrams) != len(self._datagrams) or any(
-            new is not old for new, old in zip(datagrams, self._datagrams, strict=True)
-        ):
-            wanted = np.uint8, np.int32, np.uint64, np.uint64
-            if not all(
-                c.dtype == w and c.flags.c_contiguous for c, w in zip(datagrams, wanted, strict=True)
-            ):
-                return False
-            self._datagrams = datagrams
-            names = "at", "lengths", "address_hi", "address_lo"
-            self._point(**dict(zip(names, datagrams, strict=True)))
-            self._put(size=burst.data.size, slot=burst.data.shape[1])
-        if len(rows) > self._counted:
-            self._make_room(len(rows))
-        self._values[_AT["chosen"]], self._values[_AT["n"]] = rows.ctypes.data, len(rows)
-        return rows.dtype == np.int64 and rows.flags.c_contiguous
-
     def _make_room(self, messages: int) -> None:
-        self._counted = messages
+        self._room = messages
         held = np.zeros(messages, np.uint32)
         step = held if self._header.counts_records else np.ones(messages, np.uint32)
-        self._point(row=np.zeros(messages, np.int32), sequence=np.zeros(messages, np.uint32))
-        self._point(held=held, step=step)
+        self._places.point(row=np.zeros(messages, np.int32), sequence=np.zeros(messages, np.uint32))
+        self._places.point(held=held, step=step)
 
     def _know(self) -> None:
         """Point at what is known now of templates and rates."""
-        places, programs, rates = self._records.templates.table(), self._records.programs, self._records.rates
-        if self._held.get("templates") is not places:
-            self._point(templates=places)
-        if self._held.get("programs") is not programs.address:
-            self._point(programs=programs.address, tells_input=programs.input)
-            self._point(tells_output=programs.output, is_ovs=programs.ovs)
-        self._put(rates_told=len(rates))
-        if len(rates) and self._held.get("rates") is not (table := rates.table()).places:
-            self._point(rates=table.places, rate=table.rates)
-            self._put(of_interfaces=int(table.of_interfaces))
-
-    def _point(self, **found: NDArray[Any] | native.Structure) -> None:
-        for name, value in found.items():
-            self._held[name] = value
-            address = value.address if isinstance(value, native.Structure) else value.ctypes.data
-            self._values[_AT[name]] = address
-
-    def _put(self, **values: int) -> None:
-        for name, value in values.items():
-            self._values[_AT[name]] = value
+        programs, rates = self._records.programs, self._records.rates
+        self._places.point(templates=self._records.templates.table(), programs=programs.address)
+        self._places.point(tells_input=programs.input, tells_output=programs.output, is_ovs=programs.ovs)
+        self._places.put(rates_told=len(rates))
+        if len(rates):
+            table = rates.table()
+            self._places.point(rates=table.places, rate=table.rates)
+            self._places.put(of_interfaces=int(table.of_interfaces))
 
 
 def plain_bursts(exporters: Exporters, records: RecordDecoder, header: Header) -> PlainBursts | None:

@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from sekisho import native
 from sekisho.flows.index import hashed
 from sekisho.flows.wire import elements as ie
 from sekisho.flows.wire.elements import first, told_rate
 from sekisho.flows.wire.limits import MAX_RATES, MAX_RATES_PER_BURST, MAX_RATES_PER_EXPORTER
 
-from sekisho.tables import F64, I64
-
 if TYPE_CHECKING:
+    from sekisho import native
     from sekisho.flows.wire.layout import Layout, Values
     from sekisho.flows.wire.protocol import Counters
-    from sekisho.tables import U32, U64, Bool
+    from sekisho.tables import F64, I64, U32, U64, Bool
 
 _EXPORTER, _TEMPLATE, _INTERFACE, _SELECTOR = range(4)
 _INTERFACES: Final = ie.IN_IF + ie.OUT_IF
@@ -26,7 +24,7 @@ _INTERFACES: Final = ie.IN_IF + ie.OUT_IF
 class Table(NamedTuple):
     """Rates as the compiled core asks for them: rows of `rates` by key, and whether interfaces have any."""
 
-    index: tuple[I64, F64]  # of which it was made
+    of: tuple[I64, F64]  # the index it was made of
     places: native.Structure
     rates: F64
     of_interfaces: bool
@@ -95,7 +93,7 @@ class Rates:
     def table(self) -> Table:
         """Give the compiled core a hash table of all rates."""
         known, rates = index = self._indexed()
-        if self._table is None or self._table.index is not index:
+        if self._table is None or self._table.of is not index:
             places = hashed(known.astype(np.uint64), np.arange(len(known), dtype=np.int32))
             of_interfaces = bool(((known >> 32 & 7) == _INTERFACE).any())
             self._table = Table(index, places, rates, of_interfaces)
@@ -122,7 +120,6 @@ class Rates:
             return np.zeros(len(keys))
         at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
         return np.where(known[at] == keys, rates[at], 0.0)
-
 
     def _indexed(self) -> tuple[I64, F64]:
         if self._index is None:
