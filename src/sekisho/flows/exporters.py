@@ -91,7 +91,21 @@ class Exporters:
         self._salt = np.array([secrets.randbits(64) | 1 for _ in IDENTITY.names or ()], np.uint64)
         self._keys = np.zeros(0, np.uint64)  # sorted hashes of the live rows
         self._rows = np.zeros(0, np.int32)  # and their rows
-        self._compiled = native.LIBRARY and self._for_the_core(native.LIBRARY)
+        self._compiled = None if native.LIBRARY is None else self._for_the_core(native.LIBRARY)
+
+    @property
+    def core(self) -> CompiledExporters | None:
+        """What the compiled core knows of them; None where all is done in columns."""
+        return self._compiled
+
+    @property
+    def clock(self) -> float:
+        """Seconds on our own clock, which never jumps far."""
+        return self._clock
+
+    def begin(self, now: float) -> None:
+        """Let time pass, and forget who was silent for long."""
+        self._tick(now)
 
     def _for_the_core(self, library: ctypes.CDLL) -> CompiledExporters:
         identities = self._identity, IDENTITY.itemsize, self._salt
@@ -126,11 +140,16 @@ class Exporters:
         if self._compiled is None:
             return self._rows_in_columns(protocol, columns, now)
         found = self._compiled.find(protocol, columns, now, self._clock)
+        self.meet(found, protocol, columns, now)
+        return found
+
+    def meet(self, found: I32, protocol: int, columns: Columns, now: float) -> None:
+        """Make rows for datagrams whose exporter the core did not know: those of -1 in `found`, in place."""
         new = np.flatnonzero(found < 0)
         if len(new):
-            hi, lo, agent_hi, agent_lo = (column[new] for column in columns[:4])
-            found[new] = self._rows_in_columns(protocol, (hi, lo, agent_hi, agent_lo, domain[new]), now)
-        return found
+            hi, lo, agent_hi, agent_lo, domain = columns
+            some = hi[new], lo[new], agent_hi[new], agent_lo[new], domain[new]
+            found[new] = self._rows_in_columns(protocol, some, now)
 
     def _rows_in_columns(self, protocol: int, columns: Columns, now: float) -> I32:
         address_hi, address_lo, agent_hi, agent_lo, domain = columns

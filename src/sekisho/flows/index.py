@@ -21,6 +21,9 @@ _V4_MAPPED: Final = 0xFFFF_0000_0000
 _WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
 # Interfaces are numbered in 32 bits; what a host reports beyond them is no interface, and no reason to fall.
 _NUMBERS: Final = 0xFFFF_FFFF
+_UPPER: Final = np.uint64(32)
+# Places that numbers between those in use may take beside them: some, and so many for each in use.
+_SPARE, _SPARSE = 64, 16
 
 
 class Table:
@@ -36,6 +39,25 @@ class Table:
     def structure(self) -> native.Structure:
         """Give a hash table of the same for the compiled core, never more than half full."""
         return hashed(self._keys, self._rows)
+
+    def spans(self) -> native.Structure:
+        """Give the same where the key is an upper number of few values and a lower one: numbered rows.
+
+        All lower numbers between the least and the greatest of an upper one have a place, which is read
+        without searching; where these are far more than there are keys, the hash table is asked.
+        """
+        upper, first, count = np.unique(self._keys >> _UPPER, return_index=True, return_counts=True)
+        lower = (self._keys & np.uint64(_NUMBERS)).astype(np.int64)
+        span = lower[first + count - 1] - lower[first] + 1
+        span[span > _SPARE + _SPARSE * count] = 0
+        begins, length, at = (np.zeros(int(upper.max(initial=0)) + 1, np.int64) for _ in range(3))
+        length[upper], begins[upper] = np.where(span > 0, span, -1), lower[first]
+        at[upper] = np.cumsum(span) - span
+        rows = np.full(int(span.sum()), NONE, np.int32)
+        numbered = np.repeat(span > 0, count)
+        place = np.repeat(at[upper] - lower[first], count) + lower
+        rows[place[numbered]] = self._rows[numbered]
+        return native.Structure(begins, length, at, rows, len(length), self.structure())
 
     def find(self, keys: U64) -> I32:
         """Row of each key, NONE or AMBIGUOUS."""
@@ -81,9 +103,10 @@ class SubjectIndex:
 
     def structure(self) -> native.Structure:
         """Give all of it to the compiled core."""
-        tables = self._by_ifindex, self._by_ofport, self._by_mac, self._by_host_address, self._by_address
+        tables = self._by_mac, self._by_host_address, self._by_address
         found = [table.structure() for table in tables]
-        return native.Structure(*found, *self._ids.structure(), self.mac, len(self.mac))
+        numbered = self._by_ifindex.spans(), self._by_ofport.spans()
+        return native.Structure(*numbered, *found, *self._ids.structure(), self.mac, len(self.mac))
 
     def by_ifindex(self, host: I64, ifindex: U32) -> I32:
         """Find by the host's interface number; a host has each once."""

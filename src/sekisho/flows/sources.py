@@ -37,7 +37,7 @@ class Sources:
         self.shared = 0  # exporters that two hosts could be
         self._hosts, self._exporters, self._bridges = inventory.hosts, exporters, bridges
         self._by_address = _hosts_by_address(inventory)
-        self._generation = np.full(n, -1, np.int64)
+        self._generation = np.zeros(n, np.int64)
 
     def structure(self) -> native.Structure:
         """Give the columns to the compiled core."""
@@ -47,8 +47,12 @@ class Sources:
     def meet(self) -> None:
         """Look up the exporters that are new since last asked."""
         now = self._exporters.generation
-        for row in np.flatnonzero((self._generation != now) & (now > 0)):
-            self._look_up(int(row))
+        changed = self._generation != now
+        if not changed.any():
+            return
+        for row in np.flatnonzero(changed):
+            if now[row]:  # else it was forgotten
+                self._look_up(int(row))
             self._generation[row] = now[row]
 
     def _look_up(self, row: int) -> None:

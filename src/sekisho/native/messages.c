@@ -1,28 +1,7 @@
 /* Datagrams: who sent them, what got lost between them, and which sets they hold; as Exporters (flows/) and
  * sets.walk (flows/wire/) do it in columns. */
 
-#include "native.h"
-
-/* Exporters by identity; the columns are Exporters' own, by row. */
-typedef struct {
-    const u8 *identities; /* IDENTITY, packed: address, agent, domain, protocol */
-    i64 width;
-    const u64 *salt; /* six */
-    i32 *places; /* a hash table of rows, NONE where free */
-    u64 mask;
-    i64 *datagrams;
-    double *last_seen, *seen;
-} exporters;
-
-enum { DOMAIN_AT = 32, PROTOCOL_AT = 36 };
-
-static u64 hashed(const exporters *e, const u64 *halves, u32 domain, u8 protocol)
-{
-    u64 key = 0;
-    for (int i = 0; i < 4; i++)
-        key = mixed(key ^ halves[i] ^ e->salt[i]);
-    return mixed(key ^ ((u64)protocol << 32 | domain) ^ e->salt[4]) ^ e->salt[5];
-}
+#include "exporters.h"
 
 void sk_exporters_fill(const exporters *e, const i32 *rows, i64 n)
 {
@@ -47,36 +26,16 @@ i64 sk_exporters_find(const exporters *e, i64 protocol, const u64 *address_hi, c
     i64 unknown = 0;
     for (i64 i = 0; i < n; i++) {
         u64 halves[4] = {address_hi[i], address_lo[i], agent_hi[i], agent_lo[i]};
-        u64 at = hashed(e, halves, domain[i], (u8)protocol) & e->mask;
-        for (; e->places[at] != NONE; at = (at + 1) & e->mask) {
-            const u8 *identity = e->identities + e->places[at] * e->width;
-            if (!memcmp(identity, halves, sizeof halves) && !memcmp(identity + DOMAIN_AT, domain + i, 4) &&
-                identity[PROTOCOL_AT] == (u8)protocol)
-                break;
-        }
-        i32 row = e->places[at];
+        i32 row = exporter_of(e, halves, domain[i], (u8)protocol);
         found[i] = row;
         if (row == NONE) {
             unknown++;
             continue;
         }
-        e->datagrams[row]++;
-        e->last_seen[row] = now;
-        e->seen[row] = clock;
+        heard_of(e, row, now, clock);
     }
     return unknown;
 }
-
-/* Sequence numbers by row; Exporters says what each column is. The last three are what one burst needs, by row:
- * `open` all zeros before and after. */
-typedef struct {
-    u32 *next;
-    u8 *in_step;
-    i64 *lost, *late, *restarted;
-    i64 reorder, reset_from, reset_to;
-    i64 *expected, *base, *high;
-    u8 *open;
-} sequences;
 
 static inline i64 wrapped(i64 difference) { return (i64)(i32)(u32)(u64)difference; }
 
@@ -147,4 +106,25 @@ i64 sk_walk(const u8 *at, i64 size, const i64 *start, const i64 *end, i64 n, i64
             counts[1]++;
     }
     return found;
+}
+
+/* Which of n datagrams, rows of a slab, are of which protocol: the first whose mask and value their first word has.
+ * `rows` has n places for each of `kinds`, `found` says how many are filled. Those of none, and `found` of them behind
+ * the others: too short to tell, unknown. */
+void sk_kinds(const u8 *at, i64 size, i64 slot, const i32 *length, i64 n, const u32 *marks, i64 kinds, i64 *rows,
+              i64 *found)
+{
+    slab octets = {at, size};
+    for (i64 i = 0; i < n; i++) {
+        u32 word = (u32)be(octets, i * slot, 4);
+        i64 kind = 0;
+        while (kind < kinds && (word & marks[2 * kind]) != marks[2 * kind + 1])
+            kind++;
+        if (length[i] < 4)
+            found[kinds]++;
+        else if (kind == kinds)
+            found[kinds + 1]++;
+        else
+            rows[kind * n + found[kind]++] = i;
+    }
 }

@@ -3,45 +3,7 @@
  *
  * A set lies within the slab; whatever its records say, nothing is read behind it but through `be`. */
 
-#include "native.h"
-
-/* Where a value goes; flows/wire/programs.py has the same in Into. */
-enum {
-    IN_IF,
-    OUT_IF,
-    POINT,
-    PROTOCOL,
-    SRC_MAC,
-    DST_MAC,
-    VLAN,
-    SRC_V4,
-    DST_V4,
-    SRC_V6,
-    DST_V6,
-    VERSION,
-    SRC_PORT,
-    DST_PORT,
-    ICMP,
-    FLAGS,
-    PACKETS,
-    BYTES
-};
-
-/* One value of a record: `size` octets at `offset` of a segment. Where `size2` is not 0, a second value stands
- * there; `only` is ICMP's protocol, or 0 for any. */
-typedef struct {
-    i64 into, segment, offset, size, segment2, offset2, size2, only;
-} step;
-
-typedef struct {
-    const i64 *segments; /* size of each; a value of variable length stands between two */
-    i64 count, minimum; /* segments, and the octets of the shortest record */
-    const step *steps;
-    i64 length; /* steps */
-    i64 version; /* of IP, where the template has its addresses; else 0 */
-    i64 counts_packets; /* 0: a record is one packet */
-    i64 direction_segment, direction_offset; /* Open vSwitch's flowDirection; -1: none */
-} program;
+#include "programs.h"
 
 /* Data sets in order of arrival, and what is found in them. */
 typedef struct {
@@ -58,31 +20,6 @@ typedef struct {
     i64 cut, flood; /* out: records that end behind their set, sets with more records than `most` */
     i64 other; /* out: records of the other direction */
 } sets;
-
-enum { SEGMENTS = 256, RUN = 64 };
-
-/* Step over one record that begins at `at`: where its segments begin, and where it ends; beyond `end` if it lies. */
-static i64 record_end(slab octets, const program *p, i64 at, i64 end, i64 *begins)
-{
-    for (i64 s = 0;; s++) {
-        begins[s] = at;
-        at += p->segments[s];
-        if (s == p->count - 1 || at > end)
-            return at;
-        u64 size = be(octets, at, 1);
-        if (size < 255)
-            at += 1 + (i64)size;
-        else
-            at = at + 3 <= end ? at + 3 + (i64)be(octets, at + 1, 2) : end + 1;
-        if (at > end)
-            return at;
-    }
-}
-
-static int is_output(slab octets, const program *p, const i64 *begins)
-{
-    return be(octets, begins[p->direction_segment] + p->direction_offset, 1) == 1;
-}
 
 static int is_kept(const sets *s, i64 row, int output)
 {
@@ -124,102 +61,112 @@ i64 sk_locate(const u8 *at, i64 size, sets *s)
     return total;
 }
 
-/* Read n values of `size` octets, `stride` octets apart; zeros where they do not all lie within the slab. */
-static void load(slab octets, i64 at, i64 size, i64 stride, i64 n, u64 *values)
-{
-    const u8 *p = octets.at + at;
-    if (at < 0 || at + (n - 1) * stride + size > octets.size) {
-        memset(values, 0, (size_t)n * sizeof *values);
-        return;
-    }
-    switch (size) {
-    case 1:
-        for (i64 k = 0; k < n; k++)
-            values[k] = p[k * stride];
-        break;
-    case 2:
-        for (i64 k = 0; k < n; k++)
-            values[k] = be16(p + k * stride);
-        break;
-    case 4:
-        for (i64 k = 0; k < n; k++)
-            values[k] = be32(p + k * stride);
-        break;
-    case 8:
-        for (i64 k = 0; k < n; k++)
-            values[k] = be64(p + k * stride);
-        break;
-    default:
-        for (i64 k = 0; k < n; k++)
-            values[k] = be(octets, at + k * stride, size);
-    }
-}
+/* Where n values of a step stand: the first, and how far the next is. */
+typedef struct {
+    slab octets;
+    i64 at, stride, size;
+} run;
 
-#define EACH(statement)                                                                                                \
-    for (i64 k = 0; k < n; k++) {                                                                                      \
-        i64 to = first + k;                                                                                            \
-        statement;                                                                                                     \
+/* Whether all n values lie within the slab. */
+static int is_whole(const run *r, i64 n) { return r->at >= 0 && r->at + (n - 1) * r->stride + r->size <= r->octets.size; }
+
+#define EACH(...)                                                                                                      \
+    for (i64 k = 0; k < n; k++)                                                                                        \
+        __VA_ARGS__;                                                                                                   \
+    break
+
+/* Put `put` into a column, v being each value: a loop for each usual size, in which nothing is asked and nothing but
+ * the value read: where columns lie is known before. */
+#define READ(column, put)                                                                                              \
+    {                                                                                                                  \
+        __typeof__(*c->column) *restrict into = c->column + first;                                                     \
+        u64 v;                                                                                                         \
+        switch (r->size) {                                                                                             \
+        case 1:                                                                                                        \
+            EACH((v = p[k * stride], into[k] = (__typeof__(*into))(put)));                                             \
+        case 2:                                                                                                        \
+            EACH((v = be16(p + k * stride), into[k] = (__typeof__(*into))(put)));                                      \
+        case 4:                                                                                                        \
+            EACH((v = be32(p + k * stride), into[k] = (__typeof__(*into))(put)));                                      \
+        case 8:                                                                                                        \
+            EACH((v = be64(p + k * stride), into[k] = (__typeof__(*into))(put)));                                      \
+        default:                                                                                                       \
+            EACH((v = be(r->octets, r->at + k * stride, r->size), into[k] = (__typeof__(*into))(put)));                \
+        }                                                                                                              \
     }                                                                                                                  \
     break
 
-/* Write n values of one step to rows first.. */
-static void store(const columns *c, const step *t, i64 first, i64 n, const u64 *v, const u64 *low)
+static void address(u64 *restrict hi, u64 *restrict lo, const u8 *p, i64 stride, i64 n)
 {
+    for (i64 k = 0; k < n; k++) {
+        hi[k] = be64(p + k * stride);
+        lo[k] = be64(p + k * stride + 8);
+    }
+}
+
+/* Write the n values of one step to rows first..; `low` are the second ones of a step that has two. */
+static void store(const columns *c, const step *t, const run *r, const run *low, i64 first, i64 n)
+{
+    const u8 *p = r->octets.at + r->at;
+    const u8 *protocol = c->protocol + first;
+    i64 stride = r->stride;
     switch (t->into) {
     case IN_IF:
-        EACH(c->in_if[to] = (u32)v[k]);
+        READ(in_if, v);
     case OUT_IF:
-        EACH(c->out_if[to] = (u32)v[k]);
+        READ(out_if, v);
     case POINT:
-        EACH(c->point[to] = (u32)v[k]);
+        READ(point, v);
     case PROTOCOL:
-        EACH(c->protocol[to] = (u8)v[k]);
+        READ(protocol, v);
     case SRC_MAC:
-        EACH(c->src_mac[to] = v[k]);
+        READ(src_mac, v);
     case DST_MAC:
-        EACH(c->dst_mac[to] = v[k]);
+        READ(dst_mac, v);
     case VLAN:
-        EACH(c->vlan[to] = (u16)v[k] & 0xFFF);
+        READ(vlan, v & 0xFFF);
     case SRC_V4:
-        EACH(c->src_lo[to] = v[k] | V4_MAPPED);
+        READ(src_lo, v | V4_MAPPED);
     case DST_V4:
-        EACH(c->dst_lo[to] = v[k] | V4_MAPPED);
+        READ(dst_lo, v | V4_MAPPED);
     case SRC_V6:
-        EACH((c->src_hi[to] = v[k], c->src_lo[to] = low[k]));
+        address(c->src_hi + first, c->src_lo + first, p, stride, n);
+        break;
     case DST_V6:
-        EACH((c->dst_hi[to] = v[k], c->dst_lo[to] = low[k]));
+        address(c->dst_hi + first, c->dst_lo + first, p, stride, n);
+        break;
     case VERSION:
-        EACH(c->ip_version[to] = (u8)v[k]);
+        READ(ip_version, v);
     case SRC_PORT:
-        EACH(c->src_port[to] = (u16)v[k]);
+        READ(src_port, v);
     case DST_PORT:
-        EACH(c->dst_port[to] = (u16)v[k]);
+        READ(dst_port, v);
     case ICMP:
-        EACH(u64 told = t->size2 ? v[k] << 8 | low[k] : v[k];
-             if (told && (!t->only || c->protocol[to] == t->only)) c->dst_port[to] = (u16)told);
+        EACH({
+            u64 v = be(r->octets, r->at + k * stride, r->size);
+            if (t->size2)
+                v = v << 8 | be(low->octets, low->at + k * stride, low->size);
+            if (v && (!t->only || protocol[k] == t->only))
+                c->dst_port[first + k] = (u16)v;
+        });
     case FLAGS:
-        EACH(c->tcp_flags[to] = c->protocol[to] == TCP ? ((u16)v[k] & 0xFFF) | FLAGS_KNOWN : 0);
+        READ(tcp_flags, protocol[k] == TCP ? (v & 0xFFF) | FLAGS_KNOWN : 0);
     case PACKETS:
-        EACH(c->packets[to] = (double)v[k]);
+        READ(packets, (double)v);
     case BYTES:
-        EACH(c->bytes[to] = (double)v[k]);
+        READ(bytes, (double)v);
     default:
         break;
     }
 }
 
-/* Write n records, `stride` octets apart, whose segments begin at `begins`. All lie within the slab. */
-static void decode(slab octets, const columns *c, const program *p, const i64 *begins, i64 stride, i64 first, i64 n)
+void rows_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 stride, i64 first, i64 n)
 {
-    u64 values[RUN], low[RUN];
-    for (i64 done = 0; done < n; done += RUN) {
-        i64 some = least(RUN, n - done);
-        for (const step *t = p->steps; t < p->steps + p->length; t++) {
-            load(octets, begins[t->segment] + t->offset + done * stride, t->size, stride, some, values);
-            if (t->size2)
-                load(octets, begins[t->segment2] + t->offset2 + done * stride, t->size2, stride, some, low);
-            store(c, t, first + done, some, values, low);
-        }
+    for (const step *t = p->steps; n > 0 && t < p->steps + p->length; t++) {
+        run r = {octets, begins[t->segment] + t->offset, stride, t->size};
+        run low = {octets, begins[t->segment2] + t->offset2, stride, t->size2};
+        if (is_whole(&r, n) && is_whole(&low, n))
+            store(c, t, &r, &low, first, n);
     }
 }
 
@@ -247,7 +194,7 @@ i64 sk_decode(const u8 *at, i64 size, sets *s, const columns *c, i32 *owner)
         i64 n = least(s->located[i], room), here = s->start[i], written = rows;
         room -= n;
         if (p->count == 1 && p->direction_segment < 0) {
-            decode(octets, c, p, &here, p->minimum, rows, n);
+            rows_of(octets, c, p, &here, p->minimum, rows, n);
             rows += n;
         } else {
             for (i64 k = 0; k < n; k++) {
@@ -256,7 +203,7 @@ i64 sk_decode(const u8 *at, i64 size, sets *s, const columns *c, i32 *owner)
                     s->other++;
                     continue;
                 }
-                decode(octets, c, p, begins, 0, rows++, 1);
+                rows_of(octets, c, p, begins, 0, rows++, 1);
             }
         }
         complete(c, s, p, i, written, rows - written, owner);

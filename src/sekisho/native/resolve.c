@@ -1,13 +1,6 @@
 /* Whose row is this: the same as Resolver, SubjectIndex and Inside do in columns (flows/), a row at a time. */
 
-#include "native.h"
-
-/* A hash table from 64-bit keys to rows: `mask` + 1 places, a power of two; a free place has row NONE. */
-typedef struct {
-    u64 *keys;
-    i32 *rows;
-    u64 mask;
-} table;
+#include "lookup.h"
 
 /* Fill an empty table with distinct keys; it has at least one free place. */
 void sk_table_fill(table *t, const u64 *keys, const i32 *rows, i64 n)
@@ -21,18 +14,20 @@ void sk_table_fill(table *t, const u64 *keys, const i32 *rows, i64 n)
     }
 }
 
-static inline i32 find(const table *t, u64 key)
-{
-    for (u64 at = mixed(key) & t->mask; t->rows[at] != NONE; at = (at + 1) & t->mask)
-        if (t->keys[at] == key)
-            return t->rows[at];
-    return NONE;
-}
+/* Rows by an upper number of few values and a lower one: all lower ones from `first` on have a place in `rows`. Where
+ * that would be too many, length is -1 and the hash table is asked. */
+typedef struct {
+    const i64 *first, *length, *at; /* by upper number */
+    const i32 *rows;
+    i64 uppers;
+    const table *all;
+} spans;
 
 /* Subjects by what a record says of them; SubjectIndex says what the keys are. */
 typedef struct {
-    table *by_ifindex, *by_ofport, *by_mac, *by_host_address, *by_address;
-    table *identities; /* by a mix of both halves of an address; rows are the address's number */
+    const spans *by_ifindex, *by_ofport;
+    const table *by_mac, *by_host_address, *by_address;
+    const table *identities; /* by a mix of both halves of an address; rows are the address's number */
     const u64 *hi, *lo; /* of each number */
     const u64 *mac; /* of each subject */
     i64 subjects;
@@ -67,7 +62,7 @@ static i64 number_of(const subjects *s, u64 hi, u64 lo)
     return NONE;
 }
 
-static i32 by_address(const subjects *s, u64 hi, u64 lo)
+static inline i32 by_address(const subjects *s, u64 hi, u64 lo)
 {
     i64 number = number_of(s, hi, lo);
     return number < 0 ? NONE : find(s->by_address, (u64)number);
@@ -84,16 +79,49 @@ static i32 by_mac(const subjects *s, i64 host, u64 mac)
     return mac ? find(s->by_mac, (u64)host << 48 | mac) : NONE;
 }
 
-static i32 by_ofport(const subjects *s, i64 bridge, u32 port)
+/* Interfaces or OpenFlow ports of one host or bridge. */
+typedef struct {
+    i64 first, length; /* as in spans; 0 where it has none */
+    const i32 *rows;
+    const table *all;
+    i64 upper;
+} numbered;
+
+static numbered numbers_of(const spans *of, i64 upper)
 {
-    return bridge < 0 ? NONE : find(s->by_ofport, joined(bridge, port));
+    numbered n = {0, 0, of->rows, of->all, upper};
+    if (upper >= 0 && upper < of->uppers) {
+        n.first = of->first[upper];
+        n.length = of->length[upper];
+        n.rows = of->rows + of->at[upper];
+    }
+    return n;
 }
 
-static i32 by_interface(const subjects *s, const sources *from, i64 e, u32 interface)
+static inline i32 by_number(const numbered *n, u32 number)
 {
-    if (from->ofports[e])
-        return by_ofport(s, from->bridge[e], interface);
-    return find(s->by_ifindex, joined(from->host[e], interface));
+    if (n->length < 0)
+        return find(n->all, joined(n->upper, number));
+    u64 at = (u64)((i64)number - n->first);
+    return at < (u64)n->length ? n->rows[at] : NONE;
+}
+
+/* What is known of the exporter of a row; most rows have that of the row before. */
+typedef struct {
+    i64 row, host;
+    u8 exact;
+    float sampling; /* what a rate that is not told is taken for; 0 unknown */
+    numbered interfaces, ports;
+} source;
+
+static source source_of(const subjects *s, const sources *from, i64 row)
+{
+    i64 host = from->host[row];
+    source found = {row, host, from->exact[row], host >= 0 && from->ipfix[row] ? from->sampling[row] : 0,
+                    numbers_of(s->by_ifindex, host), numbers_of(s->by_ofport, from->bridge[row])};
+    if (from->ofports[row] && !found.exact)
+        found.interfaces = found.ports;
+    return found;
 }
 
 static i32 by_destination(const subjects *s, i64 host, const columns *c, i64 i)
@@ -105,18 +133,17 @@ static i32 by_destination(const subjects *s, i64 host, const columns *c, i64 i)
     return address == NONE ? mac : address;
 }
 
-static void resolve_host(const subjects *s, const sources *from, const columns *c, i64 i, i64 e)
+static inline void resolve_host(const subjects *s, const source *from, const columns *c, i64 i)
 {
-    i64 host = from->host[e];
-    c->sender[i] = c->in_if[i] ? by_interface(s, from, e, c->in_if[i]) : by_mac(s, host, c->src_mac[i]);
+    c->sender[i] = c->in_if[i] ? by_number(&from->interfaces, c->in_if[i]) : by_mac(s, from->host, c->src_mac[i]);
     int single = c->out_format[i] == OUT_SINGLE && c->out_if[i];
-    c->receiver[i] = single ? by_interface(s, from, e, c->out_if[i]) : by_destination(s, host, c, i);
+    c->receiver[i] = single ? by_number(&from->interfaces, c->out_if[i]) : by_destination(s, from->host, c, i);
 }
 
-static void resolve_point(const subjects *s, const sources *from, const columns *c, i64 i, i64 e)
+static void resolve_point(const subjects *s, const source *from, const columns *c, i64 i)
 {
-    i32 subject = by_ofport(s, from->bridge[e], c->point[i]);
-    i32 at_input = find(s->by_ifindex, joined(from->host[e], c->in_if[i]));
+    i32 subject = by_number(&from->ports, c->point[i]);
+    i32 at_input = by_number(&from->interfaces, c->in_if[i]);
     i64 row = subject > 0 ? subject : 0;
     int goes_to = row < s->subjects && s->mac[row] == c->dst_mac[i];
     int is_sender = at_input >= 0 ? at_input == subject : !goes_to;
@@ -124,7 +151,7 @@ static void resolve_point(const subjects *s, const sources *from, const columns 
     c->receiver[i] = is_sender ? NONE : subject;
 }
 
-static int internet(const inside *within, u64 hi, u64 lo)
+static inline int internet(const inside *within, u64 hi, u64 lo)
 {
     if (!hi && lo >> 32 == 0xFFFF) {
         u64 address = lo & 0xFFFFFFFF;
@@ -144,34 +171,39 @@ static int internet(const inside *within, u64 hi, u64 lo)
 
 enum { STRANGERS, EXACT, SENT, RECEIVED, AMBIGUOUS_ENDS };
 
-static void settle(i32 *end, i64 *counts, int kind)
+static inline void settle(i32 *end, i64 *counts, int kind)
 {
-    if (*end == AMBIGUOUS) {
-        counts[AMBIGUOUS_ENDS]++;
-        *end = NONE;
-    } else if (*end >= 0)
-        counts[kind]++;
+    i32 is = *end;
+    counts[AMBIGUOUS_ENDS] += is == AMBIGUOUS;
+    counts[kind] += is >= 0;
+    *end = is == AMBIGUOUS ? NONE : is;
 }
 
-void sk_resolve(const columns *c, i64 n, const subjects *s, const sources *from, const inside *within, i64 *counts)
+void sk_resolve(const columns *given, i64 n, const subjects *s, const sources *from, const inside *within, i64 *told)
 {
+    /* Copies of our own, which nothing that is written here can change: they need not be read again. */
+    const columns own = *given, *c = &own;
+    i64 counts[5] = {0};
+    source whose = {.row = -1};
     for (i64 i = 0; i < n; i++) {
-        i64 e = c->exporter[i], host = from->host[e];
-        c->exact[i] = from->exact[e];
-        if (host < 0) {
+        if (c->exporter[i] != whose.row)
+            whose = source_of(s, from, c->exporter[i]);
+        c->exact[i] = whose.exact;
+        if (whose.host < 0) {
             counts[STRANGERS]++;
             c->sender[i] = by_address(s, c->src_hi[i], c->src_lo[i]);
             c->receiver[i] = by_address(s, c->dst_hi[i], c->dst_lo[i]);
-        } else if (c->exact[i])
-            resolve_point(s, from, c, i, e);
+        } else if (whose.exact)
+            resolve_point(s, &whose, c, i);
         else
-            resolve_host(s, from, c, i, e);
-        counts[EXACT] += c->exact[i];
+            resolve_host(s, &whose, c, i);
+        counts[EXACT] += whose.exact;
         settle(&c->sender[i], counts, SENT);
         settle(&c->receiver[i], counts, RECEIVED);
-        if (c->rate[i] == 0 && host >= 0 && from->ipfix[e])
-            c->rate[i] = from->sampling[e];
+        if (whose.sampling != 0 && c->rate[i] == 0)
+            c->rate[i] = whose.sampling;
         c->src_internet[i] = (u8)internet(within, c->src_hi[i], c->src_lo[i]);
         c->dst_internet[i] = (u8)internet(within, c->dst_hi[i], c->dst_lo[i]);
     }
+    memcpy(told, counts, sizeof counts);
 }

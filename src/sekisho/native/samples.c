@@ -1,6 +1,6 @@
 /* sFlow: structures behind one another, and packet headers to columns; as wire/sflow.py and wire/headers.py do. */
 
-#include "native.h"
+#include "headers.h"
 
 /* Walk n sequences of (type, length, contents): items of `count` each, at most `limit`, between body and end.
  * Counts: over the limit, items that are missing, items whose length lies. How many items were found. */
@@ -150,31 +150,25 @@ static void fill_ethernet(const columns *c, i64 row, slab octets, i64 at, i64 en
     fill_ip(c, row, octets, packet, end, kind);
 }
 
-/* Fill rows from n raw header records. `length` is each row's frame length. Counts: records too short, headers longer
- * than their record, headers of a protocol we do not know. */
-void sk_headers(const u8 *at, i64 size, const i64 *owner, const i64 *body, const i64 *end, i64 n, const columns *c,
-                double *length, i64 *counts)
+void header_of(slab octets, i64 body, i64 end, const columns *c, i64 row, double *length, i64 *counts)
 {
-    slab octets = {at, size};
-    for (i64 i = 0; i < n; i++) {
-        if (end[i] - body[i] < 16) {
-            counts[0]++;
-            continue;
-        }
-        i64 row = owner[i], begin = body[i] + 16, stop = begin + (i64)be(octets, body[i] + 12, 4);
-        u64 protocol = be(octets, body[i], 4);
-        length[row] = (double)be(octets, body[i] + 4, 4);
-        if (stop > end[i]) {
-            counts[1]++;
-            stop = end[i];
-        }
-        if (protocol == HEADER_ETHERNET)
-            fill_ethernet(c, row, octets, begin, stop);
-        else if (protocol == HEADER_IPV4)
-            fill_ipv4(c, row, octets, begin, stop);
-        else if (protocol == HEADER_IPV6)
-            fill_ipv6(c, row, octets, begin, stop);
-        else
-            counts[2]++;
+    if (end - body < 16) {
+        counts[0]++;
+        return;
     }
+    i64 begin = body + 16, stop = begin + (i64)be(octets, body + 12, 4);
+    u64 protocol = be(octets, body, 4);
+    *length = (double)be(octets, body + 4, 4);
+    if (stop > end) {
+        counts[1]++;
+        stop = end;
+    }
+    if (protocol == HEADER_ETHERNET)
+        fill_ethernet(c, row, octets, begin, stop);
+    else if (protocol == HEADER_IPV4)
+        fill_ipv4(c, row, octets, begin, stop);
+    else if (protocol == HEADER_IPV6)
+        fill_ipv6(c, row, octets, begin, stop);
+    else
+        counts[2]++;
 }

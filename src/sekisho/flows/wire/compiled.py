@@ -25,7 +25,7 @@ _NOT_YET: Final = -1
 _SPARE: Final = 256  # layouts that may come before there must be room for more
 _NO_OUTPUTS, _ALL_OUTPUTS, _OUTPUTS_WITHOUT_INPUTS = 0, 1, 2
 # Inputs and outputs kept, by DecodeSettings.ovs_directions.
-_DIRECTIONS: Final = {
+DIRECTIONS: Final = {
     "both": (1, _ALL_OUTPUTS),
     "input": (1, _NO_OUTPUTS),
     "output": (0, _ALL_OUTPUTS),
@@ -62,6 +62,10 @@ class Programs:
         present = np.flatnonzero(np.bincount(used, minlength=0))
         for number in present[self.address[present] == _NOT_YET].tolist():
             self._know(number, layouts[number], compile_program(layouts[number]))
+
+    def knows(self, layouts: Sequence[Layout]) -> bool:
+        """Tell whether numbers mean these layouts, as far as they were used."""
+        return layouts is self._layouts and len(layouts) <= len(self.address)
 
     def _know(self, number: int, layout: Layout, program: native.Structure | None) -> None:
         self._made[number] = layout, program
@@ -103,7 +107,7 @@ class CompiledSets:
         words = np.array([clock, clock - OVS_INPUT_MEMORY, time]).view(np.int64).tolist()
         self._structure = native.Structure(
             *(self.sets.start, self.sets.end, self.row, programs.address[self.layout], len(self.sets)),
-            *(most, self.located, heard, *words[:2], *_DIRECTIONS[directions], 0, words[2], 0, 0, 0),
+            *(most, self.located, heard, *words[:2], *DIRECTIONS[directions], 0, words[2], 0, 0, 0),
         )
         return int(self._library.sk_locate(*self._octets, self._structure.address))
 

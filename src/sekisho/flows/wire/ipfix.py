@@ -9,6 +9,7 @@ import numpy as np
 
 from sekisho.flows.wire.gather import Octets, field16, field32, starts
 from sekisho.flows.wire.layout import Field
+from sekisho.flows.wire.plain import Header, plain_bursts
 from sekisho.flows.wire.protocol import IPFIX, Counters
 from sekisho.flows.wire.records import Dialect, Messages, RecordDecoder
 from sekisho.flows.wire.templates import FIRST_ID, Definition
@@ -37,12 +38,17 @@ class Ipfix:
         self._records = RecordDecoder(
             exporters, settings, self.counters, Dialect(_TEMPLATE_SET, _OPTIONS_SET, parse)
         )
+        self._plain = plain_bursts(
+            exporters, self._records, Header(IPFIX, _HEADER, 8, 12, 2, counts_records=True)
+        )
         # Row of the Open vSwitch bridge behind each (address, UDP port).
         self._bridges: dict[tuple[int, int, int], int] = {}
 
     def decode(self, burst: Burst, rows: I64, now: float) -> FlowBatch:
         """Decode datagrams `rows` of the burst, in arrival order."""
         self.counters.count("datagrams", len(rows))
+        if self._plain is not None and (batch := self._plain.decode(burst, rows, now)) is not None:
+            return batch
         whole = burst.length[rows] >= _HEADER
         self.counters.count("datagram_cut", len(rows) - int(np.count_nonzero(whole)))
         rows = rows[whole]

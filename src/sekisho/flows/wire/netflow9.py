@@ -9,6 +9,7 @@ import numpy as np
 
 from sekisho.flows.wire.gather import Octets, field32, starts
 from sekisho.flows.wire.layout import VARIABLE, Field
+from sekisho.flows.wire.plain import Header, plain_bursts
 from sekisho.flows.wire.protocol import NETFLOW9, Counters
 from sekisho.flows.wire.records import Dialect, Messages, RecordDecoder
 from sekisho.flows.wire.templates import FIRST_ID, Definition
@@ -34,10 +35,15 @@ class Netflow9:
         self.counters = Counters()
         self._exporters = exporters
         self._records = RecordDecoder(exporters, settings, self.counters, Dialect(0, 1, parse))
+        self._plain = plain_bursts(
+            exporters, self._records, Header(NETFLOW9, _HEADER, 12, 16, -1, counts_records=False)
+        )
 
     def decode(self, burst: Burst, rows: I64, now: float) -> FlowBatch:
         """Decode datagrams `rows` of the burst, in arrival order."""
         self.counters.count("datagrams", len(rows))
+        if self._plain is not None and (batch := self._plain.decode(burst, rows, now)) is not None:
+            return batch
         whole = burst.length[rows] >= _HEADER
         self.counters.count("datagram_cut", len(rows) - int(np.count_nonzero(whole)))
         rows = rows[whole]

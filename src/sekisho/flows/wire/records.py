@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from sekisho.flows.wire.templates import FIRST_ID, UNKNOWN, Events, Parser, Temp
 from sekisho.tables import FlowBatch
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sekisho.flows.exporters import Exporters
     from sekisho.flows.wire.layout import Values
     from sekisho.flows.wire.protocol import Counters, DecodeSettings
@@ -85,15 +87,27 @@ class RecordDecoder:
         self.rates = Rates(counters)
         self.held = Held(settings, counters, rows)
         self.ovs, self.ovs_statistics = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
-        self._exporters, self._settings, self._counters, self._dialect = (
-            exporters,
-            settings,
-            counters,
-            dialect,
-        )
+        self.settings = settings
+        self._exporters, self._counters, self._dialect = exporters, counters, dialect
         self.defined = np.zeros(rows, np.bool_)  # whether the burst decoded last defined a template
         self._generation = np.zeros(rows, np.int64)
         self._input_heard = np.full(rows, -np.inf)
+
+    def by_exporter(self) -> dict[str, NDArray[Any]]:
+        """Give the compiled core what is known of each exporter's row."""
+        return {
+            "met": self._generation,
+            "ovs": self.ovs,
+            "statistics": self.ovs_statistics,
+            "input_heard": self._input_heard,
+        }
+
+    def plain(self, batch: FlowBatch, *, records: int, other: int, implausible: bool) -> FlowBatch:
+        """Take over what the compiled core decoded of a burst with nothing new in it."""
+        self.held.expire(self.templates.clock)
+        self._counters.count("records", records)
+        self._counters.count("ovs_other_direction", other)
+        return self._plausible(batch) if implausible else batch
 
     def decode(self, slab: U8, messages: Messages, time: float, now: float) -> Heard:
         """Decode the messages that lie in `slab` (uint8, flat), in order of arrival."""
@@ -238,7 +252,7 @@ class RecordDecoder:
         self, compiled: CompiledSets, budget: _Budget, records: I64, time: float
     ) -> FlowBatch:
         heard, clock = self._input_heard, self.templates.clock
-        directions = self._settings.ovs_directions
+        directions = self.settings.ovs_directions
         total = compiled.locate(self.programs, budget.steps, heard, clock, time, directions)
         np.add.at(records, compiled.sets.message, compiled.located)
         self._counters.count("record_flood", budget.take(total))
@@ -288,7 +302,7 @@ class RecordDecoder:
         """Open vSwitch tells a packet on input and again on output: keep one of the two."""
         output, clock = direction == _OUTPUT, self.templates.clock
         self._input_heard[row[~output]] = clock
-        match self._settings.ovs_directions:
+        match self.settings.ovs_directions:
             case "both":
                 keep = np.ones(len(row), np.bool_)
             case "input":

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from sekisho.flows.index import hashed
 from sekisho.flows.wire import elements as ie
 from sekisho.flows.wire.elements import first, told_rate
 from sekisho.flows.wire.limits import MAX_RATES, MAX_RATES_PER_BURST, MAX_RATES_PER_EXPORTER
 
 if TYPE_CHECKING:
+    from sekisho import native
     from sekisho.flows.wire.layout import Layout, Values
     from sekisho.flows.wire.protocol import Counters
     from sekisho.tables import F64, I64, U32, U64, Bool
 
 _EXPORTER, _TEMPLATE, _INTERFACE, _SELECTOR = range(4)
 _INTERFACES: Final = ie.IN_IF + ie.OUT_IF
+
+
+class Table(NamedTuple):
+    """Rates as the compiled core asks for them: rows of `rates` by key, and whether interfaces have any."""
+
+    of: tuple[I64, F64]  # the index it was made of
+    places: native.Structure
+    rates: F64
+    of_interfaces: bool
 
 
 class Rates:
@@ -31,6 +42,7 @@ class Rates:
         self._rates: dict[int, float] = {}
         self._of_row: dict[int, set[int]] = {}
         self._index: tuple[I64, F64] | None = None
+        self._table: Table | None = None
 
     def __len__(self) -> int:
         return len(self._rates)
@@ -78,6 +90,15 @@ class Rates:
                 rate[missing] = self._find(_key(rows[missing], kind, ident[missing].astype(np.uint64)))
         return rate
 
+    def table(self) -> Table:
+        """Give the compiled core a hash table of all rates."""
+        known, rates = index = self._indexed()
+        if self._table is None or self._table.of is not index:
+            places = hashed(known.astype(np.uint64), np.arange(len(known), dtype=np.int32))
+            of_interfaces = bool(((known >> 32 & 7) == _INTERFACE).any())
+            self._table = Table(index, places, rates, of_interfaces)
+        return self._table
+
     def forget(self, row: int) -> None:
         """Forget what an exporter told."""
         for key in self._of_row.pop(row, ()):
@@ -94,16 +115,19 @@ class Rates:
         self._index = None
 
     def _find(self, keys: I64) -> F64:
+        known, rates = self._indexed()
+        if not len(known):
+            return np.zeros(len(keys))
+        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        return np.where(known[at] == keys, rates[at], 0.0)
+
+    def _indexed(self) -> tuple[I64, F64]:
         if self._index is None:
             known = np.fromiter(self._rates, np.int64, len(self._rates))
             rates = np.fromiter(self._rates.values(), np.float64, len(self._rates))
             order = np.argsort(known)
             self._index = known[order], rates[order]
-        known, rates = self._index
-        if not len(known):
-            return np.zeros(len(keys))
-        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        return np.where(known[at] == keys, rates[at], 0.0)
+        return self._index
 
 
 def _key(rows: I64, kind: int, ident: U64) -> I64:

@@ -12,6 +12,7 @@ from sekisho.flows.wire.gather import Octets, field32, field48, field64, starts
 from sekisho.flows.wire.headers import fill_ethernet, fill_ipv4, fill_ipv6
 from sekisho.flows.wire.interfaces import InterfaceCounters, read_counters, told_by
 from sekisho.flows.wire.protocol import SFLOW, Counters, DecodeSettings
+from sekisho.flows.wire.sflow_compiled import compiled_sflow
 from sekisho.tables import FLAGS_KNOWN, OUT_MULTIPLE, OUT_SINGLE, FlowBatch, map_v4
 
 if TYPE_CHECKING:
@@ -96,12 +97,20 @@ class Sflow:
         self.interface_counters = InterfaceCounters(exporters, settings.interfaces)
         self._exporters = exporters
         self._settings = settings
+        most = settings.samples, settings.records, MOST_RATE, MOST_OCTETS
+        self._compiled = compiled_sflow(exporters, self.counters, most)
 
     def decode(self, burst: Burst, rows: I64, now: float) -> FlowBatch:
         """Decode datagrams to one row per flow sample that holds a packet."""
-        octets = Octets(burst.data)
-        start = starts(burst, rows)
         self.counters.count("datagrams", len(rows))
+        octets = Octets(burst.data)
+        decoded = self._compiled and self._compiled.decode(burst, rows, now)
+        if decoded:
+            batch, exporter, counting = decoded
+            self._count_interfaces(octets, Items(*counting), exporter, burst.time)
+            self.counters.count("records", len(batch))
+            return batch
+        start = starts(burst, rows)
         exporter, body, end, count = self._open(octets, burst, rows, start, now)
         samples = walk(octets, body, end, count, self._settings.samples, self.counters, "samples").in_order()
         self._count_interfaces(octets, samples, exporter, burst.time)
@@ -175,16 +184,6 @@ class Sflow:
         return batch.take(held)
 
     def _raw_headers(self, octets: Octets, raw: Items, batch: FlowBatch, length: F64) -> None:
-        if native.LIBRARY is not None:
-            columns, wrong = native.columns_of(batch), np.zeros(3, np.int64)
-            native.LIBRARY.sk_headers(
-                *(*octets.memory, raw.owner.ctypes.data, raw.body.ctypes.data, raw.end.ctypes.data),
-                *(len(raw.owner), columns.address, length.ctypes.data, wrong.ctypes.data),
-            )
-            complaints = "record_short", "header_length_lies", "header_protocol_unknown"
-            for complaint, n in zip(complaints, wrong.tolist(), strict=True):
-                self.counters.count(complaint, n)
-            return
         raw = raw.long_enough(16, self.counters, "record_short")
         told = octets.words(raw.body, 4)  # header protocol, frame length, stripped, header length
         length[raw.owner] = told[:, 1]

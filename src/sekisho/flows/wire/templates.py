@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import numpy as np
 
+from sekisho.flows.index import hashed
 from sekisho.flows.wire.layout import VARIABLE, Field, Layout, compile_layout
 from sekisho.flows.wire.limits import (
     CLOCK_STEP,
@@ -22,6 +23,7 @@ from sekisho.flows.wire.limits import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sekisho import native
     from sekisho.flows.wire.protocol import Counters, DecodeSettings
     from sekisho.tables import I64
 
@@ -71,6 +73,7 @@ class Templates:
         self._of_row: dict[int, set[int]] = {}
         self._clock, self._now, self._swept = 0.0, 0.0, 0.0
         self._index: tuple[I64, I64] | None = None
+        self._table: tuple[tuple[I64, I64], native.Structure] | None = None  # of which index, and itself
         self._budget, self._fresh, self._compacted, self._parsed_octets = 0, 0, 0, 0
 
     def __len__(self) -> int:
@@ -93,16 +96,26 @@ class Templates:
 
     def lookup(self, keys: I64) -> I64:
         """Index in `layouts` of each key, UNKNOWN where there is none."""
+        known, layouts = self._indexed()
+        if not len(known):
+            return np.full(len(keys), UNKNOWN)
+        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        return np.where(known[at] == keys, layouts[at], UNKNOWN)
+
+    def table(self) -> native.Structure:
+        """Give the compiled core a hash table of the same."""
+        known, layouts = index = self._indexed()
+        if self._table is None or self._table[0] is not index:
+            self._table = index, hashed(known.astype(np.uint64), layouts.astype(np.int32))
+        return self._table[1]
+
+    def _indexed(self) -> tuple[I64, I64]:
         if self._index is None:
             known = np.fromiter(self._known, np.int64, len(self._known))
             layouts = np.fromiter((v[0] for v in self._known.values()), np.int64, len(self._known))
             order = np.argsort(known)
             self._index = known[order], layouts[order]
-        known, layouts = self._index
-        if not len(known):
-            return np.full(len(keys), UNKNOWN)
-        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        return np.where(known[at] == keys, layouts[at], UNKNOWN)
+        return self._index
 
     def learn(self, row: int, content: bytes, *, options: bool, at: int, events: Events) -> None:
         """Take one template set at position `at` of the burst; what changes is noted in `events`."""

@@ -1,0 +1,141 @@
+"""Bursts of NetFlow v9 and IPFIX with nothing new in them: the compiled core decodes them in two calls.
+
+Nearly all bursts are: every exporter and template is known, and nothing is cut or lies. What each call
+costs is paid once a burst, however many datagrams it holds. RecordDecoder decodes all others, and gives
+the same for these.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from sekisho import native
+from sekisho.flows.wire.compiled import DIRECTIONS
+from sekisho.flows.wire.datagrams import Datagrams
+from sekisho.flows.wire.limits import (
+    MAX_COUNT,
+    MAX_LAYOUTS_PER_BURST,
+    MAX_RECORDS_PER_BURST,
+    MAX_SETS,
+    MAX_STEPS_PER_BURST,
+    OVS_INPUT_MEMORY,
+)
+
+if TYPE_CHECKING:
+    import ctypes
+
+    from sekisho.flows.exporters import Exporters
+    from sekisho.flows.exporters_compiled import CompiledExporters
+    from sekisho.flows.wire.records import RecordDecoder
+    from sekisho.tables import I64, Burst, FlowBatch
+
+_ROOM: Final = 1 << 14  # sets of one burst; one of more is not plain
+
+
+class Header(NamedTuple):
+    """A protocol's header: octets, and where it has fields; -1 for one that it does not have.
+
+    `counts_records`: what the sequence number counts, else it counts messages.
+    """
+
+    protocol: int
+    octets: int
+    sequence: int
+    domain: int
+    length: int
+    counts_records: bool
+
+
+# The structure `plain` of native/plain.c: the names of its places, in order.
+_PLACES: Final = (
+    *("at", "size", "slot", "length", "address_hi", "address_lo", "chosen", "n"),
+    *("protocol", "header", "sequence_at", "domain_at", "length_at"),
+    *("known", "sequences", "generation", "met", "ovs", "statistics", "records", "input_heard"),
+    *("templates", "programs", "tells_input", "tells_output", "is_ovs"),
+    *("rates", "rate", "rates_told", "of_interfaces"),
+    *("most_sets", "most_records", "most_layouts", "most_steps", "room", "inputs", "outputs"),
+    *("time", "now", "clock", "most_count", "template_clock", "memory"),
+    *("row", "sequence", "step", "held"),
+    *("start", "end", "message", "layout", "located", "inputs_told"),
+    *("sets", "other", "implausible", "has"),
+)
+
+
+class PlainBursts:
+    """What the core needs to decode plain bursts of one protocol, and what it found in the last one."""
+
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        core: CompiledExporters,
+        exporters: Exporters,
+        records: RecordDecoder,
+        header: Header,
+    ) -> None:
+        self._library, self._exporters, self._records, self._header = library, exporters, records, header
+        self._places = native.Places(*_PLACES)
+        self._datagrams = Datagrams(self._places)
+        self._room = 0  # messages there is room for
+        self._places.point(known=core.table, sequences=core.sequences, records=exporters.records)
+        self._places.point(generation=exporters.generation, **records.by_exporter())
+        self._places.point(**{name: np.zeros(_ROOM, np.int64) for name in ("start", "end")})
+        names = "message", "layout", "located", "inputs_told"
+        self._places.point(**{name: np.zeros(_ROOM, np.int32) for name in names})
+        inputs, outputs = DIRECTIONS[records.settings.ovs_directions]
+        self._places.put(protocol=header.protocol, header=header.octets, sequence_at=header.sequence)
+        self._places.put(domain_at=header.domain, length_at=header.length, inputs=inputs, outputs=outputs)
+        self._places.put(most_sets=MAX_SETS, most_records=MAX_RECORDS_PER_BURST, room=_ROOM)
+        self._places.put(most_layouts=MAX_LAYOUTS_PER_BURST, most_steps=MAX_STEPS_PER_BURST)
+        self._places.put_real(most_count=MAX_COUNT)
+
+    def decode(self, burst: Burst, rows: I64, now: float) -> FlowBatch | None:
+        """Decode datagrams `rows` of the burst; None, and nothing done, where they are not plain."""
+        templates, programs = self._records.templates, self._records.programs
+        self._exporters.begin(now)
+        templates.begin(now)
+        if not programs.knows(templates.layouts) or not self._datagrams.are(burst, rows):
+            return None
+        if len(rows) > self._room:
+            self._make_room(len(rows))
+        self._know()
+        total = int(self._library.sk_plain_find(self._places.address))
+        if total < 0:
+            return None
+        clock = templates.clock
+        self._places.put_real(time=burst.time, now=now, clock=self._exporters.clock)
+        self._places.put_real(template_clock=clock, memory=clock - OVS_INPUT_MEMORY)
+        batch, _, columns = native.fresh(total)
+        told = int(self._library.sk_plain_decode(self._places.address, columns.address, total))
+        return self._records.plain(
+            batch if told == total else batch.take(slice(told)),
+            records=total,
+            other=self._places.told("other"),
+            implausible=bool(self._places.told("implausible")),
+        )
+
+    def _make_room(self, messages: int) -> None:
+        self._room = messages
+        held = np.zeros(messages, np.uint32)
+        step = held if self._header.counts_records else np.ones(messages, np.uint32)
+        self._places.point(row=np.zeros(messages, np.int32), sequence=np.zeros(messages, np.uint32))
+        self._places.point(held=held, step=step)
+
+    def _know(self) -> None:
+        """Point at what is known now of templates and rates."""
+        programs, rates = self._records.programs, self._records.rates
+        self._places.point(templates=self._records.templates.table(), programs=programs.address)
+        self._places.point(tells_input=programs.input, tells_output=programs.output, is_ovs=programs.ovs)
+        self._places.put(rates_told=len(rates))
+        if len(rates):
+            table = rates.table()
+            self._places.point(rates=table.places, rate=table.rates)
+            self._places.put(of_interfaces=int(table.of_interfaces))
+
+
+def plain_bursts(exporters: Exporters, records: RecordDecoder, header: Header) -> PlainBursts | None:
+    """Make it where there is the compiled core."""
+    if native.LIBRARY is None or exporters.core is None:
+        return None
+    return PlainBursts(native.LIBRARY, exporters.core, exporters, records, header)

@@ -1,0 +1,268 @@
+/* Bursts of NetFlow v9 and IPFIX with nothing new in them: every exporter and every template is known, and no message,
+ * set or record ends behind what holds it. Such a burst is looked through, and then decoded, in one call each. Anything
+ * else is told apart by sk_plain_find, which changes nothing, and is left to what decodes all there may be
+ * (flows/wire/records.py); both do the same with a plain burst. */
+
+#include "exporters.h"
+#include "lookup.h"
+#include "programs.h"
+#include "rows.h"
+
+/* flows/wire/plain.py has the same order. */
+typedef struct {
+    /* The datagrams: rows of a slab, their lengths, whose they are; which of them, or all where that is missing. */
+    const u8 *at;
+    i64 size, slot;
+    const i32 *length;
+    const u64 *address_hi, *address_lo;
+    const i64 *chosen;
+    i64 n;
+    /* Their header: octets of it, and where fields stand; -1 for one it does not have. */
+    i64 protocol, header, sequence_at, domain_at, length_at;
+    /* Exporters, by row: what is known of each, and of which of its lives the templates are. */
+    const exporters *known;
+    sequences *sequences;
+    const i64 *generation, *met;
+    const u8 *ovs, *statistics;
+    i64 *records;
+    double *input_heard;
+    /* Layouts by exporter and template; by layout the program, and what its records tell. */
+    const table *templates;
+    const i64 *programs;
+    const u8 *tells_input, *tells_output, *is_ovs;
+    /* Rates by what they are told of; whether any is told of an interface. */
+    const table *rates;
+    const double *rate;
+    i64 rates_told, of_interfaces;
+    /* What a burst may have at most, and which directions of Open vSwitch count. */
+    i64 most_sets, most_records, most_layouts, most_steps, room;
+    i64 inputs, outputs;
+    double time, now, clock, most_count;
+    double template_clock, memory; /* the clock of templates, and since when by it an input counts */
+    /* Out, by message: exporter, sequence number, how far that moves, records. */
+    i32 *row;
+    u32 *sequence, *step, *held;
+    /* Out, by set: where its content lies, of which message it is, layout, records, whether one tells an input. */
+    i64 *start, *end;
+    i32 *message, *layout, *located, *inputs_told;
+    i64 sets, other, implausible;
+    u64 has; /* columns that every record of the burst has */
+} plain;
+
+enum { LAYOUTS = 2048, FIRST_TEMPLATE = 256 };
+enum { OF_EXPORTER, OF_TEMPLATE, OF_INTERFACE };
+
+/* Columns that each record of a program has. */
+static u64 has(const program *p)
+{
+    static const u64 of[] = {
+        [IN_IF] = HAS_IN_IF,       [OUT_IF] = HAS_OUT_IF,     [PROTOCOL] = HAS_PROTOCOL, [SRC_MAC] = HAS_SRC_MAC,
+        [DST_MAC] = HAS_DST_MAC,   [SRC_V4] = HAS_SRC_LO,     [DST_V4] = HAS_DST_LO,     [SRC_V6] = HAS_SRC_HI | HAS_SRC_LO,
+        [DST_V6] = HAS_DST_HI | HAS_DST_LO, [VERSION] = HAS_VERSION, [SRC_PORT] = HAS_SRC_PORT,
+        [DST_PORT] = HAS_DST_PORT, [FLAGS] = HAS_FLAGS,       [PACKETS] = HAS_PACKETS,   [BYTES] = HAS_BYTES,
+    };
+    u64 found = HAS_PACKETS; /* one, where no step says how many */
+    for (const step *t = p->steps; t < p->steps + p->length; t++)
+        found |= of[t->into];
+    return p->version ? found | HAS_VERSION : found;
+}
+
+static inline int is_fixed(const program *p) { return p->count == 1 && p->direction_segment < 0; }
+
+/* Count the records of a set, those that tell an input too; -1 where one is cut, or there are more than `most`. */
+static i64 records_in(slab octets, const program *p, i64 here, i64 end, i64 most_steps, i32 *inputs_told)
+{
+    i64 begins[SEGMENTS], found = 0;
+    *inputs_told = 0;
+    if (is_fixed(p))
+        return (end - here) / p->minimum;
+    for (; here + p->minimum <= end; found++) {
+        if (p->count > 1 && found && (found + 1) * p->count > most_steps)
+            return -1;
+        here = record_end(octets, p, here, end, begins);
+        if (here > end)
+            return -1;
+        if (p->direction_segment >= 0)
+            *inputs_told += !is_output(octets, p, begins);
+    }
+    return found;
+}
+
+/* Look through the sets of message i, which lies at here..end; its records, or -1 where something is not plain. */
+static i64 sets_of(plain *b, i64 i, i64 here, i64 end, u8 *used)
+{
+    slab octets = {b->at, b->size};
+    i64 total = 0, sets = 0;
+    for (; here + 4 <= end; sets++) {
+        u64 id = be16(b->at + here), length = be16(b->at + here + 2);
+        if (length < 4 || here + (i64)length > end || id < FIRST_TEMPLATE || sets == b->most_sets || b->sets == b->room)
+            return -1;
+        i32 layout = find(b->templates, (u64)b->row[i] << 16 | id);
+        if (layout < 0 || layout >= LAYOUTS || b->programs[layout] <= 0)
+            return -1;
+        const program *p = (const program *)b->programs[layout];
+        i64 s = b->sets++, found = records_in(octets, p, here + 4, here + (i64)length, b->most_steps, b->inputs_told + s);
+        if (found < 0)
+            return -1;
+        b->start[s] = here + 4;
+        b->end[s] = here + (i64)length;
+        b->message[s] = (i32)i;
+        b->layout[s] = layout;
+        b->located[s] = (i32)found;
+        if (!used[layout])
+            b->has &= has(p);
+        used[layout] = 1;
+        total += found;
+        here += (i64)length;
+    }
+    return total;
+}
+
+/* Whether so many layouts leave steps enough for each set of records of variable length. */
+static int is_within(const plain *b, const u8 *used)
+{
+    i64 layouts = 0;
+    for (int k = 0; k < LAYOUTS; k++)
+        layouts += used[k];
+    if (layouts > b->most_layouts)
+        return 0;
+    i64 steps = b->most_steps / most(layouts, 1);
+    for (i64 s = 0; s < b->sets; s++) {
+        const program *p = (const program *)b->programs[b->layout[s]];
+        if (p->count > 1 && b->located[s] > most(1, steps / p->count))
+            return 0;
+    }
+    return 1;
+}
+
+/* Look through a burst; how many records it holds, or -1 where it is not plain. */
+i64 sk_plain_find(plain *b)
+{
+    u8 used[LAYOUTS] = {0};
+    i64 total = 0;
+    b->sets = 0;
+    b->has = ~0ull;
+    for (i64 i = 0; i < b->n; i++) {
+        i64 d = b->chosen ? b->chosen[i] : i, begin = d * b->slot, length = b->length[d];
+        const u8 *message = b->at + begin;
+        if (length < b->header || length > b->slot || begin + length > b->size)
+            return -1;
+        if (b->length_at >= 0 && be16(message + b->length_at) != length)
+            return -1;
+        u64 halves[4] = {b->address_hi[d], b->address_lo[d], 0, 0};
+        i32 row = exporter_of(b->known, halves, be32(message + b->domain_at), (u8)b->protocol);
+        if (row == NONE || b->generation[row] != b->met[row] || (b->statistics[row] && !b->ovs[row]))
+            return -1;
+        b->row[i] = row;
+        b->sequence[i] = be32(message + b->sequence_at);
+        i64 held = sets_of(b, i, begin + b->header, begin + length, used);
+        if (held < 0 || (total += held) > b->most_records)
+            return -1;
+        b->held[i] = (u32)held;
+    }
+    return is_within(b, used) ? total : -1;
+}
+
+static double rate_of(const plain *b, i64 row, u64 kind, u64 ident)
+{
+    i32 at = find(b->rates, (u64)row << 35 | kind << 32 | (ident & 0xFFFFFFFF));
+    return at < 0 ? 0 : b->rate[at];
+}
+
+/* Scale the rows of a set by the rates its exporter told; Open vSwitch's counts are scaled already. */
+static void scale(const plain *b, const columns *c, i64 set, i64 first, i64 behind)
+{
+    i64 row = b->row[b->message[set]], layout = b->layout[set];
+    if (b->is_ovs[layout])
+        return;
+    double whole = rate_of(b, row, OF_TEMPLATE, be16(b->at + b->start[set] - 4));
+    if (whole == 0)
+        whole = rate_of(b, row, OF_EXPORTER, 0);
+    for (i64 to = first; to < behind; to++) {
+        double rate = 0;
+        if (b->of_interfaces && b->tells_input[layout])
+            rate = rate_of(b, row, OF_INTERFACE, c->in_if[to]);
+        if (rate == 0 && b->of_interfaces && b->tells_output[layout])
+            rate = rate_of(b, row, OF_INTERFACE, c->out_if[to]);
+        if (rate == 0)
+            rate = whole;
+        c->rate[to] = (float)rate;
+        if (rate > 1) {
+            c->packets[to] *= rate;
+            c->bytes[to] *= rate;
+        }
+    }
+}
+
+/* What no step says of the rows of a set: whose they are, and what a template leaves open. */
+static void complete(plain *b, const columns *c, const program *p, i64 set, i64 first, i64 behind)
+{
+    i32 row = b->row[b->message[set]];
+    for (i64 to = first; to < behind; to++) {
+        c->time[to] = b->time;
+        c->exporter[to] = row;
+    }
+    if (p->version)
+        memset(c->ip_version + first, (int)p->version, (size_t)(behind - first));
+    if (!p->counts_packets)
+        for (i64 to = first; to < behind; to++)
+            c->packets[to] = 1.0;
+    if (b->rates_told)
+        scale(b, c, set, first, behind);
+    for (i64 to = first; to < behind; to++)
+        b->implausible += !(c->packets[to] <= b->most_count && c->bytes[to] <= b->most_count);
+}
+
+static int is_kept(const plain *b, i64 row, int output)
+{
+    if (!output)
+        return b->inputs != 0;
+    return b->outputs == 1 || (b->outputs == 2 && b->input_heard[row] < b->memory);
+}
+
+/* Decode a set to rows from `first` on; the row behind its last. */
+static i64 decode_set(plain *b, const columns *c, i64 set, i64 first)
+{
+    slab octets = {b->at, b->size};
+    const program *p = (const program *)b->programs[b->layout[set]];
+    i64 here = b->start[set], to = first, n = b->located[set], begins[SEGMENTS];
+    if (is_fixed(p)) {
+        rows_of(octets, c, p, &here, p->minimum, first, n);
+        to += n;
+    } else
+        for (i64 k = 0; k < n; k++) {
+            here = record_end(octets, p, here, b->end[set], begins);
+            if (p->direction_segment >= 0 && !is_kept(b, b->row[b->message[set]], is_output(octets, p, begins)))
+                b->other++;
+            else
+                rows_of(octets, c, p, begins, 0, to++, 1);
+        }
+    complete(b, c, p, set, first, to);
+    return to;
+}
+
+/* Count what sk_plain_find found with its exporters. */
+static void account(const plain *b)
+{
+    for (i64 i = 0; i < b->n; i++) {
+        heard_of(b->known, b->row[i], b->now, b->clock);
+        b->records[b->row[i]] += b->held[i];
+    }
+    sk_sequence(b->sequences, b->row, b->sequence, b->step, b->n);
+}
+
+/* Decode what sk_plain_find found into columns of so many rows, whatever is in them; how many were written. */
+i64 sk_plain_decode(plain *b, const columns *c, i64 room)
+{
+    i64 rows = 0, clean = 0;
+    b->other = b->implausible = 0;
+    account(b);
+    for (i64 s = 0; s < b->sets; s++)
+        if (b->inputs_told[s])
+            b->input_heard[b->row[b->message[s]]] = b->template_clock;
+    for (i64 s = 0; s < b->sets; s++) {
+        clean = cleared(c, clean, rows + b->located[s], room, b->has);
+        rows = decode_set(b, c, s, rows);
+    }
+    return rows;
+}

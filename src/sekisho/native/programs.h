@@ -1,0 +1,76 @@
+/* Templates of NetFlow v9 and IPFIX as programs: which octets of a record go to which column. */
+
+#ifndef SEKISHO_PROGRAMS_H
+#define SEKISHO_PROGRAMS_H
+
+#include "native.h"
+
+/* Where a value goes; flows/wire/programs.py has the same in Into. */
+enum {
+    IN_IF,
+    OUT_IF,
+    POINT,
+    PROTOCOL,
+    SRC_MAC,
+    DST_MAC,
+    VLAN,
+    SRC_V4,
+    DST_V4,
+    SRC_V6,
+    DST_V6,
+    VERSION,
+    SRC_PORT,
+    DST_PORT,
+    ICMP,
+    FLAGS,
+    PACKETS,
+    BYTES
+};
+
+/* One value of a record: `size` octets at `offset` of a segment. Where `size2` is not 0, a second value stands
+ * there; `only` is ICMP's protocol, or 0 for any. */
+typedef struct {
+    i64 into, segment, offset, size, segment2, offset2, size2, only;
+} step;
+
+typedef struct {
+    const i64 *segments; /* size of each; a value of variable length stands between two */
+    i64 count, minimum; /* segments, and the octets of the shortest record */
+    const step *steps;
+    i64 length; /* steps */
+    i64 version; /* of IP, where the template has its addresses; else 0 */
+    i64 counts_packets; /* 0: a record is one packet */
+    i64 direction_segment, direction_offset; /* Open vSwitch's flowDirection; -1: none */
+} program;
+
+enum { SEGMENTS = 256 };
+
+/* Step over one record that begins at `at`: where its segments begin, and where it ends; beyond `end` if it lies. */
+static inline i64 record_end(slab octets, const program *p, i64 at, i64 end, i64 *begins)
+{
+    for (i64 s = 0;; s++) {
+        begins[s] = at;
+        at += p->segments[s];
+        if (s == p->count - 1 || at > end)
+            return at;
+        u64 size = be(octets, at, 1);
+        if (size < 255)
+            at += 1 + (i64)size;
+        else
+            at = at + 3 <= end ? at + 3 + (i64)be(octets, at + 1, 2) : end + 1;
+        if (at > end)
+            return at;
+    }
+}
+
+static inline int is_output(slab octets, const program *p, const i64 *begins)
+{
+    return be(octets, begins[p->direction_segment] + p->direction_offset, 1) == 1;
+}
+
+/* Write n records, `stride` octets apart, whose segments begin at `begins`, to rows first.. of columns of zeros. All lie
+ * within the slab. */
+void rows_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 stride, i64 first, i64 n)
+    __attribute__((visibility("hidden")));
+
+#endif

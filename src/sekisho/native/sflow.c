@@ -1,0 +1,286 @@
+/* sFlow: datagrams to rows, one for each sample of a packet; as wire/sflow.py does. Samples of counters are only found:
+ * they are few. */
+
+#include "exporters.h"
+#include "headers.h"
+#include "rows.h"
+
+enum { FLOW = 1, COUNTERS, EXPANDED_FLOW, EXPANDED_COUNTERS };
+enum { RAW_HEADER = 1, ETHERNET, SAMPLED_IPV4, SAMPLED_IPV6, SWITCH = 1001 };
+enum { KINDS = 5 }; /* of records we know */
+enum { INTERNAL = 0x3FFFFFFF, LESS_THAN_ANY = -1 };
+
+/* Datagrams as they came, and what their headers say. flows/wire/sflow_compiled.py has the same order, here and in all
+ * structures below. */
+typedef struct {
+    const u8 *at;
+    i64 size, slot;
+    const i32 *length;
+    const u64 *address_hi, *address_lo;
+    const i64 *chosen;
+    i64 n;
+    const exporters *known;
+    i64 protocol;
+    double now, clock;
+    /* Out: of each that is whole. `row` is NONE of an exporter that is not known. */
+    u64 *hi, *lo, *agent_hi, *agent_lo;
+    u32 *domain, *sequence;
+    i64 *body, *end, *count;
+    i32 *row;
+    i64 unknown, agents_unknown, cut;
+} opened;
+
+/* Read the headers; how many datagrams are whole. */
+i64 sk_sflow_open(opened *o)
+{
+    slab octets = {o->at, o->size};
+    i64 n = 0;
+    o->unknown = o->agents_unknown = o->cut = 0;
+    for (i64 i = 0; i < o->n; i++) {
+        i64 d = o->chosen[i], start = d * o->slot, end = start + o->length[d];
+        u64 kind = be(octets, start + 4, 4);
+        i64 size = kind == 2 ? 16 : kind == 1 ? 4 : 0;
+        o->agents_unknown += kind > 2;
+        o->cut += kind <= 2 && end - start < 24 + size;
+        if (kind > 2 || end - start < 24 + size)
+            continue;
+        u64 halves[4] = {o->address_hi[d], o->address_lo[d], 0, 0};
+        if (size == 16) {
+            halves[2] = be(octets, start + 8, 8);
+            halves[3] = be(octets, start + 16, 8);
+        } else if (size)
+            halves[3] = be(octets, start + 8, 4) | V4_MAPPED;
+        i64 told = start + 8 + size; /* sub-agent, sequence, uptime, samples */
+        o->domain[n] = (u32)be(octets, told, 4);
+        o->sequence[n] = (u32)be(octets, told + 4, 4);
+        o->count[n] = (i64)be(octets, told + 12, 4);
+        o->body[n] = told + 16;
+        o->end[n] = end;
+        o->row[n] = exporter_of(o->known, halves, o->domain[n], (u8)o->protocol);
+        if (o->row[n] == NONE)
+            o->unknown++;
+        else
+            heard_of(o->known, o->row[n], o->now, o->clock);
+        o->hi[n] = halves[0];
+        o->lo[n] = halves[1];
+        o->agent_hi[n] = halves[2];
+        o->agent_lo[n++] = halves[3];
+    }
+    return n;
+}
+
+/* What was wrong, and what was found. */
+typedef struct {
+    i64 samples_over_cap, samples_missing, samples_length_lies, sample_short, flow_samples, samples_unknown;
+    i64 records_over_cap, records_missing, records_length_lies;
+    i64 header[3]; /* as header_of counts */
+    i64 implausible, without_packet;
+} told;
+
+typedef struct {
+    const u8 *at;
+    i64 size;
+    /* Datagrams: where their samples begin, where they end, how many they are said to have, and their exporters. */
+    const i64 *body, *end, *count;
+    const i32 *row;
+    i64 n;
+    i64 most_samples, most_records, most_rate, most_octets;
+    i64 *records; /* by exporter: samples with a packet */
+    double time;
+    /* Out: samples of counters, with the datagram and the kind of each. */
+    i64 *owner;
+    u32 *kind;
+    i64 *begins, *ends;
+    i64 others;
+    told told;
+} samples;
+
+/* Structures (kind, length, contents) behind one another: what is left of them. */
+typedef struct {
+    i64 here, end, left;
+} walk;
+
+typedef struct {
+    u32 kind;
+    i64 body, end;
+} item;
+
+/* The next one; 0 behind the last, and at one that is missing or lies, which is counted. */
+static inline int next(slab octets, walk *w, item *found, i64 *missing, i64 *lies)
+{
+    if (w->left <= 0)
+        return 0;
+    if (w->here + 8 > w->end) {
+        ++*missing;
+        return 0;
+    }
+    i64 after = w->here + 8 + (i64)be(octets, w->here + 4, 4);
+    if (after > w->end) {
+        ++*lies;
+        return 0;
+    }
+    *found = (item){(u32)be(octets, w->here, 4), w->here + 8, after};
+    w->here = after;
+    w->left--;
+    return 1;
+}
+
+/* In the order in which they fill a row: what is told later goes over what was told before. */
+static int order_of(u32 kind)
+{
+    switch (kind) {
+    case SWITCH:
+        return 0;
+    case ETHERNET:
+    case SAMPLED_IPV4:
+    case SAMPLED_IPV6:
+        return (int)kind - 1;
+    case RAW_HEADER:
+        return 4;
+    default:
+        return NONE;
+    }
+}
+
+static void fill_ip(slab octets, i64 told, i64 ports, const columns *c, i64 row, double before, double *length)
+{
+    /* The length is the packet's alone: a frame's, where one is told, is nearer to what was sent. */
+    *length = before < 0 ? (double)be(octets, told, 4) : before;
+    c->protocol[row] = (u8)be(octets, told + 4, 4);
+    c->src_port[row] = (u16)be(octets, ports, 4);
+    c->dst_port[row] = (u16)be(octets, ports + 4, 4);
+    u16 flags = (u16)((be(octets, ports + 8, 4) & 0xFFF) | FLAGS_KNOWN);
+    c->tcp_flags[row] = c->protocol[row] == TCP ? flags : 0;
+}
+
+/* Fill a row from one record. `before` is the length that kinds of record before its own told. */
+static void fill(slab octets, const item *r, const columns *c, i64 row, double before, double *length, i64 *wrong)
+{
+    static const i64 least_octets[KINDS] = {16, 24, 32, 56, 0};
+    int order = order_of(r->kind);
+    i64 at = r->body;
+    if (r->end - at < least_octets[order]) {
+        wrong[0]++;
+        return;
+    }
+    switch (r->kind) {
+    case SWITCH: {
+        u64 vlan = be(octets, at, 4);
+        c->vlan[row] = vlan < 4095 ? (u16)vlan : 0;
+        break;
+    }
+    case ETHERNET:
+        *length = (double)be(octets, at, 4);
+        c->src_mac[row] = be(octets, at + 4, 6);
+        c->dst_mac[row] = be(octets, at + 12, 6);
+        break;
+    case SAMPLED_IPV4:
+        c->ip_version[row] = 4;
+        c->src_lo[row] = be(octets, at + 8, 4) | V4_MAPPED;
+        c->dst_lo[row] = be(octets, at + 12, 4) | V4_MAPPED;
+        fill_ip(octets, at, at + 16, c, row, before, length);
+        break;
+    case SAMPLED_IPV6:
+        c->ip_version[row] = 6;
+        c->src_hi[row] = be(octets, at + 8, 8);
+        c->src_lo[row] = be(octets, at + 16, 8);
+        c->dst_hi[row] = be(octets, at + 24, 8);
+        c->dst_lo[row] = be(octets, at + 32, 8);
+        fill_ip(octets, at, at + 40, c, row, before, length);
+        break;
+    default:
+        header_of(octets, at, r->end, c, row, length, wrong);
+    }
+}
+
+/* Fill a row from the records of a sample; the length of the packet, less than 0 where none is told. */
+static double records_of(slab octets, samples *s, i64 body, i64 end, i64 count, const columns *c, i64 row)
+{
+    walk all = {body, end, least(count, s->most_records)}, again = all;
+    item found, only[KINDS];
+    i64 there[KINDS] = {0}, ignored = 0;
+    double length = LESS_THAN_ANY;
+    s->told.records_over_cap += count > s->most_records;
+    while (next(octets, &all, &found, &s->told.records_missing, &s->told.records_length_lies)) {
+        int order = order_of(found.kind);
+        if (order >= 0 && !there[order]++)
+            only[order] = found;
+    }
+    for (int order = 0; order < KINDS; order++) {
+        double before = length;
+        if (there[order] == 1)
+            fill(octets, only + order, c, row, before, &length, s->told.header);
+        else if (there[order])
+            for (walk w = again; next(octets, &w, &found, &ignored, &ignored);)
+                if (order_of(found.kind) == order)
+                    fill(octets, &found, c, row, before, &length, s->told.header);
+    }
+    return length;
+}
+
+static inline u32 interface(u64 value) { return (value & INTERNAL) != INTERNAL ? (u32)value : 0; }
+
+/* Fill a row from a sample of a packet; 0 where there is nothing to believe in it. */
+static int sample_of(slab octets, samples *s, const item *it, const columns *c, i64 row, i32 exporter)
+{
+    int expanded = it->kind == EXPANDED_FLOW;
+    i64 at = it->body, head = expanded ? 44 : 32;
+    if (it->end - at < head) {
+        s->told.sample_short++;
+        return 0;
+    }
+    s->told.flow_samples++;
+    u64 in = be(octets, at + (expanded ? 28 : 20), 4), out = be(octets, at + (expanded ? 36 : 24), 4);
+    u64 rate = be(octets, at + (expanded ? 12 : 8), 4);
+    u64 in_format = expanded ? be(octets, at + 24, 4) : in >> 30, format = expanded ? be(octets, at + 32, 4) : out >> 30;
+    double length = records_of(octets, s, at + head, it->end, (i64)be(octets, at + head - 4, 4), c, row);
+    int lies = rate > (u64)s->most_rate || length > (double)s->most_octets;
+    s->told.implausible += lies;
+    s->told.without_packet += !lies && length < 0;
+    if (lies || length < 0)
+        return 0;
+    c->in_if[row] = in_format ? 0 : interface(in);
+    /* With another format the value is a reason or a number of interfaces, not an interface. */
+    c->out_if[row] = format == OUT_SINGLE ? interface(expanded ? out : out & INTERNAL) : 0;
+    c->out_format[row] = format <= OUT_MULTIPLE ? (u8)format : OUT_SINGLE;
+    c->time[row] = s->time;
+    c->exporter[row] = exporter;
+    c->rate[row] = (float)rate;
+    c->packets[row] = rate ? (double)rate : 1.0; /* a rate of 0 is not one: such a sample stands for itself */
+    c->bytes[row] = c->packets[row] * length;
+    s->records[exporter]++;
+    return 1;
+}
+
+/* Decode n datagrams into columns of `room` rows, whatever is in them; how many were written. */
+i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
+{
+    enum { HAS = HAS_IN_IF | HAS_OUT_IF | HAS_FORMAT | HAS_RATE | HAS_PACKETS | HAS_BYTES };
+    const columns own = *given, *c = &own;
+    slab octets = {s->at, s->size};
+    i64 rows = 0, clean = 0;
+    s->others = 0;
+    memset(&s->told, 0, sizeof s->told);
+    for (i64 i = 0; i < s->n; i++) {
+        walk all = {s->body[i], s->end[i], least(s->count[i], s->most_samples)};
+        item it;
+        s->told.samples_over_cap += s->count[i] > s->most_samples;
+        while (next(octets, &all, &it, &s->told.samples_missing, &s->told.samples_length_lies)) {
+            if (it.kind == COUNTERS || it.kind == EXPANDED_COUNTERS) {
+                s->owner[s->others] = i;
+                s->kind[s->others] = it.kind;
+                s->begins[s->others] = it.body;
+                s->ends[s->others++] = it.end;
+            } else if (it.kind == FLOW || it.kind == EXPANDED_FLOW) {
+                if (it.end - it.body >= 32)
+                    clean = cleared(c, clean, rows + 1, room, HAS);
+                if (sample_of(octets, s, &it, c, rows, s->row[i]))
+                    rows++;
+                else if (rows < clean)
+                    cleared(c, rows, rows + 1, rows + 1, HAS);
+            } else
+                s->told.samples_unknown++;
+        }
+    }
+    return rows;
+}
