@@ -24,8 +24,9 @@ _COLUMNS: Final = tuple(columns(FlowBatch).items())
 _POINTER, _WHOLE, _REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 # Arguments of each function, in the order of its definition in C.
 _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
-    "sk_count": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _POINTER, _WHOLE),
-    "sk_items": (_POINTER, _POINTER, _WHOLE, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER),
+    "sk_gather": (_POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER),
+    "sk_pour": (_POINTER,),
+    "sk_items": (_POINTER, _POINTER, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _POINTER),
     "sk_see": (_POINTER, _POINTER, _POINTER, _WHOLE),
     "sk_table_fill": (_POINTER, _POINTER, _POINTER, _WHOLE),
     "sk_resolve": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _POINTER),
@@ -37,11 +38,13 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_walk": (_POINTER, _WHOLE, _POINTER, _POINTER, _WHOLE, _WHOLE, *(_POINTER,) * 5),
     "sk_items_of": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _WHOLE, _WHOLE, *(_POINTER,) * 5),
     "sk_headers": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _WHOLE, _POINTER, _POINTER, _POINTER),
-    "sk_remember": (_POINTER, _WHOLE, _POINTER, _POINTER, _WHOLE, _REAL),
+    "sk_keep": (_POINTER, _POINTER, _WHOLE, _POINTER, _POINTER, _REAL),
 }
 
 
 _COUNTING: Final = (
+    "sk_gather",
+    "sk_items",
     "sk_locate",
     "sk_decode",
     "sk_exporters_find",
