@@ -129,8 +129,10 @@ class Counting:
                 break
             self._library.sk_pour(here)
         self._library.sk_keep(here, columns.address, n, known.address, found, now)
-        for number, (pick, stream) in enumerate(gathered.streams):
-            if stream.detector.distinct and gathered.matched[number]:
+        for number in np.flatnonzero(gathered.matched).tolist():
+            pick, stream = gathered.streams[number]
+            stream.touched = True
+            if stream.detector.distinct:
                 self._see(columns, known, number, int(gathered.matched[number]), n, pick, stream)
 
     def _see(  # noqa: PLR0913, PLR0917 - of one batch and one pick

@@ -141,9 +141,9 @@ class Detection:
         """Count a resolved batch; rows of nobody's are left out."""
         self._counters["rows"] += len(batch)
         ours = (batch.sender >= 0) | (batch.receiver >= 0)
-        if not ours.any():
+        known = int(np.count_nonzero(ours))
+        if not known:
             return
-        known = int(ours.sum())
         self._counters["rows_ours"] += known
         if known < len(batch) // 2:
             batch = batch.take(ours)

@@ -449,3 +449,50 @@ void sk_keep(const gathered *g, const columns *c, i64 n, const roster *r, const 
     if (of)
         keep_some(g, c, n, r, found, of, others, room, 0, now);
 }
+
+/* Add n rows of amounts, planes side by side, to the running total and the bucket that fills; Sums in detect/sums.py.
+ * total and filling are plane by plane, `width` to a plane. */
+void sk_sums_pour(double *total, double *filling, i64 width, i64 planes, const i64 *rows, const double *amounts, i64 n)
+{
+    for (i64 k = 0; k < n; k++)
+        for (i64 plane = 0; plane < planes; plane++) {
+            total[plane * width + rows[k]] += amounts[k * planes + plane];
+            filling[plane * width + rows[k]] += amounts[k * planes + plane];
+        }
+}
+
+/* Take out the amounts of the slots that have samples (the last plane), leaving zeros; how many they are. */
+i64 sk_sums_take(double *fresh, i64 planes, i64 n, i64 *slots, double *amounts)
+{
+    i64 many = 0;
+    for (i64 slot = 0; slot < n; slot++) {
+        double *mine = fresh + slot * planes;
+        if (mine[planes - 1] == 0.0)
+            continue;
+        slots[many] = slot;
+        for (i64 plane = 0; plane < planes; plane++) {
+            amounts[many * planes + plane] = mine[plane];
+            mine[plane] = 0.0;
+        }
+        many++;
+    }
+    return many;
+}
+
+/* Take a bucket that has left the window from the total. */
+void sk_sums_leave(double *restrict total, const float *restrict bucket, i64 n)
+{
+    for (i64 k = 0; k < n; k++)
+        total[k] -= bucket[k];
+}
+
+/* Close the bucket that fills: what it holds is rounded, and the total must hold the same. */
+void sk_sums_turn(double *restrict total, double *restrict filling, float *restrict bucket, i64 n, double most)
+{
+    for (i64 k = 0; k < n; k++) {
+        double held = filling[k] > most ? most : filling[k] < -most ? -most : filling[k];
+        bucket[k] = (float)held;
+        total[k] += bucket[k] - filling[k];
+        filling[k] = 0.0;
+    }
+}
