@@ -130,23 +130,17 @@ class Counting:
             self._library.sk_pour(here)
         self._library.sk_keep(here, columns.address, n, known.address, found, now)
         for number in np.flatnonzero(gathered.matched).tolist():
-            pick, stream = gathered.streams[number]
+            stream = gathered.streams[number][1]
             stream.touched = True
             if stream.detector.distinct:
-                self._see(columns, known, number, int(gathered.matched[number]), n, pick, stream)
+                self._see(gathered, number, columns, known, n)
 
-    def _see(  # noqa: PLR0913, PLR0917 - of one batch and one pick
-        self,
-        columns: native.Structure,
-        known: native.Structure,
-        number: int,
-        matched: int,
-        n: int,
-        pick: Pick,
-        stream: Stream,
+    def _see(
+        self, gathered: Gathered, number: int, columns: native.Structure, known: native.Structure, n: int
     ) -> None:
-        slots: I64 = np.empty(matched, np.int64)
-        items: U64 = np.empty(matched, np.uint64)
+        pick, stream = gathered.streams[number]
+        slots: I64 = np.empty(int(gathered.matched[number]), np.int64)
+        items: U64 = np.empty(len(slots), np.uint64)
         self._library.sk_items(
             *(columns.address, self._found.ctypes.data, n, known.address, number),
             *(int(pick.direction is Direction.EGRESS), int(pick.item == "port")),
@@ -157,7 +151,7 @@ class Counting:
                 lane.counter.see(slots, items)
 
     def pour(self) -> None:
-        """Pour what has gathered into the streams' sums; who is a suspect is asked again with the next batch."""
+        """Pour what has gathered into the streams' sums; who is a suspect is asked again next time."""
         for gathered in self._gathered:
             self._library.sk_pour(gathered.structure.address)
         self._fresh = True

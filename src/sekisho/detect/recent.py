@@ -120,7 +120,8 @@ def _every(index: I64, places: I64, most: int) -> I64:
         return places[:0]
     power = min(max(-(-len(places) // most) - 1, 0).bit_length(), _ROUGHEST)
     ends = index[places].astype(np.uint32) * _HASH >> np.uint32(16) & np.uint32((1 << power) - 1)
-    return places[ends == 0][:most]
+    kept: I64 = places[ends == 0][:most]
+    return kept
 
 
 def _greatest(slot: I64, keys: tuple[I64 | U64, ...], amount: F64, count: int) -> list[tuple[int, float]]:
