@@ -6,7 +6,8 @@ Everybody is started as an operator would, hears the same datagrams over loopbac
 measured by the processor time, user and system, of its whole tree of processes; what it counted itself says
 what it lost. The sender keeps the receiver's socket filled and never lets it overflow (`--pace N` sends N
 datagrams a second instead); whoever loses records all the same is measured again at a pace it can hold. Peers
-that are not installed are left out, and named. `name@N` is a stream from N exporters.
+that are not installed are left out, and named. `name@N` is a stream from N exporters. `--workers 2` measures us with
+two processes too, over which exporters are spread: with a core for each, how many times of one they take.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ def measure(spec: str, given: argparse.Namespace) -> dict[str, object]:
     load = Load(given.seconds, given.pace, given.datagrams)
     ours = fair_trial(Sekisho(cloud), name, cloud, load)
     bare = fair_trial(Sekisho(cloud, detectors=False), name, cloud, load)
+    shared = several(name, cloud, load, given.workers, ours) if given.workers > 1 else {}
     alone = trial(Alone(cloud), name, cloud, load)
     peers = {
         peer.name: figures(fair_trial(peer, name, cloud, load))
@@ -77,6 +79,7 @@ def measure(spec: str, given: argparse.Namespace) -> dict[str, object]:
     }
     return {
         **figures(ours),
+        **shared,
         "without_detectors": figures(bare),
         "recvmmsg_alone": figures(alone),
         "share_of_recvmmsg_alone": round(ours.per_core / max(alone.per_core, 1.0), 3),
@@ -88,6 +91,13 @@ def measure(spec: str, given: argparse.Namespace) -> dict[str, object]:
         },
         "peers": peers,
     }
+
+
+def several(name: str, cloud: Cloud, load: Load, workers: int, one: Result) -> dict[str, object]:
+    """Measure several workers, and say how many times of one they take with a core for each of them."""
+    many = fair_trial(Sekisho(cloud, workers=workers), name, cloud, load)
+    times = round(workers * many.per_core / max(one.per_core, 1.0), 2)
+    return {"with_workers": {**figures(many), "workers": workers, "times_one": times}}
 
 
 def machine() -> dict[str, object]:
@@ -133,6 +143,9 @@ def table(told: dict[str, dict[str, object]]) -> str:
     for name, by_stream in found.items():
         cells = [cell(by_stream.get(spec), found["sekisho"][spec], own=name == "sekisho") for spec in told]
         lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + f" | {WHAT[name]} |")
+    for spec, of_stream in told.items():
+        if shared := of_stream.get("with_workers"):
+            lines.append(f"\n{spec}: {shared['workers']} workers take {shared['times_one']} times of one.")  # type: ignore[index] # of `several`
     return "\n".join(lines)
 
 
@@ -159,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pace", type=float, default=0.0, help="datagrams a second, the same for everybody")
     parser.add_argument("--subjects", type=int, default=20_000)
     parser.add_argument("--exporters", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="also measured with so many processes")
     parser.add_argument("--no-peers", action="store_true", help="ourselves only")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     given = parser.parse_args(arguments)

@@ -10,25 +10,27 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import threading
 import time
 from dataclasses import fields, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 from sekisho.app.collector import Collector, CollectorSettings
 from sekisho.detect.settings import DetectSettings
 from sekisho.flows.memory import keep_freed
-from sekisho.flows.receive import Receiver, ReceiveSettings
+from sekisho.flows.receive import Receiver, ReceiveSettings, open_shared
 from sekisho.host.clock import Clock
 from sekisho.model.policy import PolicySet
 from sekisho.model.report import PolicyView
 from traffic.cloud import POLICIES, Cloud, inventory, policies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from socket import socket
 
     from sekisho.model.inventory import Inventory
     from sekisho.model.report import CollectorReport, Verdict
@@ -119,15 +121,19 @@ def tapped(settings: CollectorSettings, spool: str) -> CollectorSettings:
     return replace(settings, **changed)
 
 
-def collector(given: argparse.Namespace) -> tuple[int, Callable[[], dict[str, float]], Callable[[], None]]:
-    """Run the collector."""
+def collector(
+    given: argparse.Namespace, sockets: Sequence[socket] = ()
+) -> tuple[int, Callable[[], dict[str, float]], Callable[[], None]]:
+    """Run the collector, or one worker of it, over its sockets."""
+    if given.workers > 1 and not sockets:
+        return workers(given)
     watched = PolicySet(1) if given.no_detectors else policies(given.policies)
     keeper = Keeper(Cloud(given.subjects, given.exporters), watched, given.replace_every)
     detect = DetectSettings(talker_window=0.0) if given.no_detectors else DetectSettings()
     settings = CollectorSettings(
         "bench", report_every=1.0, receive=ReceiveSettings(ports=(0,)), detect=detect
     )
-    made = Collector(tapped(settings, given.spool), cast("Any", keeper), Clock())
+    made = Collector(tapped(settings, given.spool), cast("Any", keeper), Clock(), sockets)
     thread = threading.Thread(target=made.run)
     thread.start()
 
@@ -147,6 +153,51 @@ def collector(given: argparse.Namespace) -> tuple[int, Callable[[], dict[str, fl
     return made.receiver.addresses[0][1], counters, close
 
 
+def workers(given: argparse.Namespace) -> tuple[int, Callable[[], dict[str, float]], Callable[[], None]]:
+    """Run each worker of a collector in a process of its own, as `sekisho collector` does."""
+    shared = open_shared(ReceiveSettings(ports=(0,), reuse_port=True, workers=given.workers))
+    pipes: list[tuple[TextIO, TextIO]] = []
+    for mine in shared:
+        (asked, asking), (answering, answered) = os.pipe(), os.pipe()
+        if not os.fork():
+            os.close(asking)
+            for words, told in pipes:  # of the workers before: an end left open would never be seen
+                words.close()
+                told.close()
+            answer(os.fdopen(asked), os.fdopen(answered, "w"), collector(given, mine))
+            os._exit(0)
+        os.close(asked)
+        os.close(answered)
+        pipes.append((os.fdopen(asking, "w"), os.fdopen(answering)))
+
+    def counters() -> dict[str, float]:
+        for words, _ in pipes:
+            print(file=words, flush=True)
+        told: dict[str, float] = {}
+        for _, answers in pipes:
+            for name, count in json.loads(answers.readline()).items():
+                told[name] = told.get(name, 0.0) + count
+        return told
+
+    def close() -> None:
+        for words, _ in pipes:
+            words.close()
+        for _ in pipes:
+            os.wait()
+
+    return shared[0][0].getsockname()[1], counters, close
+
+
+def answer(
+    asked: TextIO, answers: TextIO, running: tuple[int, Callable[[], dict[str, float]], Callable[[], None]]
+) -> None:
+    """Answer each line with counters, and end with the lines."""
+    _, counters, close = running
+    for _ in asked:
+        print(json.dumps(counters()), file=answers, flush=True)
+    close()
+
+
 def main() -> None:
     """Hear until standard input ends."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -155,15 +206,14 @@ def main() -> None:
     parser.add_argument("--exporters", type=int, default=1)
     parser.add_argument("--policies", type=Path, default=POLICIES, help="a folder")
     parser.add_argument("--spool", default="", help="a folder for the archive's blocks")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the collector")
     parser.add_argument("--no-detectors", action="store_true")
     parser.add_argument("--replace-every", type=float, default=0.0, help="seconds between two inventories")
     given = parser.parse_args()
     keep_freed()
-    port, counters, close = (alone if given.what == "alone" else collector)(given)
-    print(json.dumps({"port": port}), flush=True)
-    for _ in sys.stdin:
-        print(json.dumps(counters()), flush=True)
-    close()
+    running = (alone if given.what == "alone" else collector)(given)
+    print(json.dumps({"port": running[0]}), flush=True)
+    answer(sys.stdin, sys.stdout, running)
 
 
 if __name__ == "__main__":

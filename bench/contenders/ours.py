@@ -91,8 +91,8 @@ class Sekisho:
 
     window = 8 << 20
 
-    def __init__(self, cloud: Cloud, *, detectors: bool = True) -> None:
-        self._cloud, self._detectors = cloud, detectors
+    def __init__(self, cloud: Cloud, *, detectors: bool = True, workers: int = 1) -> None:
+        self._cloud, self._detectors, self._workers = cloud, detectors, workers
         self.name = "sekisho" if detectors else "sekisho, no detectors"
         self.what = "decodes, resolves, counts, judges" if detectors else "decodes and resolves"
 
@@ -109,7 +109,8 @@ class Sekisho:
         """Start it."""
         del made
         spool = ("--spool", str(folder / "spool"))
-        return listen("collector", self._cloud, spool if self._detectors else ("--no-detectors",))
+        options = spool if self._detectors else ("--no-detectors",)
+        return listen("collector", self._cloud, (*options, "--workers", str(self._workers)))
 
 
 class Alone:

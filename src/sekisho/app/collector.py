@@ -9,7 +9,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sekisho import native
 from sekisho.app.settings import host_name
@@ -30,9 +30,10 @@ from sekisho.model.policy import PolicySet
 from sekisho.model.report import CollectorReport
 
 if TYPE_CHECKING:
-    from sekisho.client import Client
+    from collections.abc import Sequence
+
     from sekisho.host.clock import Clock
-    from sekisho.model.report import Verdict
+    from sekisho.model.report import PolicyView, Verdict
     from sekisho.model.restriction import Evidence
     from sekisho.tables import Burst
 
@@ -42,6 +43,8 @@ log = logging.getLogger("sekisho.collector")
 PENDING = 20_000
 # The keeper takes so many pieces of evidence in one request.
 CHUNK = 500
+# Each worker is a process with tables of its own.
+MOST_WORKERS = 256
 # What writes what was heard into the archive's spool.
 KEEPING = "keeping flows for the archive"
 
@@ -87,11 +90,13 @@ class Outbox:
 class CollectorSettings:
     """One collector. `talkers` is how many of the busiest subjects it reports, `report_every` seconds.
 
-    `wait` is how long a long poll of the keeper is held. `addresses` are its own, which are never bound;
-    empty: the one it listens on, or all this machine's name stands for.
+    It is of `workers` processes, over which exporters are spread by their source address. `wait` is how
+    long a long poll of the keeper is held. `addresses` are its own, which are never bound; empty: the one
+    it listens on, or all this machine's name stands for.
     """
 
     name: str = field(default_factory=host_name)
+    workers: int = 1
     talkers: int = 200
     report_every: float = 2.0
     wait: float = 30.0
@@ -103,11 +108,46 @@ class CollectorSettings:
     detect: DetectSettings = field(default_factory=DetectSettings)
     archive: TapSettings = field(default_factory=TapSettings)
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.workers <= MOST_WORKERS:
+            raise Malformed(f"workers: {self.workers} is not between 1 and {MOST_WORKERS}.")
+        if self.workers > 1 and self.receive.workers > 1:
+            raise Malformed(
+                "workers: this collector already shares its exporters with others (receive.workers); "
+                "say one of the two."
+            )
+
+
+class Keeper(Protocol):
+    """What a collector asks of the keeper; see `Client`."""
+
+    def inventory(self, since: int, wait: float) -> Inventory | None:
+        """Give the inventory once it is newer than `since`."""
+        ...
+
+    def follow_policies(self, since: int, wait: float) -> PolicyView | None:
+        """Give the policies once they are newer than `since`."""
+        ...
+
+    def evidence(self, evidence: tuple[Evidence, ...]) -> tuple[Verdict, ...]:
+        """Take evidence."""
+        ...
+
+    def report_collector(self, report: CollectorReport) -> None:
+        """Take a report."""
+        ...
+
 
 class Collector:
     """One worker: a receiver, decoders, a resolver and the detection, and threads that talk to the keeper."""
 
-    def __init__(self, settings: CollectorSettings, client: Client, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: CollectorSettings,
+        client: Keeper,
+        clock: Clock,
+        sockets: Sequence[socket.socket] = (),
+    ) -> None:
         self._settings = settings
         self._client = client
         self._clock = clock
@@ -124,7 +164,7 @@ class Collector:
         self._seconds = {"busy": 0.0, "late": 0.0}
         self.stop = threading.Event()
         self.troubles = Troubles(log)
-        self.receiver = Receiver(settings.receive)
+        self.receiver = Receiver(settings.receive, sockets)
         self.tap = _tap(settings, clock.now(), self._exporters, self.troubles)
 
     def run(self) -> None:

@@ -97,9 +97,12 @@ def collector(
     log_level: LogLevel = "INFO",
     log_format: Form = LogFormat.CONSOLE,
     spool: Spool = None,
+    worker: Annotated[int, typer.Option("--worker", hidden=True)] = -1,
+    socket_fd: Annotated[list[int] | None, typer.Option("--socket-fd", hidden=True)] = None,
+    report_fd: Annotated[int, typer.Option("--report-fd", hidden=True)] = -1,
 ) -> None:
     """Run a collector: hear flow datagrams, judge them, tell the keeper."""
-    from sekisho.app import settings
+    from sekisho.app import collector_workers, settings
     from sekisho.app.collector import Collector, CollectorSettings
     from sekisho.host.clock import Clock
 
@@ -107,9 +110,19 @@ def collector(
     raw = settings.load(config)
     told = {**({"archive": {"on": True, "spool": {"folder": str(spool)}}} if spool else {})}
     ours = settings.validate(CollectorSettings, {**told, **raw.get("collector", {})}, "collector")
-    worker = Collector(ours, _client(settings.client(raw), token_file), Clock())
-    stop_on_signal(worker.stop)
-    worker.run()
+    client = _client(settings.client(raw), token_file)
+    if worker >= 0:
+        place = collector_workers.Place(worker, tuple(inherited_sockets(socket_fd or ())), report_fd)
+        collector_workers.run_worker(ours, client, Clock(), place)
+    elif ours.workers > 1:
+        words = ["--log-level", log_level, "--log-format", log_format.value]
+        for option, given in (("--config", config), ("--token-file", token_file), ("--spool", spool)):
+            words += [option, str(given)] if given else []
+        collector_workers.run(ours, client, Clock(), words)
+    else:
+        alone = Collector(ours, client, Clock())
+        stop_on_signal(alone.stop)
+        alone.run()
 
 
 @said

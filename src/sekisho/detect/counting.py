@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from sekisho.detect.lanes import Stream
     from sekisho.detect.roster import Roster
     from sekisho.detect.settings import DetectSettings
-    from sekisho.tables import I32, I64, U64, FlowBatch
+    from sekisho.tables import I64, U64, FlowBatch
 
-_AT_ONCE: Final = 64  # picks to a call, a bit each
+_AT_ONCE: Final = 64  # picks that gather together, a bit each
 _CLASSES: Final = 8  # lists of ports on either side, a bit each
 _SOURCE, _DESTINATION = 16, 24  # the first trait of either side's classes
 _WORTH: Final = {"bytes": 0, "packets": 1, "events": 2}
@@ -33,73 +33,128 @@ PICK: Final = np.dtype(
         ("need", np.uint32, 2),
         ("lack", np.uint32, 2),
         *[(name, np.uint32) for name in ("terms", "outward", "worth", "unused")],
-        *[(n, np.int64) for n in ("sums", "stride", "samples", "suspects", "ring", "source_port")],
-        *[(name, np.int64) for name in ("rows", "suspected", "others")],
+        *[(n, np.int64) for n in ("sums", "stride", "samples", "ring", "source_port")],
     ]
 )
+ENTRY: Final = 8  # words of `entry`
+_KINDS: Final = 1024
+_MEMORY: Final = 3 * 1024 * 4  # octets of `memory`
+# Kinds of rows that one subject has in a second, of which there is room for before all is poured out.
+_EACH: Final = 4
+_FEWEST, _MOST = 4096, 1 << 18
+
+
+class Gathered:
+    """Up to 64 picks, and what rows were worth to them, by slot and kind of row, until it is poured out.
+
+    suspects: uint64[slots], of which picks a slot is a suspect; matched and suspected: int64[picks],
+    rows of the last batch.
+    """
+
+    def __init__(
+        self, streams: list[tuple[Pick, Stream]], picks: NDArray[Any], ports: NDArray[np.uint8], slots: int
+    ) -> None:
+        self.streams = streams
+        self.suspects: U64 = np.zeros(slots, np.uint64)
+        self.matched: I64 = np.zeros(len(picks), np.int64)
+        self.suspected: I64 = np.zeros(len(picks), np.int64)
+        room = min(max(_EACH * slots, _FEWEST), _MOST)
+        # An entry is as long as a line of the cache, and lies in one.
+        spare = np.zeros((room + 1) * ENTRY)
+        entries = spare[-spare.ctypes.data % 64 // 8 :][: room * ENTRY]
+        self.structure = native.Structure(
+            *(entries, room, 0, np.full(slots, -1, np.int32), self.suspects),
+            *(np.zeros((_KINDS, 3), np.int64), _KINDS, 0, np.full(_MEMORY, 0xFF, np.uint8)),
+            *(picks, len(picks), ports[0], ports[1], self.matched, self.suspected, slots),
+        )
+
+    def suspect(self) -> None:
+        """Learn who is a suspect of whom now."""
+        self.suspects.fill(0)
+        for number, (_, stream) in enumerate(self.streams):
+            self.suspects[np.flatnonzero(stream.recent.suspects)] |= np.uint64(1 << number)
 
 
 class Counting:
-    """The picks of some streams, made once; `rest` are the streams that must be counted in columns."""
+    """The picks of some streams, made once; `rest` are the streams that must be counted in columns.
+
+    What `add` counts is in the streams' sums after the next `pour`.
+    """
 
     def __init__(self, streams: Iterable[Stream], settings: DetectSettings, library: ctypes.CDLL) -> None:
         self._library = library
         self._settings = settings
         self._classes: dict[tuple[str, tuple[int, ...]], int] = {}
         self._ports = np.zeros((2, 65_536), np.uint8)
+        self._found: U64 = np.zeros(0, np.uint64)
         self.rest: list[Stream] = []
-        self._streams: list[tuple[Pick, Stream]] = []  # whose each pick is
         self._held: list[NDArray[Any]] = []
-        picks: list[Any] = []
-        first: list[bool] = []
+        made: list[tuple[Pick, Stream, Any]] = []
         for stream in streams:
-            made = self._picks_of(stream)
-            if not made:
+            picks = self._picks_of(stream)
+            made += [(pick, stream, compiled) for pick, compiled in picks]
+            if not picks:
                 self.rest.append(stream)
-                continue
-            self._streams += [(pick, stream) for pick, _ in made]
-            picks += [compiled for _, compiled in made]
-            first += [True, *[False] * (len(made) - 1)]
-        self._picks = np.array(picks, PICK) if picks else np.zeros(0, PICK)
-        # Of a stream's later parts nobody asks for the rows.
-        self._listed = np.array(first, np.bool_)
+        self._gathered = [
+            self._gather(made[first : first + _AT_ONCE]) for first in range(0, len(made), _AT_ONCE)
+        ]
+        self._fresh = True
+
+    def _gather(self, made: list[tuple[Pick, Stream, Any]]) -> Gathered:
+        picks = np.array([compiled for *_, compiled in made], PICK)
+        streams = [(pick, stream) for pick, stream, _ in made]
+        return Gathered(streams, picks, self._ports, streams[0][1].slots)
 
     def add(self, batch: FlowBatch, roster: Roster, now: float) -> None:
         """Count a batch, and keep of each stream's rows what its evidence may name."""
-        n, picks = len(batch), self._picks
-        if not n or not len(picks):
-            return
-        rows = np.empty((len(picks), n), np.int32)
-        picks["rows"] = np.where(self._listed, rows.ctypes.data + np.arange(len(picks)) * n * 4, 0)
-        picks["suspected"] = picks["others"] = 0
+        n = len(batch)
+        if n > len(self._found):
+            self._found = np.zeros(n, np.uint64)
         columns, known = native.columns_of(batch), _known(roster)
-        for first in range(0, len(picks), _AT_ONCE):
-            some = picks[first : first + _AT_ONCE]
-            self._library.sk_count(
-                *(columns.address, n, known.address, self._ports[0].ctypes.data, self._ports[1].ctypes.data),
-                *(some.ctypes.data, len(some)),
-            )
-        self._library.sk_remember(columns.address, n, known.address, picks.ctypes.data, len(picks), now)
-        taken = zip(picks["suspected"].tolist(), picks["others"].tolist(), strict=True)
-        for number, (suspected, others) in enumerate(taken):
-            pick, stream = self._streams[number]
-            if stream.detector.distinct and (suspected or others):
-                chosen = np.concatenate([rows[number, :suspected], rows[number, n - others :]])
-                self._see(columns, known, pick, stream, chosen)
+        for gathered in self._gathered if n else ():
+            if self._fresh:
+                gathered.suspect()
+            self._add(gathered, columns, known, n, now)
+        self._fresh = False
+
+    def _add(
+        self, gathered: Gathered, columns: native.Structure, known: native.Structure, n: int, now: float
+    ) -> None:
+        gathered.matched.fill(0)
+        gathered.suspected.fill(0)
+        here, found, done = gathered.structure.address, self._found.ctypes.data, 0
+        while True:
+            done = self._library.sk_gather(here, columns.address, done, n, known.address, found)
+            if done >= n:
+                break
+            self._library.sk_pour(here)
+        self._library.sk_keep(here, columns.address, n, known.address, found, now)
+        for number in np.flatnonzero(gathered.matched).tolist():
+            stream = gathered.streams[number][1]
+            stream.touched = True
+            if stream.detector.distinct:
+                self._see(gathered, number, columns, known, n)
 
     def _see(
-        self, columns: native.Structure, known: native.Structure, pick: Pick, stream: Stream, chosen: I32
+        self, gathered: Gathered, number: int, columns: native.Structure, known: native.Structure, n: int
     ) -> None:
-        slots: I64 = np.empty(len(chosen), np.int64)
-        items: U64 = np.empty(len(chosen), np.uint64)
+        pick, stream = gathered.streams[number]
+        slots: I64 = np.empty(int(gathered.matched[number]), np.int64)
+        items: U64 = np.empty(len(slots), np.uint64)
         self._library.sk_items(
-            *(columns.address, chosen.ctypes.data, len(chosen), known.address),
+            *(columns.address, self._found.ctypes.data, n, known.address, number),
             *(int(pick.direction is Direction.EGRESS), int(pick.item == "port")),
             *(slots.ctypes.data, items.ctypes.data),
         )
         for lane in stream.lanes.values():
             if isinstance(lane.counter, Distinct):
                 lane.counter.see(slots, items)
+
+    def pour(self) -> None:
+        """Pour what has gathered into the streams' sums; who is a suspect is asked again next time."""
+        for gathered in self._gathered:
+            self._library.sk_pour(gathered.structure.address)
+        self._fresh = True
 
     def _picks_of(self, stream: Stream) -> list[tuple[Pick, Any]]:
         detector = stream.detector
@@ -126,10 +181,10 @@ class Counting:
             made["sums"] = fresh[2 * part :].ctypes.data
             made["samples"] = fresh[-1:].ctypes.data
             made["stride"] = fresh.strides[1] // fresh.itemsize
-        made["suspects"] = stream.recent.suspects.ctypes.data
-        made["ring"] = stream.recent.ring.address
+            self._held.append(fresh)
+        # Of a stream's later parts nobody asks for the rows.
+        made["ring"] = stream.recent.ring.address if part == 0 else 0
         made["source_port"] = stream.detector.source_port
-        self._held += [stream.fresh, stream.recent.suspects]
         return made
 
     def _extra(self, pick: Pick, *, internet: bool) -> int | None:

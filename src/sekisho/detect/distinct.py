@@ -66,6 +66,7 @@ class Distinct:
         self.filled: I32 = np.zeros(rows, np.int32)
         self.sighted: F32 = np.zeros((self.buckets.size, rows), np.float32)
         self.samples: F64 = np.zeros(rows)
+        self._core: native.Structure | None = None
 
     def _fit(self) -> None:
         kept = len(self.filled)
@@ -99,11 +100,14 @@ class Distinct:
     def _structure(self) -> native.Structure:
         """Give the C side of the table."""
         buckets = self.buckets
-        return native.Structure(
-            *(self.table, self.hits, self.filled, self.sighted, self.samples),
-            *(len(self.filled), CELLS, _STAMPS, buckets.size, buckets.index, buckets.number, buckets.oldest),
-            np.array(self._seed & 0xFFFF_FFFF_FFFF_FFFF, np.uint64).view(np.int64).item(),
-        )
+        if self._core is None:
+            self._core = native.Structure(
+                *(self.table, self.hits, self.filled, self.sighted, self.samples),
+                *(len(self.filled), CELLS, _STAMPS, buckets.size, 0, 0, 0),
+                np.array(self._seed & 0xFFFF_FFFF_FFFF_FFFF, np.uint64).view(np.int64).item(),
+            )
+        self._core.values[9:12] = buckets.index, buckets.number, buckets.oldest
+        return self._core
 
     def _hit(self, cell: I64) -> None:
         flat = self.table.reshape(-1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from sekisho import native
 from sekisho.detect.detector import Observations
 from sekisho.detect.distinct import Distinct
 from sekisho.detect.recent import Recent
@@ -61,6 +62,16 @@ class Lane:
         """Give the number of each slot."""
         return self.detector.estimate(self._observe(slots))
 
+    def everybody(self, slots: int) -> F64:
+        """Give the number of each of the first `slots` slots."""
+        places = self.counter.places
+        slot = places.slot_of[: places.high]
+        used = slot >= 0
+        found = np.zeros(slots)
+        estimate = self.detector.estimate(self.counter.observe(slice(0, places.high)))
+        found[slot[used]] = estimate[used]
+        return found
+
     def measure(self, slots: I64, z: float) -> Measure:
         """Give the number of each slot with its bounds for a normal deviate z."""
         seen = self._observe(slots)
@@ -92,6 +103,7 @@ class Stream:
         self.slots = slots
         self.lanes: dict[float, Lane] = {}
         self.recent = Recent(settings.recent, slots)
+        self.touched = False  # since the last flush
         self.fresh: F64 = _by_slot(0 if detector.distinct else planes(detector.parts), slots)
 
     def lane(self, window: float, now: float) -> Lane:
@@ -105,6 +117,7 @@ class Stream:
         takes = self.detector.take(rows, internet=self.internet)
         if not any(len(take.index) for take in takes):
             return
+        self.touched = True
         if self.detector.distinct:
             self._see(takes[0])
         else:
@@ -120,16 +133,28 @@ class Stream:
 
     def flush(self) -> None:
         """Hand what gathered since the last flush to the lanes."""
-        if self.detector.distinct:
+        if self.detector.distinct or not self.touched:
             return
-        slots = np.flatnonzero(self.fresh[-1] != 0)
+        self.touched = False
+        slots, amounts = self._taken()
         if not len(slots):
             return
-        amounts = self.fresh.T[slots].T
-        self.fresh.fill(0.0)
         for lane in self.lanes.values():
             if isinstance(lane.counter, Sums):
                 lane.counter.pour(slots, amounts)
+
+    def _taken(self) -> tuple[I64, F64]:
+        """Take out what has gathered: n slots, and float64[planes, n]."""
+        if native.LIBRARY is None:
+            slots = np.flatnonzero(self.fresh[-1] != 0)
+            amounts = self.fresh.T[slots].T
+            self.fresh.fill(0.0)
+            return slots, amounts
+        found, by_slot = np.empty(self.slots, np.int64), np.empty((self.slots, len(self.fresh)))
+        many = native.LIBRARY.sk_sums_take(
+            *(self.fresh.ctypes.data, len(self.fresh), self.slots, found.ctypes.data, by_slot.ctypes.data)
+        )
+        return found[:many], by_slot[:many].T
 
     def widen(self, slots: int) -> None:
         """Make room for more slots."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from sekisho.detect.detector import Detector, Rows, Take
     from sekisho.tables import F64, I64, U64, Bool
 
-_SHARE = 16  # one batch fills at most this share of the ring
+_SHARE: Final = 64  # one batch fills at most this share of the ring
+_HASH: Final = np.uint32(0x9E37_79B1)
+_ROUGHEST: Final = 16  # of a large batch every 2**16th row stays, at least
+# `kept` of native/count.c: a row lies in one line of the cache.
+ROW: Final = np.dtype(
+    [
+        *(("slot", np.int64), ("time", np.float64), ("far_hi", np.uint64), ("far_lo", np.uint64)),
+        *(("port", np.int64), ("exporter", np.int64), ("amount", np.float64)),
+    ]
+)
 
 
 @dataclass(slots=True)
@@ -36,18 +45,19 @@ class Recent:
 
     def __init__(self, size: int, slots: int) -> None:
         self.size = size
-        self.slot: I64 = np.full(size, -1, np.int64)
-        self.time: F64 = np.zeros(size)
-        self.far_hi: U64 = np.zeros(size, np.uint64)
-        self.far_lo: U64 = np.zeros(size, np.uint64)
-        self.port: I64 = np.zeros(size, np.int64)
-        self.exporter: I64 = np.zeros(size, np.int64)
-        self.amount: F64 = np.zeros(size)
+        self._rows = np.zeros(size, ROW)
+        self.slot: I64 = self._rows["slot"]
+        self.time: F64 = self._rows["time"]
+        self.far_hi: U64 = self._rows["far_hi"]
+        self.far_lo: U64 = self._rows["far_lo"]
+        self.port: I64 = self._rows["port"]
+        self.exporter: I64 = self._rows["exporter"]
+        self.amount: F64 = self._rows["amount"]
+        self.slot.fill(-1)
         self.suspects: Bool = np.zeros(slots, np.bool_)
-        columns = self.slot, self.time, self.far_hi, self.far_lo, self.port, self.exporter, self.amount
         self._share = max(1, size // _SHARE)
         # The C side of the ring; its last value is the place of the next row.
-        self.ring = native.Structure(*columns, size, self._share, 0)
+        self.ring = native.Structure(self._rows, size, self._share, 0)
 
     def widen(self, slots: int) -> None:
         """Make room for more slots."""
@@ -60,7 +70,7 @@ class Recent:
 
     def add(self, rows: Rows, take: Take, detector: Detector, now: float) -> None:
         """Keep the rows taken, or a part of them."""
-        keep = self._choose(take.slot)
+        keep = self._choose(take)
         index, batch = take.index[keep], rows.batch
         behind = int(self.ring.values[-1])
         places = (behind + np.arange(len(index))) % self.size
@@ -74,12 +84,10 @@ class Recent:
         self.exporter[places] = batch.exporter[index]
         self.amount[places] = take.amount[keep]
 
-    def _choose(self, slots: I64) -> I64:
-        if len(slots) <= self._share:
-            return np.arange(len(slots))
-        suspected = self.suspects[slots]
-        first = _spread(np.flatnonzero(suspected), self._share)
-        rest = _spread(np.flatnonzero(~suspected), self._share - len(first))
+    def _choose(self, take: Take) -> I64:
+        suspected = self.suspects[take.slot]
+        first = _every(take.index, np.flatnonzero(suspected), self._share)
+        rest = _every(take.index, np.flatnonzero(~suspected), self._share - len(first))
         return np.concatenate([first, rest])
 
     def tops(self, slots: I64, since: float, count: int) -> dict[int, Tops]:
@@ -106,11 +114,14 @@ class Recent:
             tops[int(slot[at])].destinations.append(Count(names[address], total))
 
 
-def _spread(rows: I64, most: int) -> I64:
-    """Pick at most so many rows, evenly."""
-    if len(rows) <= most:
-        return rows
-    return rows[(np.arange(most) * len(rows)) // max(most, 1)]
+def _every(index: I64, places: I64, most: int) -> I64:
+    """Pick at most so many of the places, from all over the batch: by a hash of the row each stands for."""
+    if most <= 0:
+        return places[:0]
+    power = min(max(-(-len(places) // most) - 1, 0).bit_length(), _ROUGHEST)
+    ends = index[places].astype(np.uint32) * _HASH >> np.uint32(16) & np.uint32((1 << power) - 1)
+    kept: I64 = places[ends == 0][:most]
+    return kept
 
 
 def _greatest(slot: I64, keys: tuple[I64 | U64, ...], amount: F64, count: int) -> list[tuple[int, float]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sekisho import native
 from sekisho.detect.buckets import Buckets
 from sekisho.detect.detector import Observations
 from sekisho.detect.places import Places
@@ -72,6 +73,13 @@ class Sums:
         """Add sums float64[planes, n] to n different slots."""
         rows = self.places.rows(slots)
         self._fit()
+        if native.LIBRARY is not None:
+            by_row = np.ascontiguousarray(amounts.T)
+            native.LIBRARY.sk_sums_pour(
+                *(self.total.ctypes.data, self.filling.ctypes.data, self.total.shape[1], self.planes),
+                *(rows.ctypes.data, by_row.ctypes.data, len(rows)),
+            )
+            return
         for plane, amount in enumerate(amounts):  # add.at is several times faster than [:, rows] +=
             np.add.at(self.total[plane], rows, amount)
             np.add.at(self.filling[plane], rows, amount)
@@ -83,7 +91,11 @@ class Sums:
             return
         gone = self.buckets.leave(now)
         for number in gone:
-            self.total -= self.ring[number % self.buckets.size]
+            bucket = self.ring[number % self.buckets.size]
+            if native.LIBRARY is None:
+                self.total -= bucket
+            else:
+                native.LIBRARY.sk_sums_leave(self.total.ctypes.data, bucket.ctypes.data, bucket.size)
         if gone:
             self._release()
 
@@ -91,22 +103,29 @@ class Sums:
         """Close the bucket that is filling, if it is long enough."""
         if not self.buckets.due(now):
             return
-        index = self.buckets.index
-        self.ring[index] = np.clip(self.filling, -_MOST, _MOST)
-        # What the ring holds is rounded; the total must hold the same, or it drifts.
-        self.total += self.ring[index] - self.filling
-        self.filling.fill(0.0)
+        bucket = self.ring[self.buckets.index]
+        if native.LIBRARY is None:
+            bucket[:] = np.clip(self.filling, -_MOST, _MOST)
+            # What the ring holds is rounded; the total must hold the same, or it drifts.
+            self.total += bucket - self.filling
+            self.filling.fill(0.0)
+        else:
+            native.LIBRARY.sk_sums_turn(
+                *(self.total.ctypes.data, self.filling.ctypes.data, bucket.ctypes.data, bucket.size, _MOST)
+            )
         self.buckets.turn(now)
         self._readd(self.buckets.number % _STRIPES)
 
     def _readd(self, stripe: int) -> None:
-        rows = slice(stripe, None, _STRIPES)
+        width = self.total.shape[1]
+        rows = slice(width * stripe // _STRIPES, width * (stripe + 1) // _STRIPES)
         held = [number % self.buckets.size for number, _ in self.buckets.closed]
         self.total[:, rows] = self.ring[held, :, rows].sum(axis=0, dtype=np.float64)
 
     def _release(self) -> None:
-        used = self.places.active()
-        self.empty(used[self.total[-1, used] < 0.5])
+        high = self.places.high
+        rows = np.flatnonzero(self.total[-1, :high] < 0.5)
+        self.empty(rows[self.places.slot_of[rows] >= 0])
 
     def empty(self, rows: I64) -> None:
         """Give rows back, empty."""

@@ -43,8 +43,7 @@ class Present:
 
     def top(self, limit: int, roster: Roster, slots: int) -> tuple[Talker, ...]:
         """Take the first of each rate, then the second of each, and so on."""
-        everybody = np.arange(slots)
-        rates = np.array([lane.estimate(everybody) * (scale / lane.window) for _, lane, scale in self._scale])
+        rates = np.array([lane.everybody(slots) * (scale / lane.window) for _, lane, scale in self._scale])
         rates[:, len(roster) :] = 0.0
         rates[:, : len(roster)] *= roster.present
         chosen = _foremost(rates, limit)

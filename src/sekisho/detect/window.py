@@ -63,6 +63,7 @@ class Detection:
 
     def replace_policies(self, policies: PolicySet) -> None:
         """Judge by these from now on; windows still needed stay filled, standings go by policy name."""
+        self._pour()
         before = {judge.policy.name: judge.standing for judge in self._judges}
         streams, self._streams = self._streams, {}
         self._judges = []
@@ -122,6 +123,7 @@ class Detection:
             return
         while self._slots < slots:
             self._slots *= 2
+        self._pour()
         for stream in self._streams.values():
             stream.widen(self._slots)
         self._one_pass = None
@@ -139,9 +141,9 @@ class Detection:
         """Count a resolved batch; rows of nobody's are left out."""
         self._counters["rows"] += len(batch)
         ours = (batch.sender >= 0) | (batch.receiver >= 0)
-        if not ours.any():
+        known = int(np.count_nonzero(ours))
+        if not known:
             return
-        known = int(ours.sum())
         self._counters["rows_ours"] += known
         if known < len(batch) // 2:
             batch = batch.take(ours)
@@ -186,7 +188,12 @@ class Detection:
         for stream in self._streams.values():
             yield from stream.lanes.values()
 
+    def _pour(self) -> None:
+        if self._one_pass is not None:
+            self._one_pass.pour()
+
     def _leave(self, now: float) -> None:
+        self._pour()
         for stream in self._streams.values():
             stream.flush()
         for lane in self._counting():
@@ -229,6 +236,7 @@ class Detection:
         """Give the present rates of those who stand out in any of them, at most `limit`."""
         if self._present is None:
             return ()
+        self._pour()
         for stream in self._streams.values():
             stream.flush()
         return self._present.top(limit, self._roster, self._slots)

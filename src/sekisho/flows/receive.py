@@ -8,7 +8,7 @@ import select
 import socket
 import struct
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -18,6 +18,8 @@ from sekisho.model.errors import Unavailable
 from sekisho.tables import Burst, map_v4
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sekisho.tables import U8, U64
 
 # <asm-generic/socket.h>; Python's socket module names neither.
@@ -66,11 +68,15 @@ class ReceiveSettings:
 class Receiver:
     """Sockets and the slab their datagrams land in. Raises Unavailable where a port cannot be had.
 
+    `sockets` are taken as they are instead of opening `settings.ports`.
+
     Totals: `datagrams`, `octets`, `truncated` (longer than the slot), `errors` (calls the kernel
     refused) and `dropped` (by the kernel for want of buffer, SO_RXQ_OVFL).
     """
 
-    def __init__(self, settings: ReceiveSettings | None = None) -> None:
+    def __init__(
+        self, settings: ReceiveSettings | None = None, sockets: Sequence[socket.socket] = ()
+    ) -> None:
         self.settings = settings or ReceiveSettings()
         self.datagrams = self.octets = self.truncated = self.errors = self.dropped = 0
         n, slot = self.settings.burst, self.settings.slot
@@ -83,7 +89,7 @@ class Receiver:
             count=0,
             time=0.0,
         )
-        self._sockets = _open_all(self.settings)
+        self._sockets = list(sockets) or _open_all(self.settings)
         self._drops = [0] * len(self._sockets)
         self._turn = 0
         self._poll = select.poll()
@@ -243,6 +249,24 @@ def _number(text: str) -> tuple[int, int]:
         return 0, 0xFFFF_0000_0000 | int.from_bytes(socket.inet_pton(socket.AF_INET, text))
     whole = int.from_bytes(socket.inet_pton(socket.AF_INET6, text.split("%", maxsplit=1)[0]))
     return whole >> 64, whole & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def open_shared(settings: ReceiveSettings) -> list[list[socket.socket]]:
+    """Open every port once for each of `settings.workers`, in the order in which the kernel numbers them.
+
+    Raises Unavailable where a port cannot be had.
+    """
+    opened: list[list[socket.socket]] = []
+    try:
+        for _ in range(settings.workers):
+            opened.append(_open_all(settings))
+            # A port that the kernel chose is the same one for all.
+            settings = replace(settings, ports=tuple(sock.getsockname()[1] for sock in opened[0]))
+    except Unavailable:
+        for sock in (sock for several in opened for sock in several):
+            sock.close()
+        raise
+    return opened
 
 
 def _open_all(settings: ReceiveSettings) -> list[socket.socket]:

@@ -31,8 +31,13 @@ _ROUND: Final = 64
 _POINTER, _WHOLE, _REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 # Arguments of each function, in the order of its definition in C.
 _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
-    "sk_count": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _POINTER, _WHOLE),
-    "sk_items": (_POINTER, _POINTER, _WHOLE, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER),
+    "sk_gather": (_POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER),
+    "sk_pour": (_POINTER,),
+    "sk_items": (_POINTER, _POINTER, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _POINTER),
+    "sk_sums_pour": (_POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER, _WHOLE),
+    "sk_sums_take": (_POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER),
+    "sk_sums_leave": (_POINTER, _POINTER, _WHOLE),
+    "sk_sums_turn": (_POINTER, _POINTER, _POINTER, _WHOLE, _REAL),
     "sk_see": (_POINTER, _POINTER, _POINTER, _WHOLE),
     "sk_table_fill": (_POINTER, _POINTER, _POINTER, _WHOLE),
     "sk_resolve": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _POINTER),
@@ -50,10 +55,15 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_plain_find": (_POINTER,),
     "sk_plain_decode": (_POINTER, _POINTER, _WHOLE),
     "sk_remember": (_POINTER, _WHOLE, _POINTER, _POINTER, _WHOLE, _REAL),
+    "sk_headers": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _WHOLE, _POINTER, _POINTER, _POINTER),
+    "sk_keep": (_POINTER, _POINTER, _WHOLE, _POINTER, _POINTER, _REAL),
 }
 
 
 _COUNTING: Final = (
+    "sk_gather",
+    "sk_items",
+    "sk_sums_take",
     "sk_locate",
     "sk_decode",
     "sk_exporters_find",

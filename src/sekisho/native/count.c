@@ -28,15 +28,19 @@ enum {
 };
 
 /* What a row is worth to a pick. */
-enum { BYTES, PACKETS, EVENTS, SIGNED_PACKETS, WORTHS };
+enum { BYTES, PACKETS, EVENTS, SIGNED_PACKETS };
 
-/* A ring of rows that evidence is told from; Recent in detect/recent.py. */
+/* One of the rows that evidence is told from; ROW in detect/recent.py. */
 typedef struct {
-    i64 *slot;
-    double *time;
-    u64 *far_hi, *far_lo;
-    i64 *port, *exporter;
-    double *amount;
+    i64 slot;
+    double time;
+    u64 far_hi, far_lo;
+    i64 port, exporter;
+    double amount;
+} kept;
+
+typedef struct {
+    kept *rows;
     i64 size, share, next; /* rows, how many one batch may fill, where the next one goes */
 } recent;
 
@@ -50,12 +54,46 @@ typedef struct {
     double *sums; /* totals of slot 0: amount, variance; null for distinct counts */
     i64 stride; /* doubles from one slot to the next */
     double *samples;
-    const u8 *suspects; /* by slot */
-    recent *ring;
+    recent *ring; /* null: its rows are not asked for */
     i64 source_port; /* which port the ring keeps */
-    i32 *rows; /* room for all; suspects from the front, the others from the back; null: they are not asked for */
-    i64 suspected, others;
 } pick;
+
+/* A kind of row: the picks of one side that take it. */
+typedef struct {
+    u64 found;
+    i64 syn;
+    i64 rows; /* of the batch */
+} kind;
+
+/* What the rows of one kind were worth for one slot: a line of the cache. */
+typedef struct {
+    i32 kind, next; /* next: of the same slot, -1 none */
+    double rows, amount[3], variance[3]; /* bytes, packets, events */
+} entry;
+
+enum { REMEMBERED = 1024 };
+
+/* Which kinds some traits are, remembered: few kinds of rows are most of all rows. */
+typedef struct {
+    u32 traits[REMEMBERED];
+    i32 kind[2][REMEMBERED]; /* of the receiver's side, of the sender's */
+} memory;
+
+/* What gathers until it is poured out; Gathered in detect/counting.py. */
+typedef struct {
+    entry *entries;
+    i64 room, used;
+    i32 *head; /* by slot, -1 none */
+    const u64 *suspects; /* by slot: of which picks */
+    kind *kinds;
+    i64 kinds_room, kinds_used;
+    memory *known;
+    const pick *picks;
+    i64 count;
+    const u8 *by_source, *by_destination; /* each port's classes, a bit each */
+    i64 *matched, *suspected; /* by pick: rows of the batch, and of them those of suspects */
+    i64 slots;
+} gathered;
 
 typedef struct {
     const i64 *slot; /* by inventory row, rows + 1 of them */
@@ -101,142 +139,192 @@ static inline u32 traits_of(const columns *c, i64 i, i64 sender, i64 receiver, d
     return t | (u32)by_source[c->src_port[i]] << PORT_CLASSES | (u32)by_destination[c->dst_port[i]] << (PORT_CLASSES + 8);
 }
 
-static inline u64 matching(u32 traits, const pick *picks, i64 count)
+static u64 matching(u32 traits, const pick *picks, i64 count, u32 outward)
 {
     u64 found = 0;
     for (i64 p = 0; p < count; p++)
         for (u32 term = 0; term < picks[p].terms; term++)
-            if ((traits & picks[p].need[term]) == picks[p].need[term] && !(traits & picks[p].lack[term]))
+            if (picks[p].outward == outward && (traits & picks[p].need[term]) == picks[p].need[term] &&
+                !(traits & picks[p].lack[term]))
                 found |= 1ull << p;
     return found;
 }
 
-/* Sums of FEW subjects are near anyway. */
-enum { BLOCK = 32, REMEMBERED = 1024, FEW = 4096 };
+/* The number of a kind, a new one where there is none; -1 where there is no room. */
+static i32 kind_of(gathered *g, u64 found, int syn)
+{
+    for (i64 k = 0; k < g->kinds_used; k++)
+        if (g->kinds[k].found == found && g->kinds[k].syn == syn)
+            return (i32)k;
+    if (g->kinds_used == g->kinds_room)
+        return -1;
+    g->kinds[g->kinds_used] = (kind){found, syn, 0};
+    return (i32)g->kinds_used++;
+}
 
-/* Which picks some traits match, remembered: few kinds of rows are most of all rows. */
-typedef struct {
-    u32 traits[REMEMBERED];
-    u64 found[REMEMBERED];
-} matches;
+static int learn(gathered *g, u32 traits, u32 place)
+{
+    for (u32 outward = 0; outward < 2; outward++) {
+        i32 k = kind_of(g, matching(traits, g->picks, g->count, outward), (traits & SYN) != 0);
+        if (k < 0)
+            return 0;
+        g->known->kind[outward][place] = k;
+    }
+    g->known->traits[place] = traits;
+    return 1;
+}
+
+enum { BLOCK = 32 };
 
 /* What is known of a row before anything is counted. */
 typedef struct {
     i64 slot[2]; /* receiver's, sender's */
-    u64 found;
-    int sampled;
-    double amount[WORTHS], variance[WORTHS];
+    i32 kind[2]; /* -1: nobody asks */
+    double weight, packets; /* packets: as the exporter saw them */
 } seen_row;
 
-static void weigh(const columns *c, i64 i, seen_row *row, double weight, double packets, int syn)
-{
-    row->amount[BYTES] = c->bytes[i];
-    row->amount[PACKETS] = c->packets[i];
-    row->amount[EVENTS] = weight;
-    row->amount[SIGNED_PACKETS] = syn ? c->packets[i] : -c->packets[i];
-    row->sampled = weight != 1.0;
-    if (!row->sampled)
-        return;
-    double spread = (1.0 - 1.0 / weight) / packets;
-    row->variance[BYTES] = spread * c->bytes[i] * c->bytes[i];
-    row->variance[PACKETS] = row->variance[SIGNED_PACKETS] = spread * c->packets[i] * c->packets[i];
-    row->variance[EVENTS] = weight * (weight - 1.0);
-}
+static inline i64 slot_of(const roster *r, i64 row) { return r->slot[row >= 0 && row < r->rows ? row : r->rows]; }
 
-static void see_row(const columns *c, i64 i, const roster *r, const u8 *by_source, const u8 *by_destination,
-                    const pick *picks, i64 count, matches *known, seen_row *row)
+/* 0 where there are more kinds of rows than there is room for. */
+static inline int see_row(gathered *g, const columns *c, i64 i, const roster *r, seen_row *row)
 {
     i64 from = c->sender[i], to = c->receiver[i];
     from = from >= 0 && from < r->rows ? from : r->rows;
     to = to >= 0 && to < r->rows ? to : r->rows;
     row->slot[0] = r->slot[to];
     row->slot[1] = r->slot[from];
-    row->found = 0;
+    row->kind[0] = row->kind[1] = -1;
     if (row->slot[0] < 0 && row->slot[1] < 0)
-        return;
+        return 1;
     double weight = weight_of(c, i), packets = c->packets[i];
     if (weight != 1.0)
         packets /= weight;
-    packets = packets > 1.0 ? packets : 1.0;
-    u32 traits = traits_of(c, i, row->slot[1], row->slot[0], packets, by_source, by_destination);
+    row->weight = weight;
+    row->packets = packets > 1.0 ? packets : 1.0;
+    u32 traits = traits_of(c, i, row->slot[1], row->slot[0], row->packets, g->by_source, g->by_destination);
     traits |= (r->told[from] ? SENDER_TOLD : 0) | (r->told[to] ? RECEIVER_TOLD : 0);
     u32 place = (traits * 0x9E3779B1u) >> 22;
-    if (known->traits[place] != traits) {
-        known->traits[place] = traits;
-        known->found[place] = matching(traits, picks, count);
+    if (g->known->traits[place] != traits && !learn(g, traits, place))
+        return 0;
+    for (int side = 0; side < 2; side++) {
+        i32 k = g->known->kind[side][place];
+        if (g->kinds[k].found && row->slot[side] < g->slots) {
+            row->kind[side] = k;
+            __builtin_prefetch(g->head + row->slot[side]);
+            __builtin_prefetch(g->suspects + row->slot[side]);
+        }
     }
-    row->found = known->found[place];
-    if (row->found)
-        weigh(c, i, row, weight, packets, (traits & SYN) != 0);
+    return 1;
 }
 
-static inline void add(const seen_row *row, const pick *p, i64 slot)
+static inline entry *entry_of(gathered *g, i64 slot, i32 k)
 {
-    double *sum = p->sums + slot * p->stride;
-    sum[0] += row->amount[p->worth];
-    if (row->sampled)
-        sum[1] += row->variance[p->worth];
-    p->samples[slot * p->stride] += 1.0;
+    i32 first = g->head[slot];
+    for (i32 at = first; at >= 0; at = g->entries[at].next)
+        if (g->entries[at].kind == k)
+            return g->entries + at;
+    entry *made = g->entries + g->used;
+    *made = (entry){.kind = k, .next = first};
+    g->head[slot] = (i32)g->used++;
+    return made;
 }
 
-/* Count n rows for up to 64 picks. by_source and by_destination give each port's classes, a bit each.
+static inline void add(entry *e, const columns *c, i64 i, const seen_row *row)
+{
+    double bytes = c->bytes[i], packets = c->packets[i], weight = row->weight;
+    e->rows += 1.0;
+    e->amount[BYTES] += bytes;
+    e->amount[PACKETS] += packets;
+    e->amount[EVENTS] += weight;
+    if (weight == 1.0)
+        return;
+    double spread = (1.0 - 1.0 / weight) / row->packets;
+    e->variance[BYTES] += spread * bytes * bytes;
+    e->variance[PACKETS] += spread * packets * packets;
+    e->variance[EVENTS] += weight * (weight - 1.0);
+}
+
+/* Gather rows from `first` on, and tell in `found` which picks take each; gives the row after the last one.
  *
- * In blocks, so that the sums of many rows are on their way from memory at once where they are far. */
-void sk_count(const columns *c, i64 n, const roster *r, const u8 *by_source, const u8 *by_destination, pick *picks,
-              i64 count)
+ * That is not the end where there is no more room: pour out, and go on. In blocks, so that what is far is on its
+ * way from memory for many rows at once. */
+i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const roster *r, u64 *found)
 {
-    matches known;
     seen_row rows[BLOCK];
-    i32 *front[64], *back[64];
-    int ahead = r->rows > FEW;
-    memset(known.traits, 0xFF, sizeof known.traits); /* no row is all of it */
-    for (i64 p = 0; p < count; p++) {
-        front[p] = picks[p].rows;
-        back[p] = picks[p].rows ? picks[p].rows + n : NULL;
-    }
-    for (i64 begin = 0; begin < n; begin += BLOCK) {
-        i64 size = least(BLOCK, n - begin);
-        for (i64 k = 0; k < size; k++) {
-            see_row(c, begin + k, r, by_source, by_destination, picks, count, &known, rows + k);
-            for (u64 left = ahead ? rows[k].found : 0; left; left &= left - 1) {
-                const pick *p = picks + __builtin_ctzll(left);
-                if (p->sums)
-                    __builtin_prefetch(p->sums + rows[k].slot[p->outward] * p->stride, 1);
-            }
-        }
-        for (i64 k = 0; k < size; k++)
-            for (u64 left = rows[k].found; left; left &= left - 1) {
-                int number = __builtin_ctzll(left);
-                const pick *p = picks + number;
-                i64 slot = rows[k].slot[p->outward];
-                if (p->sums)
-                    add(rows + k, p, slot);
-                if (!front[number])
+    i64 done = first;
+    int room = 1;
+    while (done < n && room && g->used + 2 * BLOCK <= g->room) {
+        i64 size = least(BLOCK, n - done), k = 0;
+        while (k < size && (room = see_row(g, c, done + k, r, rows + k)))
+            k++;
+        size = k;
+        for (k = 0; k < size; k++)
+            for (int side = 0; side < 2; side++)
+                if (rows[k].kind[side] >= 0 && g->head[rows[k].slot[side]] >= 0)
+                    __builtin_prefetch(g->entries + g->head[rows[k].slot[side]], 1);
+        for (k = 0; k < size; k++) {
+            u64 taken = 0;
+            for (int side = 0; side < 2; side++) {
+                i32 number = rows[k].kind[side];
+                if (number < 0)
                     continue;
-                if (p->suspects[slot])
-                    *front[number]++ = (i32)(begin + k);
-                else
-                    *--back[number] = (i32)(begin + k);
+                kind *of = g->kinds + number;
+                i64 slot = rows[k].slot[side];
+                taken |= of->found;
+                of->rows++;
+                for (u64 left = of->found & g->suspects[slot]; left; left &= left - 1)
+                    g->suspected[__builtin_ctzll(left)]++;
+                add(entry_of(g, slot, number), c, done + k, rows + k);
             }
-    }
-    for (i64 p = 0; p < count; p++)
-        if (front[p]) {
-            picks[p].suspected = front[p] - picks[p].rows;
-            picks[p].others = picks[p].rows + n - back[p];
+            found[done + k] = taken;
         }
+        done += size;
+    }
+    for (kind *k = g->kinds; k < g->kinds + g->kinds_used; k++) {
+        for (u64 left = k->rows ? k->found : 0; left; left &= left - 1)
+            g->matched[__builtin_ctzll(left)] += k->rows;
+        k->rows = 0;
+    }
+    return done;
 }
 
-/* The slot of each chosen row, and the item it is told apart by: the destination's address, or its port. */
-void sk_items(const columns *c, const i32 *chosen, i64 n, const roster *r, i64 outward, i64 by_port, i64 *slots,
-              u64 *items)
+/* Pour what was gathered into the picks' sums, slot by slot, and begin anew. */
+void sk_pour(gathered *g)
 {
-    for (i64 k = 0; k < n; k++) {
-        i64 i = chosen[k];
-        i64 row = outward ? c->sender[i] : c->receiver[i];
-        slots[k] = r->slot[row >= 0 && row < r->rows ? row : r->rows];
-        u64 hi = c->dst_hi[i];
-        items[k] = by_port ? c->dst_port[i] : ((hi ^ (hi >> 31)) * 0x9E3779B97F4A7C15ull) ^ c->dst_lo[i];
+    for (i64 slot = 0; slot < g->slots && g->used; slot++) {
+        for (i32 at = g->head[slot]; at >= 0; at = g->entries[at].next) {
+            const entry *e = g->entries + at;
+            const kind *k = g->kinds + e->kind;
+            for (u64 left = k->found; left; left &= left - 1) {
+                const pick *p = g->picks + __builtin_ctzll(left);
+                if (!p->sums)
+                    continue;
+                int worth = p->worth == SIGNED_PACKETS ? PACKETS : (int)p->worth;
+                double *sum = p->sums + slot * p->stride;
+                sum[0] += p->worth == SIGNED_PACKETS && !k->syn ? -e->amount[worth] : e->amount[worth];
+                sum[1] += e->variance[worth];
+                p->samples[slot * p->stride] += e->rows;
+            }
+        }
+        g->head[slot] = -1;
     }
+    g->used = g->kinds_used = 0;
+    memset(g->known->traits, 0xFF, sizeof g->known->traits); /* no row is all of it */
+}
+
+/* The slot of each row a pick takes, and the item it is told apart by: the destination's address, or its port. */
+i64 sk_items(const columns *c, const u64 *found, i64 n, const roster *r, i64 number, i64 outward, i64 by_port,
+             i64 *slots, u64 *items)
+{
+    i64 many = 0;
+    for (i64 i = 0; i < n; i++) {
+        if (!(found[i] >> number & 1))
+            continue;
+        slots[many] = slot_of(r, outward ? c->sender[i] : c->receiver[i]);
+        u64 hi = c->dst_hi[i];
+        items[many++] = by_port ? c->dst_port[i] : ((hi ^ (hi >> 31)) * 0x9E3779B97F4A7C15ull) ^ c->dst_lo[i];
+    }
+    return many;
 }
 
 /* A table of distinct counts; Distinct in detect/distinct.py says what its columns are. */
@@ -251,14 +339,28 @@ typedef struct {
     u64 seed;
 } distinct;
 
+enum { AHEAD = 16 };
+
 void sk_see(distinct *d, const i64 *rows, const u64 *items, i64 n)
 {
     u8 stamp = (u8)(1 + d->number % d->stamps);
-    for (i64 k = 0; k < n; k++) {
-        i64 row = rows[k];
+    u8 *cells[AHEAD] = {0}; /* on their way from memory */
+    for (i64 k = 0; k < n + AHEAD; k++) {
+        u8 **place = cells + k % AHEAD, *cell = *place;
+        if (k < n) {
+            i64 row = rows[k];
+            *place = d->table + row * d->cells + (i64)(mixed(items[k] + d->seed) % (u64)d->cells);
+            __builtin_prefetch(*place, 1);
+            __builtin_prefetch(d->samples + row, 1);
+            __builtin_prefetch(d->filled + row, 1);
+            __builtin_prefetch(d->sighted + d->index * d->rows + row, 1);
+            __builtin_prefetch(d->hits + d->index * d->rows + row, 1);
+        }
+        if (k < AHEAD)
+            continue;
+        i64 row = rows[k - AHEAD];
         d->samples[row] += 1.0;
         d->sighted[d->index * d->rows + row] += 1.0f;
-        u8 *cell = d->table + row * d->cells + (i64)(mixed(items[k] + d->seed) % (u64)d->cells);
         if (*cell == stamp)
             continue;
         i64 age = ((i64)stamp - *cell + d->stamps) % d->stamps;
@@ -274,36 +376,123 @@ void sk_see(distinct *d, const i64 *rows, const u64 *items, i64 n)
 static void remember(const columns *c, i64 i, i64 slot, const pick *p, double now)
 {
     recent *ring = p->ring;
-    i64 at = ring->next;
     u32 flags = c->tcp_flags[i];
     int syn = c->protocol[i] == TCP && !c->exact[i] && flags & FLAGS_KNOWN && (flags & 0x12) == 0x02;
     double amount = p->worth == BYTES ? c->bytes[i] : p->worth == EVENTS ? weight_of(c, i) : c->packets[i];
-    ring->slot[at] = slot;
-    ring->time[at] = now;
-    ring->far_hi[at] = p->outward ? c->dst_hi[i] : c->src_hi[i];
-    ring->far_lo[at] = p->outward ? c->dst_lo[i] : c->src_lo[i];
-    ring->port[at] = p->source_port ? c->src_port[i] : c->dst_port[i];
-    ring->exporter[at] = c->exporter[i];
-    ring->amount[at] = p->worth == SIGNED_PACKETS && !syn ? -amount : amount;
-    ring->next = at + 1 < ring->size ? at + 1 : 0;
+    ring->rows[ring->next] = (kept){
+        .slot = slot,
+        .time = now,
+        .far_hi = p->outward ? c->dst_hi[i] : c->src_hi[i],
+        .far_lo = p->outward ? c->dst_lo[i] : c->src_lo[i],
+        .port = p->source_port ? c->src_port[i] : c->dst_port[i],
+        .exporter = c->exporter[i],
+        .amount = p->worth == SIGNED_PACKETS && !syn ? -amount : amount,
+    };
+    ring->next = ring->next + 1 < ring->size ? ring->next + 1 : 0;
 }
 
-/* Keep the rows each pick took in its ring, or so many of them as one batch may fill: suspects first, evenly. */
-void sk_remember(const columns *c, i64 n, const roster *r, const pick *picks, i64 count, double now)
+enum { STEPS = 17 };
+
+/* How often a row is left out so that `most` of `there` stay: the power of two of _every in detect/recent.py. */
+static int steps_of(i64 there, i64 most)
 {
-    for (const pick *p = picks; p < picks + count; p++) {
-        if (!p->rows)
-            continue;
-        i64 room = p->ring->share, taken = 0;
-        for (int others = 0; others < 2; others++) {
-            i64 there = others ? p->others : p->suspected, wanted = least(there, room - taken);
-            for (i64 k = 0; k < wanted; k++) {
-                i64 nth = wanted < there ? k * there / wanted : k;
-                i64 i = others ? p->rows[n - 1 - nth] : p->rows[nth];
-                i64 row = p->outward ? c->sender[i] : c->receiver[i];
-                remember(c, i, r->slot[row >= 0 && row < r->rows ? row : r->rows], p, now);
-            }
-            taken += wanted;
+    int power = 0;
+    while (power < STEPS - 1 && most << power < there)
+        power++;
+    return power;
+}
+
+/* How many zeros end the hash of a row's place: rows that stay where every 2^zeros-th stays. */
+static inline int zeros_of(i64 i)
+{
+    u32 hash = (u32)i * 0x9E3779B1u >> 16;
+    return hash ? __builtin_ctz(hash) : STEPS - 1;
+}
+
+/* Keep in the rings some rows of suspects, or of the others, at most room[pick] each. */
+static void keep_some(const gathered *g, const columns *c, i64 n, const roster *r, const u64 *found, u64 of,
+                      const i64 *there, i64 *room, u64 suspects, double now)
+{
+    u64 stay[STEPS] = {0}; /* by zeros: the picks whose rows stay */
+    for (u64 left = of; left; left &= left - 1) {
+        int p = __builtin_ctzll(left);
+        for (int zeros = steps_of(there[p], room[p]); room[p] > 0 && zeros < STEPS; zeros++)
+            stay[zeros] |= 1ull << p;
+    }
+    for (i64 i = 0; i < n; i++)
+        for (u64 left = found[i] & stay[zeros_of(i)]; left; left &= left - 1) {
+            int number = __builtin_ctzll(left);
+            const pick *p = g->picks + number;
+            i64 slot = slot_of(r, p->outward ? c->sender[i] : c->receiver[i]);
+            if (room[number] <= 0 || ((g->suspects[slot] ^ suspects) >> number & 1))
+                continue;
+            remember(c, i, slot, p, now);
+            room[number]--;
         }
+}
+
+/* Keep the rows each pick took in its ring, or so many of them as one batch may fill: suspects first. */
+void sk_keep(const gathered *g, const columns *c, i64 n, const roster *r, const u64 *found, double now)
+{
+    i64 room[64], others[64];
+    u64 suspects = 0, of = 0;
+    for (i64 p = 0; p < g->count; p++) {
+        if (!g->picks[p].ring || !g->matched[p])
+            continue;
+        of |= 1ull << p;
+        suspects |= g->suspected[p] ? 1ull << p : 0;
+        room[p] = g->picks[p].ring->share;
+        others[p] = g->matched[p] - g->suspected[p];
+    }
+    if (suspects)
+        keep_some(g, c, n, r, found, suspects, g->suspected, room, ~0ull, now);
+    if (of)
+        keep_some(g, c, n, r, found, of, others, room, 0, now);
+}
+
+/* Add n rows of amounts, planes side by side, to the running total and the bucket that fills; Sums in detect/sums.py.
+ * total and filling are plane by plane, `width` to a plane. */
+void sk_sums_pour(double *total, double *filling, i64 width, i64 planes, const i64 *rows, const double *amounts, i64 n)
+{
+    for (i64 k = 0; k < n; k++)
+        for (i64 plane = 0; plane < planes; plane++) {
+            total[plane * width + rows[k]] += amounts[k * planes + plane];
+            filling[plane * width + rows[k]] += amounts[k * planes + plane];
+        }
+}
+
+/* Take out the amounts of the slots that have samples (the last plane), leaving zeros; how many they are. */
+i64 sk_sums_take(double *fresh, i64 planes, i64 n, i64 *slots, double *amounts)
+{
+    i64 many = 0;
+    for (i64 slot = 0; slot < n; slot++) {
+        double *mine = fresh + slot * planes;
+        if (mine[planes - 1] == 0.0)
+            continue;
+        slots[many] = slot;
+        for (i64 plane = 0; plane < planes; plane++) {
+            amounts[many * planes + plane] = mine[plane];
+            mine[plane] = 0.0;
+        }
+        many++;
+    }
+    return many;
+}
+
+/* Take a bucket that has left the window from the total. */
+void sk_sums_leave(double *restrict total, const float *restrict bucket, i64 n)
+{
+    for (i64 k = 0; k < n; k++)
+        total[k] -= bucket[k];
+}
+
+/* Close the bucket that fills: what it holds is rounded, and the total must hold the same. */
+void sk_sums_turn(double *restrict total, double *restrict filling, float *restrict bucket, i64 n, double most)
+{
+    for (i64 k = 0; k < n; k++) {
+        double held = filling[k] > most ? most : filling[k] < -most ? -most : filling[k];
+        bucket[k] = (float)held;
+        total[k] += bucket[k] - filling[k];
+        filling[k] = 0.0;
     }
 }
