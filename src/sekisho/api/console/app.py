@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sekisho.api.access import ADMIN, OPERATE, VIEW, Roles, credentials, let_in, objecting
-from sekisho.api.console import backtests, decide, pages
+from sekisho.api.console import backtests, decide, modes, pages
 from sekisho.api.console.asking import Asked, read
 from sekisho.api.console.forms import fields, need_own_form
 from sekisho.api.console.live import Pulse, stream
@@ -78,6 +78,7 @@ PAGES: Final = (
     Page("/restrictions/{restriction}", pages.restriction, "restriction.html"),
     Page("/policies", pages.policies, "policies.html"),
     Page("/policies/{policy}", pages.policy, "policy.html"),
+    Page("/policies/{policy}/mode", modes.show, "mode.html"),
     Page("/backtests", backtests.start, "backtests.html"),
     Page("/backtests/{backtest}", backtests.show, "backtest.html", archive=True),
     Page("/exporters", pages.exporters, "exporters.html"),
@@ -92,6 +93,7 @@ FORMS: Final = (
     Form("/exempt", decide.exempt),
     Form("/revoke-exemption", decide.revoke_exemption),
     Form("/reload", decide.reload),
+    Form("/mode", modes.turn),
     Form("/backtest", backtests.begin, archive=True),
     Form("/enforce", decide.enforce, ADMIN),
 )
