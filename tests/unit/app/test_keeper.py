@@ -268,7 +268,7 @@ def test_a_mode_that_was_turned_holds_over_the_file_and_across_restarts(tmp_path
     office = Ruling(tmp_path)
     office.keeper.set_mode(ALICE, "p", Mode.ENFORCE, "It is time.", None)
     version = office.keeper.policies().policies.version
-    office.text = office.text.replace("1 MB/s", "2 MB/s")
+    office.text, office.up = office.text.replace("1 MB/s", "2 MB/s"), office.up + 1
     office.start()
     assert office.modes == {"p": "enforce"}
     assert office.keeper.policies().policies.policies[0].conditions[0].threshold.text == "2 MB/s"

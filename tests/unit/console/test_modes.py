@@ -69,7 +69,7 @@ def test_it_is_turned_shown_as_turned_and_turned_back(fresh: Fresh, olga: Browse
     assert "file: enforce" in olga.page("/policies")
     last = cloud.keeper.journal("", "", 1, "").items[0]
     assert (last.verb, last.author, last.reason) == ("mode", "operator", "A calm week.")
-    assert "turned a policy&#39;s mode" in olga.page("/audit")
+    assert "turned a policy's mode" in olga.page("/audit")
     cloud.cross(cloud.subjects[3].id, "heavy-user", "egress-bytes", "bytes", (355e6, 331e6, 250e6))
     assert not cloud.keeper.restrictions(cloud.subjects[3].id, "heavy-user", (), 1, "").items
     assert turn(olga, "file") == 303

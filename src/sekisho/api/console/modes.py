@@ -98,11 +98,11 @@ def show(ask: Ask) -> Turning:
 
 def turn(ask: Ask) -> Done:
     """Turn a policy's mode, if the policies are still those that were seen."""
-    name, to, version = ask.query.need("policy"), _mode(ask.query), ask.query.number("version")
+    name, to, version = ask.query.need("policy"), _mode(ask.query), ask.query.whole("version")
     reason = ask.query.need("reason")
     ask.query.text("key")
     ask.query.done()
-    view = ask.keeper.set_mode(ask.who, name, to, reason, int(version) or None)
+    view = ask.keeper.set_mode(ask.who, name, to, reason, version or None)
     about = {"name": name, "mode": named(view, name).mode.value}
     return Done("turned", f"/policies/{quote(name, safe='')}", about)
 
