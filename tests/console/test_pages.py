@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 import support_console
 from sekisho.model.access import Role
+from sekisho.model.report import Talker
 from support_browser import Opened
 from support_console import Cloud
 
@@ -228,17 +229,26 @@ def test_a_customer_signs_in_with_keystones_token_and_ends_its_own_early(past: P
     assert cloud.keeper.journal("", subject.id, 1, "").items[0].reason == "The form was closed."
 
 
-def test_a_mode_is_turned_after_looking_at_what_would_come_of_it(past: Past, ada: Page) -> None:
+def test_a_mode_is_turned_after_looking_at_what_would_come_of_it(
+    past: Past, ada: Page, shots: Path | None
+) -> None:
     cloud, url = past
-    ada.goto(f"{url}/policies/reflection")
-    ada.get_by_role("link", name="Let it enforce").click()
-    expect(ada.locator("main")).to_contain_text("is bound at once, within the guard's limits")
+    cloud.passed += 5
+    cloud.talk(tuple(Talker(cloud.subjects[i].id, 2.5e8 + i * 1e6) for i in (7, 20, 33, 41)))
+    ada.goto(f"{url}/policies/heavy-user")
+    ada.get_by_role("link", name="Let it propose").click()
+    expect(ada.locator(".figures .hot dd")).to_have_text("4")
+    expect(ada.locator("main")).to_contain_text("would be proposed")
+    if shots:
+        ada.screenshot(path=shots / "mode-over-light.png", full_page=True)
     ada.get_by_label("Reason").fill("Watched for a month.")
-    ada.get_by_role("button", name="Let it enforce").click()
-    expect(ada.locator(".note").first).to_contain_text("reflection: enforce from now on.")
-    expect(ada.locator("main")).to_contain_text("its file says watch")
+    ada.get_by_role("button", name="Let it propose").click()
+    expect(ada.locator(".note").first).to_contain_text("heavy-user: propose from now on.")
+    expect(ada.locator("main")).to_contain_text("its file says enforce")
+    if shots:
+        ada.screenshot(path=shots / "policy-turned-light.png", full_page=True)
     ada.get_by_role("link", name="Back to what the file says").click()
     ada.get_by_label("Reason").fill("It was a test.")
-    ada.get_by_role("button", name="Let it watch").click()
-    expect(ada.locator(".note").first).to_contain_text("reflection: watch from now on.")
+    ada.get_by_role("button", name="Let it enforce").click()
+    expect(ada.locator(".note").first).to_contain_text("heavy-user: enforce from now on.")
     assert cloud.keeper.policies().overrides == ()

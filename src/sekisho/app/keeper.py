@@ -176,7 +176,7 @@ class Keeper(Deciding):
         return self._fleet.inventory
 
     def top(self, by: str, limit: int) -> tuple[Talker, ...]:
-        talkers = subjects.talkers(self._fleet.collectors).values()
+        talkers = self._talkers().values()
         return tuple(sorted(talkers, key=lambda t: -float(getattr(t, by)))[:limit])
 
     def explain(self, subject: str, project: str = "") -> Explanation:
@@ -191,8 +191,13 @@ class Keeper(Deciding):
             tuple(b for b in self._rules.policies.baselines if b.scope.matches(found, now)),
             tuple(e for e in self._ledger.exemptions(now) if e.scope.matches(found, now)),
             self._ledger.journal("", subject, 50, "").items,
-            subjects.talkers(self._fleet.collectors).get(subject),
+            self._talkers().get(subject),
         )
+
+    def _talkers(self) -> dict[str, Talker]:
+        """Find what subjects send now; what a silent collector said last is no news of now."""
+        now = self._clock.now()
+        return subjects.talkers(c for c in self._fleet.collectors if now - c.time <= SILENT)
 
     # --- owners --------------------------------------------------------------------------------
 
