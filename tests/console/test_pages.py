@@ -241,7 +241,7 @@ def test_a_mode_is_turned_after_looking_at_what_would_come_of_it(
     expect(ada.locator("main")).to_contain_text("would be proposed")
     if shots:
         ada.screenshot(path=shots / "mode-over-light.png", full_page=True)
-    ada.get_by_label("Reason").fill("Watched for a month.")
+    ada.get_by_label("Reason").fill("Too many good people.")
     ada.get_by_role("button", name="Let it propose").click()
     expect(ada.locator(".note").first).to_contain_text("heavy-user: propose from now on.")
     expect(ada.locator("main")).to_contain_text("its file says enforce")
