@@ -14,6 +14,7 @@ import json
 import statistics
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ import httpx
 from sekisho.api import create_app, start
 from sekisho.api.console.settings import Console
 from sekisho.api.settings import ApiSettings
+from sekisho.app.identity import Identity, KeystoneSettings
 from sekisho.app.keeper import Keeper
 from sekisho.app.settings import KeeperSettings
 from sekisho.host.clock import Clock
@@ -32,9 +34,10 @@ from sekisho.model.inventory import Host, HostReport, Subject
 from sekisho.model.policy import Condition, Direction, Drop, Mode, Policy, Protocol, Step, Threshold, Unit
 from sekisho.model.report import CollectorReport, Talker
 from sekisho.model.restriction import Restriction, State
+from sekisho.testing.keystone import FakeKeystone
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 SMTP = Drop(Protocol.TCP, Direction.EGRESS, 25, 25)
 LINE = Threshold(60, 60, Unit.COUNT, "60/min")
@@ -67,18 +70,30 @@ def measure(
 ) -> dict[str, tuple[float, float, float]]:
     """Fill a keeper; give the median, the slowest and the median CPU of each page in milliseconds."""
     ledger, clock = Ledger(folder / "ledger.db"), Clock()
-    keeper = Keeper(KeeperSettings(), ledger, clock, lambda: ((SPAM,), ()))
+    keystone = FakeKeystone()
+    identity = Identity(KeystoneSettings(), keystone, time.monotonic)
+    keeper = Keeper(KeeperSettings(), ledger, clock, lambda: ((SPAM,), ()), identity)
     ports = fill(keeper, ledger, clock.now(), subjects, restrictions)
     secret = ledger.create_token("bench", Role.ADMIN, "bench", clock.now())[1]
     settings = ApiSettings(port=0)
     running = start(create_app(keeper, settings, console=Console(traffic=keeper.recent)), settings)
     try:
-        with httpx.Client(base_url=running.url, trust_env=False, timeout=60, follow_redirects=True) as client:
-            client.post("/login", data={"token": secret, "issuer": "sekisho"}).raise_for_status()
-            return ask(client, keeper, ports, rounds)
+        with browser(running.url, secret, "sekisho") as client:
+            told = ask(client, keeper, ports, rounds)
+        member = keystone.issue("mia", "member", project="project-0", project_id="project-0")
+        with browser(running.url, member, "keystone") as client:
+            return told | timed(client, ("/own",), rounds)
     finally:
         running.stop()
         ledger.close()
+
+
+@contextmanager
+def browser(url: str, secret: str, issuer: str) -> Iterator[httpx.Client]:
+    """Sign in."""
+    with httpx.Client(base_url=url, trust_env=False, timeout=60, follow_redirects=True) as client:
+        client.post("/login", data={"token": secret, "issuer": issuer}).raise_for_status()
+        yield client
 
 
 def fill(keeper: Keeper, ledger: Ledger, now: float, subjects: int, restrictions: int) -> list[Subject]:
@@ -131,23 +146,36 @@ def ask(
         "/restrictions/r1",
         "/policies",
         "/policies/spam",
+        "/policies/spam/mode?to=watch",
         "/exporters",
         "/audit",
     )
+
+    def busy(n: int) -> None:
+        talkers = tuple(Talker(p.id, 1e9 / (i + 1), 1e8 / (i + 1), n) for i, p in enumerate(ports[:BUSY]))
+        keeper.report_collector(ASKER, CollectorReport("c", 0.0, talkers=talkers))
+
+    found = timed(client, pages, rounds, busy)
+    return {page.replace(ports[0].id, "ID"): figures for page, figures in found.items()}
+
+
+def timed(
+    client: httpx.Client,
+    pages: Sequence[str],
+    rounds: int,
+    before: Callable[[int], None] = lambda _: None,
+) -> dict[str, tuple[float, float, float]]:
+    """Ask for pages in turn, round after round."""
     taken: dict[str, list[float]] = {page: [] for page in pages}
     spent: dict[str, list[float]] = {page: [] for page in pages}
     for n in range(rounds):
-        talkers = tuple(Talker(p.id, 1e9 / (i + 1), 1e8 / (i + 1), n) for i, p in enumerate(ports[:BUSY]))
-        keeper.report_collector(ASKER, CollectorReport("c", 0.0, talkers=talkers))
+        before(n)
         for page in pages:
             began, cpu = time.perf_counter(), time.process_time()
             client.get(page).raise_for_status()
             taken[page].append((time.perf_counter() - began) * 1000)
             spent[page].append((time.process_time() - cpu) * 1000)
-    return {
-        page.replace(ports[0].id, "ID"): (statistics.median(t), max(t), statistics.median(spent[page]))
-        for page, t in taken.items()
-    }
+    return {page: (statistics.median(t), max(t), statistics.median(spent[page])) for page, t in taken.items()}
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from sekisho.api.console.live import Pulse
 from sekisho.api.console.sessions import Attempts, Sessions
 from sekisho.api.console.settings import Console, ConsoleSettings
 from sekisho.api.settings import ApiSettings
+from sekisho.app.identity import Identity, KeystoneSettings
 from sekisho.app.keeper import Keeper
 from sekisho.app.settings import KeeperSettings
 from sekisho.host.clock import Clock
@@ -39,6 +40,7 @@ from sekisho.model.policy import (
 )
 from sekisho.model.report import CollectorReport, ExporterReport, Talker
 from sekisho.model.restriction import Count, Evidence, Finding, Receipt
+from sekisho.testing.keystone import FakeKeystone
 
 BEGAN = 1_800_000_000.0
 SMTP = Drop(Protocol.TCP, Direction.EGRESS, 25, 25)
@@ -46,8 +48,10 @@ AGENT = Principal("agent", Role.AGENT)
 OLGA = Principal("olga", Role.OPERATOR)
 
 
-def policy(name: str, mode: Mode, detector: str, line: Threshold, *steps: Step, about: str = "") -> Policy:
-    return Policy(name, (Condition(detector, line),), steps, mode, description=about)
+def policy(
+    name: str, mode: Mode, detector: str, line: Threshold, *steps: Step, about: str = "", early: float = 0.0
+) -> Policy:
+    return Policy(name, (Condition(detector, line),), steps, mode, description=about, early_release=early)
 
 
 POLICIES = (
@@ -59,6 +63,7 @@ POLICIES = (
         Step((SMTP,), 3600.0),
         Step((SMTP,), 86400.0),
         about="Many new SMTP connections to many servers",
+        early=7 * 86400.0,
     ),
     policy(
         "heavy-user",
@@ -100,7 +105,9 @@ class Cloud:
         self.passed = 0.0
         self.ledger = Ledger(folder / "ledger.db")
         clock = Clock(lambda: BEGAN + self.passed, lambda: self.passed, "boot")
-        self.keeper = Keeper(KeeperSettings(), self.ledger, clock, lambda: (POLICIES, BASELINES))
+        self.keystone = FakeKeystone(lambda: self.passed)
+        identity = Identity(KeystoneSettings(), self.keystone, lambda: self.passed)
+        self.keeper = Keeper(KeeperSettings(), self.ledger, clock, lambda: (POLICIES, BASELINES), identity)
         self.secrets = {
             role: self.ledger.create_token(role.value, role, "test", BEGAN)[1]
             for role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN, Role.AGENT)
@@ -116,6 +123,10 @@ class Cloud:
             here = tuple(replace(s, host=host) for s in self.subjects[n : n + 50])
             program = self.keeper.report_host(AGENT, HostReport(report, here))
             self.keeper.receipts(AGENT, host, program.revision, (), "")
+
+    def member(self, project: str, *roles: str) -> str:
+        """Give Keystone's token of a customer; with its role `reader` alone it may only look."""
+        return self.keystone.issue("mia", *(roles or ("member",)), project=project, project_id=project)
 
     @property
     def now(self) -> float:

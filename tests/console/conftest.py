@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -35,7 +36,9 @@ def opened(chromium: Browser) -> Iterator[Opened]:
     complaints: list[str] = []
     with ExitStack() as stack:
 
-        def open_page(url: str, secret: str, *, phone: bool = False, **context: object) -> Page:
+        def open_page(
+            url: str, secret: str, *, phone: bool = False, issuer: str = "Sekisho", **context: object
+        ) -> Page:
             size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 860}
             made = chromium.new_context(viewport=size, timezone_id="Asia/Tokyo", **context)  # type: ignore[arg-type]
             stack.callback(made.close)
@@ -45,8 +48,9 @@ def opened(chromium: Browser) -> Iterator[Opened]:
             page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
             page.goto(f"{url}/login")
             page.fill("#token", secret)
+            page.check(f"input[value={issuer.lower()}]")
             page.click("button.main")
-            page.wait_for_url(f"{url}/")
+            page.wait_for_url(re.compile(f"{re.escape(url)}/(own)?$"))
             return page
 
         yield open_page

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 import support_console
 from sekisho.model.access import Role
+from sekisho.model.report import Talker
 from support_browser import Opened
 from support_console import Cloud
 
@@ -35,6 +36,7 @@ def everywhere(cloud: Cloud) -> dict[str, str]:
         "restriction": f"/restrictions/{name}",
         "policies": "/policies",
         "policy": "/policies/heavy-user",
+        "mode": "/policies/heavy-user/mode?to=watch",
         "exporters": "/exporters",
         "audit": "/audit",
     }
@@ -60,9 +62,15 @@ def test_every_page_can_be_read_everywhere(
     past: Past, opened: Opened, shots: Path | None, look: str, context: dict[str, object]
 ) -> None:
     cloud, url = past
-    page: Page = opened(url, cloud.secrets[Role.ADMIN], **context)
+    read(opened(url, cloud.secrets[Role.ADMIN], **context), url, everywhere(cloud), shots, look)
+    mia = opened(url, cloud.member("acme"), issuer="Keystone", **context)
+    read(mia, url, {"own": "/own"}, shots, look)
+
+
+def read(page: Page, url: str, pages: dict[str, str], shots: Path | None, look: str) -> None:
+    """Read pages as people do: nothing too wide, too pale or without a name."""
     width = page.viewport_size["width"] if page.viewport_size else 0
-    for name, path in everywhere(cloud).items():
+    for name, path in pages.items():
         show(page, url + path)
         for summary in page.locator("details.act > summary").all():
             summary.click()
@@ -71,7 +79,8 @@ def test_every_page_can_be_read_everywhere(
         assert look_at(page, "nameless") == [], name
         if shots:
             show(page, url + path)
-            expect(page.locator("[data-lamp].on")).to_be_attached()
+            if name != "own":
+                expect(page.locator("[data-lamp].on")).to_be_attached()
             page.screenshot(path=shots / f"{name}-{look}.png", full_page=True)
 
 
@@ -203,3 +212,43 @@ def test_what_is_pasted_into_a_ticket_leads_there_after_signing_in(past: Past, o
     page.fill("#token", cloud.secrets[Role.VIEWER])
     page.click("button.main")
     expect(page).to_have_url(f"{url}/policies/heavy-user")
+
+
+def test_a_customer_signs_in_with_keystones_token_and_ends_its_own_early(past: Past, opened: Opened) -> None:
+    cloud, url = past
+    subject = next(s for s in cloud.subjects[20:] if s.project == "umbrella")
+    cloud.cross(subject.id, "outgoing-spam", "smtp-connections", "count", (412, 388, 60))
+    page: Page = opened(url, cloud.member("umbrella"), issuer="Keystone")
+    expect(page).to_have_url(f"{url}/own")
+    expect(page.locator("main")).to_contain_text(subject.server)
+    page.get_by_text("I have mended it: end it early").click()
+    page.get_by_label("What was mended").fill("The form was closed.")
+    page.get_by_role("button", name="End it now").click()
+    expect(page.locator(".note")).to_contain_text("is ended.")
+    expect(page.locator("main")).to_contain_text("Nothing of yours is restricted.")
+    assert cloud.keeper.journal("", subject.id, 1, "").items[0].reason == "The form was closed."
+
+
+def test_a_mode_is_turned_after_looking_at_what_would_come_of_it(
+    past: Past, ada: Page, shots: Path | None
+) -> None:
+    cloud, url = past
+    cloud.passed += 5
+    cloud.talk(tuple(Talker(cloud.subjects[i].id, 2.5e8 + i * 1e6) for i in (7, 20, 33, 41)))
+    ada.goto(f"{url}/policies/heavy-user")
+    ada.get_by_role("link", name="Let it propose").click()
+    expect(ada.locator(".figures .hot dd")).to_have_text("4")
+    expect(ada.locator("main")).to_contain_text("would be proposed")
+    if shots:
+        ada.screenshot(path=shots / "mode-over-light.png", full_page=True)
+    ada.get_by_label("Reason").fill("Too many good people.")
+    ada.get_by_role("button", name="Let it propose").click()
+    expect(ada.locator(".note").first).to_contain_text("heavy-user: propose from now on.")
+    expect(ada.locator("main")).to_contain_text("its file says enforce")
+    if shots:
+        ada.screenshot(path=shots / "policy-turned-light.png", full_page=True)
+    ada.get_by_role("link", name="Back to what the file says").click()
+    ada.get_by_label("Reason").fill("It was a test.")
+    ada.get_by_role("button", name="Let it enforce").click()
+    expect(ada.locator(".note").first).to_contain_text("heavy-user: enforce from now on.")
+    assert cloud.keeper.policies().overrides == ()

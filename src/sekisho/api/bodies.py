@@ -13,7 +13,7 @@ from typing_extensions import TypeAliasType
 from sekisho.api.problems import places
 from sekisho.model.access import Role, Token
 from sekisho.model.errors import Malformed
-from sekisho.model.policy import Action, Scope
+from sekisho.model.policy import Action, Mode, Scope
 from sekisho.model.restriction import Receipt
 
 T = TypeVar("T")
@@ -81,6 +81,15 @@ class Enforce:
 
     enabled: bool
     reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Turn a policy's mode; with `version`, only while the policies are the ones you saw."""
+
+    mode: Mode
+    reason: Reason
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from sekisho.api.bodies import (
     NewToken,
     Problems,
     TokenMade,
+    Turn,
     Why,
     json_body,
     text_body,
@@ -113,6 +114,22 @@ def check_policies(keeper: TheKeeper, text: Annotated[str, Depends(text_body)]) 
 def reload_policies(keeper: TheKeeper, who: Asker) -> PolicyView:
     """Read the policy files anew; with problems the old ones stay in force."""
     return keeper.reload_policies(who)
+
+
+@DECIDING.add("PUT", "/v1/policies/{policy}/mode", OPERATE, PolicyView, body=Turn)
+def turn_policy(
+    keeper: TheKeeper, who: Asker, policy: str, body: Annotated[Turn, Depends(json_body(Turn))]
+) -> PolicyView:
+    """Turn a policy's mode over what its file says, until it is turned back."""
+    return keeper.set_mode(who, policy, body.mode, body.reason, body.version)
+
+
+@DECIDING.add("DELETE", "/v1/policies/{policy}/mode", OPERATE, PolicyView)
+def turn_policy_back(
+    keeper: TheKeeper, who: Asker, policy: str, reason: Annotated[str, Query(max_length=2000)] = ""
+) -> PolicyView:
+    """Let a policy's mode be as its file says again."""
+    return keeper.set_mode(who, policy, None, reason, None)
 
 
 @DECIDING.add("POST", "/v1/exemptions", OPERATE, Exemption, body=Exempt, status=201)

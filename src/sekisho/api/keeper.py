@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sekisho.model.access import Issuer, Principal, Role, Token
     from sekisho.model.cloud import CloudPort
     from sekisho.model.inventory import HostReport, Inventory, Subject
-    from sekisho.model.policy import Action, Exemption, Scope
+    from sekisho.model.policy import Action, Exemption, Mode, Scope
     from sekisho.model.release import OwnView
     from sekisho.model.report import (
         CollectorReport,
@@ -140,6 +140,19 @@ class Keeper(Protocol):
         ...
 
     def reload_policies(self, who: Principal) -> PolicyView: ...
+
+    def foresee(self, policy: str, mode: Mode, subjects: tuple[str, ...]) -> tuple[Verdict, ...]:
+        """Tell what would be decided if these subjects crossed a policy in a mode now; nothing is written."""
+        ...
+
+    def set_mode(
+        self, who: Principal, policy: str, mode: Mode | None, reason: str, version: int | None
+    ) -> PolicyView:
+        """Turn a policy's mode over what its file says, None: back to that; raises NotFound.
+
+        Conflict where another mode is in force and the policies are not of that `version` any more.
+        """
+        ...
 
     def exemptions(self) -> tuple[Exemption, ...]: ...
 

@@ -47,4 +47,13 @@ class Charts:
                 (kept.ingress_bytes, fresh.ingress_bytes),
             )
         )
-        return replace(kept, egress_bytes=egress, ingress_bytes=ingress)
+        return replace(kept, egress_bytes=egress, ingress_bytes=ingress, heard=self._heard(kept, fresh))
+
+    def _heard(self, kept: Series, fresh: Series) -> tuple[bool, ...]:
+        """Tell of which steps anybody reported: before this keeper's first report only the archive knows."""
+        seen = zip(kept.egress_bytes, kept.ingress_bytes, fresh.heard, strict=True)
+        starts = (kept.since + i * kept.step for i in range(len(fresh.heard)))
+        return tuple(
+            bool(e or i or told) or start < self.recent.began
+            for start, (e, i, told) in zip(starts, seen, strict=True)
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Protocol
@@ -20,12 +21,13 @@ from sekisho.app.recent import Recent
 from sekisho.app.rules import Rules, Source
 from sekisho.app.verdicts import Verdicts
 from sekisho.model.access import Issuer
-from sekisho.model.errors import Forbidden, Unauthenticated, Unavailable
+from sekisho.model.errors import Conflict, Forbidden, Unauthenticated, Unavailable
 from sekisho.model.release import MOST, REMEMBERED, SHOWN, OwnView, Release, release
 from sekisho.model.report import (
     CollectorReport,
     Explanation,
     HostProgram,
+    Override,
     Page,
     PolicyView,
     PortCounter,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from sekisho.model.access import Principal
     from sekisho.model.cloud import Cloud, CloudPort
     from sekisho.model.inventory import HostReport, Inventory, Subject
-    from sekisho.model.policy import Policy
+    from sekisho.model.policy import Mode, Policy
 
 log = logging.getLogger("sekisho.keeper")
 
@@ -75,8 +77,10 @@ class Keeper(Deciding):
         self._listeners: list[Callable[[str], None]] = []
         super().__init__(settings, ledger, clock, Fleet(clock.now(), self._notify), Receipts(ledger))
         self._identity = identity
-        self._rules = Rules(source, clock.now(), rules.before(ledger))
-        rules.keep(ledger, self._rules.policies)
+        self._turning = threading.Lock()  # of reading policies anew and of turning their modes
+        self._rules = Rules(source, clock.now(), rules.before(ledger), ledger.overrides())
+        rules.keep(ledger, self._rules.written)
+        self._end_stray("keeper", clock.now())
         self._verdicts = Verdicts(settings, ledger, self._fleet)
         self._programs = Programs(settings, ledger, self._fleet, self._rules)
         self._listed: tuple[float, int] | None = None  # when the cloud was last listed, and how many ports
@@ -172,7 +176,7 @@ class Keeper(Deciding):
         return self._fleet.inventory
 
     def top(self, by: str, limit: int) -> tuple[Talker, ...]:
-        talkers = subjects.talkers(self._fleet.collectors).values()
+        talkers = self._talkers().values()
         return tuple(sorted(talkers, key=lambda t: -float(getattr(t, by)))[:limit])
 
     def explain(self, subject: str, project: str = "") -> Explanation:
@@ -187,8 +191,13 @@ class Keeper(Deciding):
             tuple(b for b in self._rules.policies.baselines if b.scope.matches(found, now)),
             tuple(e for e in self._ledger.exemptions(now) if e.scope.matches(found, now)),
             self._ledger.journal("", subject, 50, "").items,
-            subjects.talkers(self._fleet.collectors).get(subject),
+            self._talkers().get(subject),
         )
+
+    def _talkers(self) -> dict[str, Talker]:
+        """Find what subjects send now; what a silent collector said last is no news of now."""
+        now = self._clock.now()
+        return subjects.talkers(c for c in self._fleet.collectors if now - c.time <= SILENT)
 
     # --- owners --------------------------------------------------------------------------------
 
@@ -226,10 +235,43 @@ class Keeper(Deciding):
     def check_policies(self, text: str) -> tuple[str, ...]:
         return rules.check(text)
 
+    def foresee(self, policy: str, mode: Mode, subjects: tuple[str, ...]) -> tuple[Verdict, ...]:
+        turned = replace(self._rules.by_file(policy), mode=mode)
+        return self._verdicts.foresee(turned, subjects, self._clock.now())
+
+    def set_mode(
+        self, who: Principal, policy: str, mode: Mode | None, reason: str, version: int | None
+    ) -> PolicyView:
+        with self._turning:
+            now, written = self._clock.now(), self._rules.by_file(policy).mode
+            chosen = written if mode is None else mode
+            present = self._policy(policy)
+            # Who says the same twice (a form sent again) is not told that somebody was faster.
+            if present and present.mode is not chosen and version not in (None, self._rules.policies.version):
+                raise Conflict("The policies have changed since you looked: look again.")
+            override = Override(policy, chosen, who.name, reason, now) if chosen is not written else None
+            self._ledger.set_mode(policy, chosen, override, who.name, reason, now)
+            changed = self._rules.turn(self._ledger.overrides(), now)
+        if changed:
+            self._notify("policies")
+        return self._rules.view()
+
+    def _end_stray(self, author: str, now: float) -> None:
+        """End overrides of policies that are gone: one that comes back some day must not bind by surprise."""
+        reason = "The policy is in no file any more."
+        try:
+            for stray in self._rules.stray():
+                self._ledger.set_mode(stray.policy, stray.mode, None, author, reason, now)
+            self._rules.turn(self._ledger.overrides(), now)
+        except Unavailable as error:
+            log.warning("the modes of policies that are gone could not be forgotten: %s", error.fixer)
+
     def reload_policies(self, who: Principal) -> PolicyView:
         now = self._clock.now()
-        changed = self._rules.reload(now)
-        rules.keep(self._ledger, self._rules.policies)
+        with self._turning:
+            changed = self._rules.reload(now)
+            rules.keep(self._ledger, self._rules.written)
+            self._end_stray(who.name, now)
         self._look_at_names()
         view = self._rules.view()
         detail = json.dumps({"version": view.policies.version, "problems": view.problems})

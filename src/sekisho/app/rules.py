@@ -14,13 +14,14 @@ from sekisho import plugins
 from sekisho.detect.detectors.catalogue import CATALOGUE, LARGEST
 from sekisho.metering.catalogue import METERED
 from sekisho.model import policy_file
-from sekisho.model.errors import Malformed, Unavailable
+from sekisho.model.errors import Malformed, NotFound, Unavailable
 from sekisho.model.plain import from_plain, to_plain
 from sekisho.model.policy import Baseline, Policy, PolicySet, Unit
 from sekisho.model.report import PolicyView
 
 if TYPE_CHECKING:
     from sekisho.ledger.ledger import Ledger
+    from sekisho.model.report import Override
 
 log = logging.getLogger("sekisho.keeper")
 
@@ -31,19 +32,29 @@ Source: TypeAlias = Callable[[], tuple[tuple[Policy, ...], tuple[Baseline, ...]]
 class Rules:
     """Reads policies from a source; a bad one leaves what was in force and says so.
 
-    `before` is what an earlier keeper had in force: what stays if the source is bad from the start.
+    `before` is what an earlier keeper had read: what stays if the source is bad from the start. `written`
+    is what the source says, `policies` the same with the modes that people turned: what is in force.
     """
 
-    def __init__(self, source: Source, now: float, before: PolicySet | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        now: float,
+        before: PolicySet | None = None,
+        overrides: tuple[Override, ...] = (),
+    ) -> None:
         self._source = source
         version = int(now * 1000)
-        self.policies = replace(before, version=version) if before else PolicySet(version)
+        self.written = replace(before, version=version) if before else PolicySet(version)
+        self.policies = self.written
         self._problems: tuple[str, ...] = ()
+        self._overrides = overrides
         self.reload(now)
+        self.turn(overrides, now)
 
     def reload(self, now: float) -> bool:
         """Read the source anew; True when other policies are in force than before."""
-        before = self.policies
+        before = self.written
         try:
             policies, baselines = self._source()
         except Malformed as error:
@@ -53,13 +64,43 @@ class Rules:
         self._problems = ()
         if (policies, baselines) == (before.policies, before.baselines):
             return False
-        version = max(int(now * 1000), before.version + 1)
-        self.policies = PolicySet(version, policies, baselines)
+        self.written = PolicySet(self._version(now), policies, baselines)
+        self.policies = replace(self.written, policies=tuple(map(self._turned, policies)))
         return True
 
+    def turn(self, overrides: tuple[Override, ...], now: float) -> bool:
+        """Put modes that people turned over what the files say; True when other policies are in force."""
+        self._overrides = overrides
+        policies = tuple(map(self._turned, self.written.policies))
+        if policies == self.policies.policies:
+            return False
+        self.policies = PolicySet(self._version(now), policies, self.written.baselines)
+        return True
+
+    def by_file(self, name: str) -> Policy:
+        """Find a policy as its file says it; raises NotFound."""
+        found = next((p for p in self.written.policies if p.name == name), None)
+        if found is None:
+            raise NotFound(f"There is no policy {name!r} in force.")
+        return found
+
+    def stray(self) -> tuple[Override, ...]:
+        """List overrides of policies that the files do not have any more."""
+        names = {p.name for p in self.written.policies}
+        return () if self._problems else tuple(o for o in self._overrides if o.policy not in names)
+
+    def _turned(self, policy: Policy) -> Policy:
+        turned = next((o.mode for o in self._overrides if o.policy == policy.name), policy.mode)
+        return replace(policy, mode=turned)
+
+    def _version(self, now: float) -> int:
+        return max(int(now * 1000), self.policies.version + 1)
+
     def view(self) -> PolicyView:
-        """Tell what is in force and what is wrong with the files, if anything."""
-        return PolicyView(self.policies, self._problems)
+        """Tell what is in force, what people turned, and what is wrong with the files, if anything."""
+        written = {p.name: p.mode for p in self.written.policies}
+        known = tuple(replace(o, written=written[o.policy]) for o in self._overrides if o.policy in written)
+        return PolicyView(self.policies, self._problems, known)
 
 
 @cache
@@ -96,7 +137,7 @@ def folder(path: str) -> Source:
 
 
 def before(ledger: Ledger) -> PolicySet | None:
-    """Recall what an earlier keeper had in force."""
+    """Recall what an earlier keeper had read."""
     try:
         kept = ledger.recall(_KEPT)
         return from_plain(PolicySet, json.loads(kept)) if kept else None

@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, Final
 
 from sekisho.detect import guard
 from sekisho.model.plain import to_plain
-from sekisho.model.policy import Mode
+from sekisho.model.policy import Mode, PolicySet
 from sekisho.model.report import Outcome, Verdict
-from sekisho.model.restriction import Restriction, State
+from sekisho.model.restriction import Evidence, Restriction, State
 from sekisho.model.wording import crossings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sekisho.app.fleet import Fleet
     from sekisho.app.settings import KeeperSettings
     from sekisho.ledger.ledger import Ledger
     from sekisho.model.access import Principal
     from sekisho.model.inventory import Subject
-    from sekisho.model.policy import Policy, PolicySet
-    from sekisho.model.restriction import Evidence
+    from sekisho.model.policy import Policy
 
 log = logging.getLogger("sekisho.keeper")
 
@@ -96,6 +95,26 @@ class Verdicts:
             self._record(left, drafts, verdicts, now)
         return tuple(verdicts[i] for i in range(len(evidence)))
 
+    def foresee(self, policy: Policy, subjects: Sequence[str], now: float) -> tuple[Verdict, ...]:
+        """Tell what would be decided if these subjects crossed a policy now; nothing is written."""
+        evidence = [Evidence(name, policy.name, (), now, now, policy.confidence) for name in subjects]
+        verdicts: dict[int, Verdict] = {}
+        with self._lock:
+            cases = self._cases(evidence, PolicySet(policies=(policy,)), verdicts, now)
+            for i in self._watches(cases):
+                verdicts[i] = _verdict(evidence[i], Outcome.WATCHED, self._why_watched())
+            left = {i: c for i, c in cases.items() if i not in verdicts}
+            candidates = self._candidates(left, verdicts, now)
+            ruling = self._ruling(candidates.values(), now)
+        for i, judgement in zip(candidates, ruling.judgements, strict=True):
+            draft = self._judged(cases[i], judgement, now)
+            verdicts[i] = (
+                _verdict(evidence[i], _outcome(cases[i], draft), "")
+                if isinstance(draft, Restriction)
+                else draft
+            )
+        return tuple(verdicts[i] for i in range(len(evidence)))
+
     def _cases(
         self, evidence: Sequence[Evidence], policies: PolicySet, verdicts: dict[int, Verdict], now: float
     ) -> dict[int, _Case]:
@@ -130,12 +149,10 @@ class Verdicts:
         self, who: Principal, cases: Mapping[int, _Case], verdicts: dict[int, Verdict], now: float
     ) -> None:
         """Answer what is only watched, journaling each crossing once."""
-        enforcing = self._ledger.enforcement().enabled
+        reason = self._why_watched()
         fresh: list[_Case] = []
-        for i, case in cases.items():
-            if case.policy.mode is not Mode.WATCH and enforcing:
-                continue
-            reason = "The policy only watches." if enforcing else "Enforcement is switched off."
+        for i in self._watches(cases):
+            case = cases[i]
             verdicts[i] = _verdict(case.evidence, Outcome.WATCHED, reason)
             key = (case.subject.id, case.policy.name)
             if self._watched.get(key) != case.evidence.first_seen:
@@ -144,6 +161,15 @@ class Verdicts:
         while len(self._watched) > REMEMBERED:
             self._watched.pop(next(iter(self._watched)))
         self._journal_watched(who, fresh, now)
+
+    def _watches(self, cases: Mapping[int, _Case]) -> list[int]:
+        """Find what is only watched: by its policy's mode, or everything while the kill switch is off."""
+        enforcing = self._ledger.enforcement().enabled
+        return [i for i, case in cases.items() if case.policy.mode is Mode.WATCH or not enforcing]
+
+    def _why_watched(self) -> str:
+        enforcing = self._ledger.enforcement().enabled
+        return "The policy only watches." if enforcing else "Enforcement is switched off."
 
     def _journal_watched(self, who: Principal, fresh: Sequence[_Case], now: float) -> None:
         lines = [
@@ -162,6 +188,25 @@ class Verdicts:
         self, cases: Mapping[int, _Case], verdicts: dict[int, Verdict], now: float
     ) -> dict[int, Restriction]:
         """Let the guard judge what would bind; give what to write into the ledger."""
+        candidates = self._candidates(cases, verdicts, now)
+        ruling = self._ruling(candidates.values(), now)
+        if ruling.notice:
+            self._notice = (now, ruling.notice)
+            log.error("%s", ruling.notice)
+            self._ledger.write_journals(now, "guard", "notice", [("", ruling.notice, None)])
+        drafts: dict[int, Restriction] = {}
+        for i, judgement in zip(candidates, ruling.judgements, strict=True):
+            draft = self._judged(cases[i], judgement, now)
+            if isinstance(draft, Restriction):
+                drafts[i] = draft
+            else:
+                verdicts[i] = draft
+        return drafts
+
+    def _candidates(
+        self, cases: Mapping[int, _Case], verdicts: dict[int, Verdict], now: float
+    ) -> dict[int, guard.Candidate]:
+        """Find what the guard must judge; what stands already, or was freed lately, is answered here."""
         released = self._released(now)
         candidates: dict[int, guard.Candidate] = {}
         for i, case in cases.items():
@@ -177,26 +222,17 @@ class Verdicts:
                 enforced = case.policy.mode is Mode.ENFORCE
                 binds = enforced and bool(guard.step(case.policy, case.offence).actions)
                 candidates[i] = guard.Candidate(case.subject, case.policy.name, binds, stands is not None)
-        ruling = guard.judge_all(
+        return candidates
+
+    def _ruling(self, candidates: Iterable[guard.Candidate], now: float) -> guard.Ruling:
+        return guard.judge_all(
             guard.protecting(self._settings.guard, self._collectors()),
-            candidates.values(),
+            candidates,
             self._ledger.exemptions(now),
             self._ledger.imposed_since(now - guard.HOUR),
             now,
             self._notice[0],
         )
-        if ruling.notice:
-            self._notice = (now, ruling.notice)
-            log.error("%s", ruling.notice)
-            self._ledger.write_journals(now, "guard", "notice", [("", ruling.notice, None)])
-        drafts: dict[int, Restriction] = {}
-        for i, judgement in zip(candidates, ruling.judgements, strict=True):
-            draft = self._judged(cases[i], judgement, now)
-            if isinstance(draft, Restriction):
-                drafts[i] = draft
-            else:
-                verdicts[i] = draft
-        return drafts
 
     def _collectors(self) -> tuple[str, ...]:
         """Give our own collectors' addresses, loopback apart."""

@@ -14,9 +14,12 @@ from sekisho.cli.exits import EXITS
 from sekisho.detect.detectors.catalogue import CATALOGUE, LARGEST
 from sekisho.metering.catalogue import METERED
 from sekisho.model.errors import Malformed, NotFound
-from sekisho.model.policy import Baseline, Condition, Policy, Step
+from sekisho.model.policy import Baseline, Condition, Mode, Policy, Step
 from sekisho.model.policy_file import load
 from sekisho.model.report import PolicyView
+
+# What turns a mode back.
+FILE = "file"
 
 
 def add_to(app: typer.Typer) -> typer.Typer:
@@ -27,6 +30,7 @@ def add_to(app: typer.Typer) -> typer.Typer:
     command(group, "show")(show)
     command(group, "check")(check)
     command(group, "reload")(reload)
+    command(group, "mode")(mode)
     standing = typer.Typer(no_args_is_help=True, help="Standing restrictions by scope, without end.")
     app.add_typer(standing, name="baseline")
     command(standing, "list")(baselines)
@@ -59,6 +63,9 @@ def _step(step: Step) -> str:
 
 
 def _complain(view: PolicyView) -> None:
+    for o in view.overrides:
+        since = f"{words.moment(o.since)} by {o.author}: {o.reason}"
+        note(f"{o.policy} is turned to {o.mode} (its file says {o.written}) since {since}")
     if view.problems:
         note("A newer version of the policy files is refused; what is shown stays in force. Its problems:")
         for problem in view.problems:
@@ -122,6 +129,30 @@ def reload(door: Door) -> None:
     _complain(view)
     if view.problems:
         raise typer.Exit(EXITS[Malformed])
+
+
+def mode(
+    door: Door,
+    name: Annotated[str, typer.Argument(help="The policy's name.")],
+    wanted: Annotated[str, typer.Argument(metavar="MODE", help="watch, propose, enforce, or file.")],
+    *,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
+) -> None:
+    """Turn a policy's mode over what its file says; `file` turns it back to that."""
+    if wanted not in (*Mode, FILE):
+        raise Malformed(f"{wanted!r} is none of {', '.join((*Mode, FILE))}.")
+    if not reason.strip():
+        raise Malformed("Say why: --reason TEXT.")
+    chosen = None if wanted == FILE else Mode(wanted)
+    if chosen is Mode.ENFORCE:
+        door.confirm(
+            f"From now on {name} binds whoever crosses its line, within the guard's limits.", yes=yes
+        )
+    view = door.client.set_mode(name, chosen, reason)
+    found = next(p for p in view.policies.policies if p.name == name)
+    said = "as its file says" if all(o.policy != name for o in view.overrides) else "over its file"
+    door.tell(found, f"{name}: {found.mode}, {said}.")
 
 
 def check(

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from sekisho.model.cloud import CloudPort
     from sekisho.model.notice import LetterState
-    from sekisho.model.policy import Action
+    from sekisho.model.policy import Action, Mode
 
 T = TypeVar("T")
 
@@ -252,6 +252,13 @@ class Client:
     def revoke_exemption(self, exemption: str, reason: str = "") -> None:
         """End an exemption."""
         self._json("DELETE", f"exemptions/{_name(exemption)}", {"reason": reason})
+
+    def set_mode(self, policy: str, mode: Mode | None, reason: str) -> PolicyView:
+        """Turn a policy's mode over what its file says; None turns it back."""
+        path = f"policies/{_name(policy)}/mode"
+        if mode is None:
+            return fitting(PolicyView, self._json("DELETE", path, {"reason": reason}))
+        return fitting(PolicyView, self._json("PUT", path, body={"mode": mode, "reason": reason}))
 
     def enforce(self, *, enabled: bool, reason: str) -> Enforcement:
         """Turn the kill switch: off lifts everything automatic."""

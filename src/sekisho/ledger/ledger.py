@@ -15,9 +15,9 @@ from sekisho.ledger.store import LedgerSettings, Store
 from sekisho.model.access import Principal, Role, Token
 from sekisho.model.errors import Conflict, Forbidden, Malformed
 from sekisho.model.plain import from_plain, to_plain
-from sekisho.model.policy import Exemption, Scope
+from sekisho.model.policy import Exemption, Mode, Scope
 from sekisho.model.release import REMEMBERED
-from sekisho.model.report import Enforcement, Page
+from sekisho.model.report import Enforcement, Override, Page
 from sekisho.model.restriction import Evidence, Imposed, JournalEntry, Receipt, Restriction, State
 
 if TYPE_CHECKING:
@@ -391,6 +391,20 @@ class Ledger:
         """Read the kill switch; it is on until someone turned it off."""
         with self.store.reading() as connection:
             return memory.enforcement(connection)
+
+    def overrides(self) -> tuple[Override, ...]:
+        """Read which policies' modes people turned."""
+        with self.store.reading() as connection:
+            return memory.overrides(connection)
+
+    def set_mode(
+        self, policy: str, mode: Mode, override: Override | None, author: str, reason: str, now: float
+    ) -> None:
+        """Turn a policy's mode; without an `override` it is from now on as its file says, which is `mode`."""
+        with self.store.writing() as connection:
+            memory.set_override(connection, policy, override)
+            detail = dump({"policy": policy, "mode": mode, "by_file": override is None})
+            diary.decide(connection, "mode", author, now, reason, detail)
 
     # The journal
 

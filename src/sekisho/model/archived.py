@@ -40,7 +40,8 @@ class Series:
     """One subject's traffic, or with no subject the whole cloud's, in steps of `step` seconds.
 
     All rows are of one length: entry i is what was sent in the step that begins at `since + i * step`, in
-    bytes or packets (not per second). Steps in which nothing was seen are 0.
+    bytes or packets (not per second). Steps in which nothing was seen are 0; `heard` is False for those
+    of which nobody reported at all, and empty where that cannot be told.
     """
 
     subject: str
@@ -51,6 +52,7 @@ class Series:
     ingress_bytes: tuple[float, ...] = ()
     egress_packets: tuple[float, ...] = ()
     ingress_packets: tuple[float, ...] = ()
+    heard: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

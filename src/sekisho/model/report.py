@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from sekisho.model.inventory import Subject
-from sekisho.model.policy import Baseline, Exemption, PolicySet
+from sekisho.model.policy import Baseline, Exemption, Mode, PolicySet
 from sekisho.model.restriction import Binding, JournalEntry, Restriction
 
 T = TypeVar("T")
@@ -147,11 +147,27 @@ class PortCounter:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """A policy's mode as a person turned it at `since` (unix seconds); `written` is what its file says."""
+
+    policy: str
+    mode: Mode
+    author: str
+    reason: str
+    since: float
+    written: Mode = Mode.WATCH
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyView:
-    """The policies in force, and what is wrong with the files if a newer version was refused."""
+    """The policies in force, and what is wrong with the files if a newer version was refused.
+
+    The modes are those in force; `overrides` tells which of them a person turned.
+    """
 
     policies: PolicySet
     problems: tuple[str, ...] = ()
+    overrides: tuple[Override, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

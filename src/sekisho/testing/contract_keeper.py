@@ -935,6 +935,40 @@ def a_policy_file_is_checked_without_being_taken_over(rig: Rig) -> None:
 
 
 @check
+def a_policys_mode_is_turned_and_turned_back(rig: Rig) -> None:
+    """What is foreseen is what evidence then leads to; who looked at other policies is told."""
+    keeper = rig.keeper
+    populate(keeper)
+    before, told = keeper.policies(), _heard(keeper)
+    assert before.overrides == ()
+    for mode, outcome in ((Mode.WATCH, Outcome.WATCHED), (Mode.ENFORCE, Outcome.IMPOSED)):
+        seen = keeper.foresee("watch-it", mode, (WEB, "nobody"))
+        assert [v.outcome for v in seen] == [outcome, Outcome.REFUSED], mode
+    assert not keeper.restrictions("", "", (), 10, "").items
+    assert keeper.policies() == before
+    view = keeper.set_mode(OPERATOR, "watch-it", Mode.ENFORCE, "It is time.", before.policies.version)
+    assert keeper.policies() == view
+    assert view.policies.version > before.policies.version
+    assert next(p for p in view.policies.policies if p.name == "watch-it").mode is Mode.ENFORCE
+    (turned,) = view.overrides
+    assert (turned.policy, turned.mode, turned.written) == ("watch-it", Mode.ENFORCE, Mode.WATCH)
+    assert (turned.author, turned.reason) == (OPERATOR.name, "It is time.")
+    assert "policies" in told
+    last = keeper.journal("", "", 1, "").items[0]
+    assert (last.verb, last.author, last.reason) == ("mode", OPERATOR.name, "It is time.")
+    (verdict,) = keeper.evidence(AGENT, (evidence(WEB, "watch-it"),))
+    assert verdict.outcome is Outcome.IMPOSED
+    late = before.policies.version
+    raises(Conflict, lambda: keeper.set_mode(OPERATOR, "watch-it", Mode.PROPOSE, "Late.", late))
+    back = keeper.set_mode(OPERATOR, "watch-it", None, "Not yet.", None)
+    assert back.policies.policies == before.policies.policies
+    assert back.overrides == ()
+    assert in_state(keeper, State.ACTIVE), "who is bound stays bound"
+    raises(NotFound, lambda: keeper.set_mode(OPERATOR, "no-such", Mode.WATCH, "x", None))
+    raises(NotFound, lambda: keeper.foresee("no-such", Mode.WATCH, ()))
+
+
+@check
 def restrictions_are_found_by_subject_policy_and_state(rig: Rig) -> None:
     """Alone and together."""
     keeper = rig.keeper

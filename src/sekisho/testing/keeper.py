@@ -28,6 +28,7 @@ from sekisho.model.report import (
     HostProgram,
     HostStatus,
     Outcome,
+    Override,
     Page,
     PolicyView,
     PortCounter,
@@ -58,6 +59,7 @@ SECRETS: dict[Role, str] = {role: f"{role.value}-secret" for role in Role if rol
 START = 1_700_000_000.0
 
 
+_OUTCOMES = {Mode.WATCH: Outcome.WATCHED, Mode.PROPOSE: Outcome.PROPOSED, Mode.ENFORCE: Outcome.IMPOSED}
 # What counts as an offence before; what a person lifted is forgiven.
 COUNTED = (State.PROPOSED, State.ACTIVE, State.EXPIRED)
 
@@ -82,6 +84,7 @@ class FakeKeeper:
         self._revision = 0
         self._view = PolicyView(policies or PolicySet())
         self._next_view: PolicyView | None = None
+        self._written: dict[str, Mode] = {}
         self._inventory = Inventory()
         self._ports: dict[str, CloudPort] = {}
         self._local: tuple[Subject, ...] = ()
@@ -453,9 +456,48 @@ class FakeKeeper:
                 return self._view
             version = self._view.policies.version + 1
             self._view = PolicyView(replace(staged.policies, version=version))
+            self._written = {}
             self._write(who.name, "reload-policies")
             self._tell("policies", *(f"host:{h.name}" for h in self._inventory.hosts))
             return self._view
+
+    def foresee(self, policy: str, mode: Mode, subjects: tuple[str, ...]) -> tuple[Verdict, ...]:
+        """Tell what a mode leads to for whoever is there; the fake's guard looks at nobody here."""
+        with self._open():
+            self._by_name(policy)
+            known = {s.id for s in self._inventory.subjects}
+            outcome = _OUTCOMES[mode] if self._enforcement.enabled else Outcome.WATCHED
+            return tuple(
+                Verdict(s, policy, outcome if s in known else Outcome.REFUSED, "", "") for s in subjects
+            )
+
+    def set_mode(
+        self, who: Principal, policy: str, mode: Mode | None, reason: str, version: int | None
+    ) -> PolicyView:
+        """Turn a policy's mode."""
+        with self._open():
+            before, held = self._by_name(policy), self._view.policies
+            written = self._written.setdefault(policy, before.mode)
+            chosen = written if mode is None else mode
+            if before.mode is not chosen and version not in (None, held.version):
+                raise Conflict("The policies have changed since you looked: look again.")
+            others = tuple(o for o in self._view.overrides if o.policy != policy)
+            mine = Override(policy, chosen, who.name, reason, self.now, written)
+            turned = tuple(replace(p, mode=chosen) if p.name == policy else p for p in held.policies)
+            self._view = replace(
+                self._view,
+                policies=replace(held, version=held.version + 1, policies=turned),
+                overrides=others if chosen is written else (*others, mine),
+            )
+            self._write(who.name, "mode", reason=reason)
+            self._tell("policies")
+            return self._view
+
+    def _by_name(self, policy: str) -> Policy:
+        found = next((p for p in self._view.policies.policies if p.name == policy), None)
+        if found is None:
+            raise NotFound(f"There is no policy {policy!r} in force.")
+        return found
 
     def exemptions(self) -> tuple[Exemption, ...]:
         """List those that have not ended."""

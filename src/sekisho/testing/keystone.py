@@ -37,10 +37,11 @@ class FakeKeystone:
         project: str = "",
         system: bool = False,
         life: float = LIFE,
+        project_id: str = "",
     ) -> str:
         """Make a token of a user and its roles; without project and system it is unscoped."""
         token = f"gAAAAA-{user}-{project or system}-{len(self._facts)}"
-        where = Domained(f"id-{project}", project, "Default") if project else None
+        where = Domained(project_id or f"id-{project}", project, "Default") if project else None
         facts = Facts(Domained(f"id-{user}", user, "Default"), frozenset(roles), life, where, system)
         self._facts[token] = (facts, self._now() + life)
         return token

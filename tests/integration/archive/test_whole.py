@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from sekisho.app import all_in_one
@@ -109,6 +110,45 @@ def test_what_a_switch_told_can_be_asked_of_the_keeper(whole: Whole) -> None:
     whole.until(lambda: any(d.startswith("archive") for d in whole.client.status().degraded))
     whole.children.children[2].start()
     whole.until(lambda: whole.client.flows.status().rows == rows)
+
+
+POLICY = """
+[policy.anybody]
+destinations = "any"
+[[policy.anybody.when]]
+detector = "egress-bytes"
+threshold = "1 B in 10s"
+[[policy.anybody.then]]
+warn = true
+for = "1h"
+"""
+
+
+def test_a_policy_in_force_is_played_from_its_page_over_what_was_kept(whole: Whole) -> None:
+    host = Host("h1", ("127.0.0.1",), (Telemetry("br0", "sflow", 50),))
+    whole.until(lambda: bool(whole.client.status()))
+    ports = tuple(Subject(f"port-{i}", "h1", "acme", ifindex=i) for i in range(1, 9))
+    whole.client.report_host(HostReport(host, ports))
+    (whole.folder / "policies" / "a.toml").write_text(POLICY)
+    assert [p.name for p in whole.client.reload_policies().policies.policies] == ["anybody"]
+    whole.until(lambda: bool(whole.client.status().collectors))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as exporter:
+        for datagram in captured("ovs31-sflow.pcap"):
+            exporter.sendto(datagram, ("127.0.0.1", whole.port))
+    whole.until(lambda: whole.client.flows.status().rows > 0)
+    with httpx.Client(base_url=whole.url, trust_env=False, timeout=60) as client:
+        secret = (whole.state / "tokens" / "admin").read_text().strip()
+        assert client.post("/login", data={"token": secret}).status_code == 303
+        page = client.get("/policies/anybody").text
+        forgery = page.partition('name="forgery" value="')[2].partition('"')[0]
+        begun = client.post("/backtest", data={"forgery": forgery, "policy": "anybody", "last": "1h"})
+        where = begun.headers["location"]
+        whole.until(lambda: client.get(f"{where}?format=json").json()["backtest"]["state"] != "running")
+        found = client.get(f"{where}?format=json").json()["backtest"]
+        assert (found["state"], found["problem"]) == ("done", "")
+        assert found["records"] > 0
+        assert [p["policy"] for p in found["policies"]] == ["anybody"]
+        assert "anybody <span" in client.get(where).text
 
 
 def test_up_without_chdb_keeps_nothing_and_goes_on(tmp_path: Path) -> None:

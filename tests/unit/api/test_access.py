@@ -54,6 +54,8 @@ WANTED = {
     "POST /v1/restrictions/{restriction}/reject": DECIDE,
     "POST /v1/policies/check": OPERATE,
     "POST /v1/policies/reload": OPERATE,
+    "PUT /v1/policies/{policy}/mode": OPERATE,
+    "DELETE /v1/policies/{policy}/mode": OPERATE,
     "POST /v1/exemptions": OPERATE,
     "DELETE /v1/exemptions/{exemption}": OPERATE,
     "DELETE /v1/hosts/{host}": OPERATE,

@@ -29,7 +29,8 @@ class Archive:
 def charts(archive: Archive | None) -> Charts:
     recent = Recent()
     for i in range(120):
-        recent.take((CollectorReport("c", 0.0, talkers=(Talker("a", 8.0, 8.0),)),), NOW - 600 + i * 5)
+        now = NOW - 600 + i * 5
+        recent.take((CollectorReport("c", now, talkers=(Talker("a", 8.0, 8.0),)),), now)
     return Charts(recent, cast("Any", archive), lambda: NOW)
 
 
@@ -53,3 +54,11 @@ def test_an_archive_that_is_away_leaves_what_is_remembered() -> None:
     made = charts(archive)
     archive.away = True
     assert made.series("a", NOW - 20, NOW, 10).egress_bytes == (10.0, 10.0)
+
+
+def test_what_neither_the_archive_nor_a_collector_tells_of_is_a_gap() -> None:
+    made = charts(Archive(NOW - 900))
+    made.recent.take((CollectorReport("c", NOW + 300),), NOW + 300)
+    found = made.series("a", NOW - 1200, NOW + 300, 60)
+    # Nobody can tell of the time before this keeper's first report; then it was heard; then nobody reported.
+    assert found.heard == (True,) * 20 + (False,) * 5

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sekisho.app import denials
+from sekisho.app import denials, rules
 from sekisho.app.cloud import CloudSettings
 from sekisho.app.keeper import Keeper
 from sekisho.app.settings import KeeperSettings
@@ -19,7 +19,7 @@ from sekisho.model.access import Principal, Role
 from sekisho.model.cloud import Cloud, CloudPort, Plan, Project
 from sekisho.model.errors import Forbidden, Malformed
 from sekisho.model.inventory import Host, HostReport, Subject
-from sekisho.model.policy import Baseline, Direction, Drop, Policy, Protocol, Scope
+from sekisho.model.policy import Baseline, Direction, Drop, Mode, Policy, Protocol, Scope
 from sekisho.model.report import CollectorReport, ExporterReport
 from sekisho.model.restriction import State
 
@@ -241,4 +241,58 @@ def test_a_plan_that_the_cloud_does_not_have_is_said(tmp_path: Path) -> None:
     assert office.told == []
     office.keeper.take_cloud(Cloud(plans=(Plan("other", "bronze"),)))
     assert office.told == [f"baseline by-id: the cloud has no plan '{PLAN}'"]
+    office.ledger.close()
+
+
+class Ruling(Office):
+    """An office whose policy file the test writes."""
+
+    def __post_init__(self) -> None:
+        self.text = '[policy.p]\n[[policy.p.when]]\ndetector = "egress-bytes"\nthreshold = "1 MB/s"\n'
+        self.text += '[[policy.p.then]]\nlimit = "1 Mbit/s"\nfor = "1h"\n'
+        self.ledger = Ledger(self.folder / "ledger.db")
+        self.start()
+
+    def start(self) -> None:
+        (self.folder / "policies").mkdir(exist_ok=True)
+        (self.folder / "policies/a.toml").write_text(self.text)
+        clock = Clock(lambda: 1e9 + self.up, lambda: self.up, "boot")
+        self.keeper = Keeper(SETTINGS, self.ledger, clock, rules.folder(str(self.folder / "policies")))
+
+    @property
+    def modes(self) -> dict[str, str]:
+        return {p.name: p.mode.value for p in self.keeper.policies().policies.policies}
+
+
+def test_a_mode_that_was_turned_holds_over_the_file_and_across_restarts(tmp_path: Path) -> None:
+    office = Ruling(tmp_path)
+    office.keeper.set_mode(ALICE, "p", Mode.ENFORCE, "It is time.", None)
+    version = office.keeper.policies().policies.version
+    office.text, office.up = office.text.replace("1 MB/s", "2 MB/s"), office.up + 1
+    office.start()
+    assert office.modes == {"p": "enforce"}
+    assert office.keeper.policies().policies.policies[0].conditions[0].threshold.text == "2 MB/s"
+    assert office.keeper.policies().policies.version >= version
+    # And where the file is broken from the start, what stays is the file's last word with what was turned.
+    office.text = "broken"
+    office.start()
+    (turned,) = office.keeper.policies().overrides
+    assert (office.modes, turned.written) == ({"p": "enforce"}, Mode.WATCH)
+    office.keeper.set_mode(ALICE, "p", None, "Enough.", None)
+    office.start()
+    assert office.modes == {"p": "watch"}
+    office.ledger.close()
+
+
+def test_a_policy_that_left_the_files_comes_back_as_they_say(tmp_path: Path) -> None:
+    office = Ruling(tmp_path)
+    text = office.text
+    office.keeper.set_mode(ALICE, "p", Mode.ENFORCE, "It is time.", None)
+    (tmp_path / "policies/a.toml").write_text("")
+    assert office.keeper.reload_policies(ALICE).overrides == ()
+    told = [e for e in office.keeper.journal("", "", 10, "").items if e.verb == "mode"]
+    assert [e.reason for e in told] == ["The policy is in no file any more.", "It is time."]
+    (tmp_path / "policies/a.toml").write_text(text)
+    office.keeper.reload_policies(ALICE)
+    assert office.modes == {"p": "watch"}
     office.ledger.close()

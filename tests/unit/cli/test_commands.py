@@ -9,7 +9,7 @@ from sekisho.cli import build
 from sekisho.cli.find import complete_restriction, complete_subject
 from sekisho.model.access import Principal, Role
 from sekisho.model.errors import Unavailable
-from sekisho.model.policy import PolicySet
+from sekisho.model.policy import Mode, PolicySet
 from sekisho.testing.keeper import SECRETS
 from support_cli import AGENT, MAIL, SMTP, WEB, spam_evidence
 
@@ -237,3 +237,18 @@ def test_other_commands_can_be_added() -> None:
         app.command("up")(lambda: None)
 
     assert "up" in {command.name for command in build(register).registered_commands}
+
+
+def test_a_policys_mode_is_turned_for_a_reason_and_shown_as_turned(run: Run, keeper: FakeKeeper) -> None:
+    assert run("policy", "mode", "smtp-spam", "watch", "--reason", " ").code == 6
+    assert run("policy", "mode", "smtp-spam", "lax", "--reason", "x").code == 6
+    assert run("policy", "mode", "nothing", "watch", "--reason", "x").code == 3
+    before = keeper.policies().policies.policies[0].mode
+    other = "propose" if before is not Mode.PROPOSE else "watch"
+    told = run("policy", "mode", "smtp-spam", other, "--reason", "A pentest.")
+    assert (told.code, told.out) == (0, f"smtp-spam: {other}, over its file.\n")
+    assert keeper.policies().policies.policies[0].mode == other
+    assert f"smtp-spam is turned to {other} (its file says {before})" in run("policy", "list").err
+    back = run("policy", "mode", "smtp-spam", "file", "--reason", "Over.")
+    assert back.out == f"smtp-spam: {before}, as its file says.\n"
+    assert keeper.policies().overrides == ()

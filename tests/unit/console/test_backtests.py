@@ -11,6 +11,8 @@ from fastapi import FastAPI
 
 import support_console
 from sekisho.api.console.backtests import curve
+from sekisho.detect.detectors.catalogue import CATALOGUE
+from sekisho.model import policy_file
 from sekisho.model.access import Role
 from sekisho.model.archived import Backtest, BacktestOrder, CurvePoint, PolicyBacktest, Series, Spell
 from sekisho.model.errors import NotFound
@@ -81,6 +83,18 @@ def test_a_file_is_played_and_its_curve_is_shown(archive: Archive, olga: Browser
     assert "<progress" not in page
     assert "<polyline" in page
     assert "port-1" in page
+
+
+def test_a_policy_in_force_is_played_from_its_page_or_changed_first(archive: Archive, olga: Browser) -> None:
+    page = olga.page("/policies/outgoing-spam")
+    assert 'action="/backtest"' in page
+    assert 'href="/backtests?policy=outgoing-spam"' in page
+    assert "[policy.outgoing-spam]" in olga.page("/backtests", policy="outgoing-spam")
+    assert olga.send("/backtest", policy="outgoing-spam", last="1h").status_code == 303
+    (order,) = archive.orders
+    (played,), _ = policy_file.parse(order.text, CATALOGUE, "played")
+    assert played == support_console.POLICIES[0]
+    assert olga.send("/backtest", policy="no-such").status_code == 404
 
 
 def test_mistakes_in_the_file_are_named_and_nothing_is_played(archive: Archive, olga: Browser) -> None:

@@ -24,11 +24,12 @@ LANGUAGES = ("en", "ja")
 
 
 def everywhere(cloud: Cloud) -> list[str]:
-    """Name an address of every page."""
+    """Name an address of every page but a customer's."""
     subject = cloud.subjects[7].id
     name = cloud.keeper.restrictions(subject, "", (), 1, "").items[0].id
     parts = {"subject:path": subject, "restriction": name, "policy": "heavy-user"}
-    shown = [p.path for p in PAGES if p.template and "{backtest}" not in p.path]  # which needs an archive
+    every = [p.path for p in PAGES if p.template and Role.ADMIN in p.roles]
+    shown = [path for path in every if "{backtest}" not in path]  # which needs an archive
     found = [re.sub(r"{([^}]+)}", lambda m: parts[m[1]], path) for path in shown]
     return [*found, "/restrictions?state=proposed&state=expired", f"/subjects/{subject}?range=24h", "/login"]
 
@@ -65,14 +66,19 @@ def outline(page: str) -> Outline:
 
 @pytest.fixture(scope="module")
 def pages(told: Told) -> dict[tuple[str, str], httpx.Response]:
-    """Every page in every language, as an administrator sees it."""
+    """Every page in every language, as an administrator sees it, and the customer's as one of them does."""
     cloud, url = told
     found = {}
-    with support_console.browsing(cloud, url, Role.ADMIN) as browser:
+    with (
+        support_console.browsing(cloud, url, Role.ADMIN) as browser,
+        support_console.browsing(cloud, url, None) as mia,
+    ):
+        assert mia.sign_in(cloud.member("acme"), "keystone").status_code == 303
         for language in LANGUAGES:
+            header = {"Accept-Language": f"{language},en;q=0.3"}
             for path in everywhere(cloud):
-                header = {"Accept-Language": f"{language},en;q=0.3"}
                 found[path, language] = browser.client.get(path, headers=header)
+            found["/own", language] = mia.client.get("/own", headers=header)
     return found
 
 

@@ -45,7 +45,16 @@ def statements(cloud: Cloud) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/subjects", "/restrictions", "/policies", "/policies/outgoing-spam", "/exporters", "/audit"],
+    [
+        "/",
+        "/subjects",
+        "/restrictions",
+        "/policies",
+        "/policies/outgoing-spam",
+        "/policies/outgoing-spam/mode",
+        "/exporters",
+        "/audit",
+    ],
 )
 def test_a_page_asks_so_much_and_no_more(path: str, crowded: tuple[Cloud, str]) -> None:
     cloud, url = crowded

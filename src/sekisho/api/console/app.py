@@ -12,8 +12,8 @@ import anyio.to_thread
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sekisho.api.access import ADMIN, OPERATE, VIEW, Roles, credentials, let_in, objecting
-from sekisho.api.console import backtests, decide, pages
+from sekisho.api.access import ADMIN, MEMBER, OPERATE, VIEW, Roles, credentials, let_in, objecting
+from sekisho.api.console import backtests, decide, modes, owning, pages
 from sekisho.api.console.asking import Asked, read
 from sekisho.api.console.forms import fields, need_own_form
 from sekisho.api.console.live import Pulse, stream
@@ -21,6 +21,7 @@ from sekisho.api.console.sessions import Attempts, Sessions
 from sekisho.api.console.sign_in import SIGN_IN, forget, leave, need_session
 from sekisho.api.console.view import Ask, as_json, as_page, is_json, local, static_file, to
 from sekisho.api.problems import TABLE, from_error
+from sekisho.model.access import Role
 from sekisho.model.archived import Series
 from sekisho.model.errors import Malformed, NotFound, SekishoError, Unauthenticated
 
@@ -56,6 +57,7 @@ class Page:
     show: Callable[[Ask], Any]
     template: str = ""
     archive: bool = False
+    roles: Roles = VIEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class Form:
 
 
 PAGES: Final = (
-    Page("/", pages.now, "now.html"),
+    Page("/", pages.now, "now.html", roles=VIEW | MEMBER),
+    Page("/own", owning.show, "own.html", roles=MEMBER),
     Page("/subjects", pages.subjects, "subjects.html"),
     # Ids of subjects may contain slashes.
     Page("/subjects/{subject:path}", pages.subject, "subject.html"),
@@ -78,6 +81,7 @@ PAGES: Final = (
     Page("/restrictions/{restriction}", pages.restriction, "restriction.html"),
     Page("/policies", pages.policies, "policies.html"),
     Page("/policies/{policy}", pages.policy, "policy.html"),
+    Page("/policies/{policy}/mode", modes.show, "mode.html"),
     Page("/backtests", backtests.start, "backtests.html"),
     Page("/backtests/{backtest}", backtests.show, "backtest.html", archive=True),
     Page("/exporters", pages.exporters, "exporters.html"),
@@ -92,8 +96,10 @@ FORMS: Final = (
     Form("/exempt", decide.exempt),
     Form("/revoke-exemption", decide.revoke_exemption),
     Form("/reload", decide.reload),
+    Form("/mode", modes.turn),
     Form("/backtest", backtests.begin, archive=True),
     Form("/enforce", decide.enforce, ADMIN),
+    Form("/release", owning.release, MEMBER),
 )
 
 
@@ -121,7 +127,9 @@ def install(app: FastAPI, settings: ConsoleSettings, traffic: Traffic | None = N
 
 
 async def _show(page: Page, request: Request) -> Response:
-    ask = await _asker(request, VIEW, f"GET {page.path}", read(_without_format(request)))
+    ask = await _asker(request, page.roles, f"GET {page.path}", read(_without_format(request)))
+    if ask.who.role is Role.MEMBER and page.path == "/":
+        return to("/own?format=json" if is_json(request) else "/own")
     model = await anyio.to_thread.run_sync(page.show, ask, limiter=_line(request, page))
     if is_json(request) or not page.template:
         return as_json(model)

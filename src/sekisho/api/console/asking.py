@@ -68,6 +68,13 @@ class Asked:
             raise malformed(name, f"{text!r} is no moment in unix seconds.")
         return found
 
+    def whole(self, name: str) -> int:
+        """Give a whole number; 0 for none."""
+        text = self.text(name, "0")
+        if not (text.isascii() and text.isdecimal() and len(text) < 18):
+            raise malformed(name, f"{text!r} is no whole number.")
+        return int(text)
+
     def choice(self, name: str, among: Iterable[str], default: str) -> str:
         """Give one of some words."""
         found = self.text(name, default)

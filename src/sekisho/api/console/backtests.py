@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from sekisho.api.console import modes
 from sekisho.api.console.decide import Done
-from sekisho.model import wording
+from sekisho.model import policy_text, wording
 from sekisho.model.archived import BacktestOrder
 from sekisho.model.errors import Malformed, Unavailable
 from sekisho.model.restriction import Finding
@@ -27,9 +28,14 @@ HEIGHT: Final = 140
 
 @dataclass(frozen=True, slots=True)
 class Backtests:
-    """Where a back-test begins; `archive` is False where nothing was kept that could be played."""
+    """Where a back-test begins; `archive` is False where nothing was kept that could be played.
+
+    `text` is the policy it was asked from, as a file says it; empty where none was named.
+    """
 
     archive: bool
+    policy: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +46,11 @@ class OneBacktest:
 
 
 def start(ask: Ask) -> Backtests:
-    """Show where one begins."""
+    """Show where one begins: with a policy in force to begin from, if one is named."""
+    name = ask.query.text("policy")
     ask.query.done()
-    return Backtests(ask.flows is not None)
+    text = policy_text.write(modes.named(ask.keeper.policies(), name)) if name else ""
+    return Backtests(ask.flows is not None, name, text)
 
 
 def show(ask: Ask) -> OneBacktest:
@@ -52,8 +60,9 @@ def show(ask: Ask) -> OneBacktest:
 
 
 def begin(ask: Ask) -> Done:
-    """Begin to play the policies of a file over what the archive holds."""
-    text = ask.query.long("text")
+    """Begin to play the policies of a file, or one in force, over what the archive holds."""
+    name = ask.query.text("policy")
+    text = policy_text.write(modes.named(ask.keeper.policies(), name)) if name else ask.query.long("text")
     reach = ask.query.choice("last", REACHES, "24h")
     ask.query.text("key")
     ask.query.done()

@@ -66,6 +66,17 @@ class Distribution:
         return max((bar.subjects for bar in self.bars), default=0)
 
 
+def is_counted(detector: str) -> bool:
+    """Tell whether collectors report a rate that stands for a detector."""
+    return detector in _RATE_OF
+
+
+def over(condition: Condition, talker: Talker) -> bool:
+    """Tell whether a talker's present rate is over the line of a condition that is counted."""
+    rate = _RATE_OF[condition.detector]
+    return float(getattr(talker, rate)) >= scale(rate, condition.threshold)
+
+
 def of(condition: Condition, talkers: Sequence[Talker], everybody: int) -> Distribution:
     """Set everybody's rates against a condition's line."""
     rate, line = _RATE_OF.get(condition.detector, ""), condition.threshold

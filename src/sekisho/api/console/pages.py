@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from sekisho.api.console import distribution, traffic
+from sekisho.api.console import distribution, modes, traffic
 from sekisho.model.errors import NotFound
+from sekisho.model.policy import Mode
 from sekisho.model.restriction import State
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         Enforcement,
         Explanation,
         HostStatus,
+        Override,
         PolicyView,
         Talker,
     )
@@ -228,21 +230,27 @@ def policies(ask: Ask) -> Policies:
 
 @dataclass(frozen=True, slots=True)
 class OnePolicy:
-    """One policy against how everybody behaves at this moment, and what it decided last."""
+    """One policy against how everybody behaves at this moment, and what it decided last.
+
+    `override` is how a person turned its mode, `modes` what that can be turned to from here.
+    """
 
     now: float
     policy: Policy
     distributions: tuple[Distribution, ...]
     recent: tuple[Line, ...]
+    override: Override | None
+    modes: tuple[str, ...]
+    archive: bool
 
 
 def policy(ask: Ask) -> OnePolicy:
     """Show one policy."""
     ask.query.done()
     name, view = ask.param("policy"), ask.keeper.policies()
-    found = next((p for p in view.policies.policies if p.name == name), None)
-    if found is None:
-        raise NotFound(f"There is no policy {name!r} in force.")
+    found = modes.named(view, name)
+    turned = modes.override(view, name)
+    others = tuple(m.value for m in Mode if m is not found.mode)
     everybody = ask.keeper.status().subjects
     talkers = ask.keeper.top(RATES[0], 100_000)
     return OnePolicy(
@@ -250,6 +258,9 @@ def policy(ask: Ask) -> OnePolicy:
         found,
         tuple(distribution.of(condition, talkers, everybody) for condition in found.conditions),
         _lines(ask, ask.keeper.restrictions("", name, (), FIRST, "").items),
+        turned,
+        (modes.FILE, *(m for m in others if m != turned.written)) if turned else others,
+        ask.flows is not None,
     )
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import anyio.to_thread
 
-from sekisho.api.access import VIEW, let_in, objecting
+from sekisho.api.access import MEMBER, VIEW, let_in, objecting
 from sekisho.api.console.asking import read
 from sekisho.api.console.forms import fields, need_own_form, need_own_page
 from sekisho.api.console.language import LANGUAGES
@@ -83,7 +83,7 @@ async def sign_in(request: Request) -> Response:
         return _again(request, onward, "", wait)
     try:
         who = await anyio.to_thread.run_sync(
-            partial(let_in, request, (secret, issuer), "POST /login", objecting(VIEW)),
+            partial(let_in, request, (secret, issuer), "POST /login", objecting(VIEW | MEMBER)),
             limiter=None if keeper.knows(secret, issuer) else request.app.state.asking,
         )
     except (Unauthenticated, Forbidden) as error:

@@ -51,15 +51,18 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Rates in bit/s, one for each step from `since` on, and what bound the subject meanwhile."""
+    """Rates in bit/s, one for each step from `since` on, and what bound the subject meanwhile.
+
+    None is a step of which nobody reported: a gap, and no silence of the subject's.
+    """
 
     subject: str
     since: float
     until: float
     step: float
     now: float
-    egress: tuple[float, ...]
-    ingress: tuple[float, ...]
+    egress: tuple[float | None, ...]
+    ingress: tuple[float | None, ...]
     spans: tuple[Span, ...] = ()
 
 
@@ -88,10 +91,15 @@ def chart(
         until,
         step,
         now,
-        tuple(n * 8 / step for n in series.egress_bytes),
-        tuple(n * 8 / step for n in series.ingress_bytes),
+        _rates(series, series.egress_bytes),
+        _rates(series, series.ingress_bytes),
         tuple(spans(found, since, until)),
     )
+
+
+def _rates(series: Series, sent: tuple[float, ...]) -> tuple[float | None, ...]:
+    heard = series.heard or (True,) * len(sent)
+    return tuple(n * 8 / series.step if told else None for n, told in zip(sent, heard, strict=True))
 
 
 def spans(found: Iterable[Restriction], since: float, until: float) -> Iterable[Span]:

@@ -118,7 +118,8 @@
       const at = i == null ? egress.length - 1 : i;
       const when = i == null ? f.now : clock(new Date(times[at] * 1000));
       const most = Math.max(...egress), mostIn = Math.max(...ingress);
-      summary.textContent = `${when}: ${f.egress} ${bps(egress[at])}, ${f.ingress} ${bps(ingress[at])} · ${f.peak}: ${bps(most)}, ${bps(mostIn)}`;
+      const then = egress[at] == null ? f.unheard : `${f.egress} ${bps(egress[at])}, ${f.ingress} ${bps(ingress[at])}`;
+      summary.textContent = `${when}: ${then} · ${f.peak}: ${bps(most)}, ${bps(mostIn)}`;
     };
     const load = async () => {
       try {
