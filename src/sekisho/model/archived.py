@@ -186,7 +186,7 @@ class PolicyBacktest:
 class Backtest:
     """A back-test as it runs or ended. `done` is 0 to 1; `state` is running, done or failed.
 
-    `records` is how many were played, `seconds` how long that took, `gaps` spans of more than a minute of
+    `records` is how many the policies looked at, `seconds` how long that took, `gaps` spans of more than a minute of
     which the archive holds nothing, `notes` what the reader must know to trust the rest.
     """
 

@@ -281,14 +281,14 @@ def rows_come_back_as_they_were_heard(store: Store, folder: Path) -> None:
     told = FlowBatch.concat(batches)
     outline = replay.outline(store, BEGIN, BEGIN + 60)
     assert (outline.rows, len(outline.chunks)) == (40, 1)
-    found, sender, receiver, _ = replay.heard(store, outline.chunks[0], BEGIN, BEGIN + 60)
+    found = replay.heard(store, outline.chunks[0], BEGIN, BEGIN + 60)
     for column in replay.COLUMNS:
         if column not in shapes.KEYED:
-            assert np.array_equal(getattr(found, column), getattr(told, column)), column
+            assert np.array_equal(getattr(found.batch, column), getattr(told, column)), column
     known = replay.inventories(store, BEGIN, BEGIN + 60)
     assert [k.inventory.subjects for k in known] == [inventory().subjects]
-    assert np.array_equal(known[0].rows_of(sender), told.sender)
-    assert np.array_equal(known[0].rows_of(receiver), told.receiver)
+    assert np.array_equal(known[0].rows_of(found.sender), told.sender)
+    assert np.array_equal(known[0].rows_of(found.receiver), told.receiver)
     moments = replay.moments(store, BEGIN, BEGIN + 60)
     assert moments is not None
     assert moments.tolist() == [float(b.time[0]) + 0.5 for b in batches]
