@@ -3,8 +3,9 @@
     python bench/archive.py [--rows 10000000] [--seconds 3600] [--folder DIR] [--json]
 
 Rows are made up: an hour of a cloud of 20,000 ports, of which few send most. Each is taken the whole way
-as a FlowBatch: tap, spool (with fsync), store, rollups. Only the last is loaded by one thread; what the store
-spends later on merging its parts, in the background, is measured by itself. What an hour of 100 million rows costs is seen from any part of it that is as dense: 5 million rows of 180 seconds.
+as a FlowBatch: tap, spool (with fsync), store, rollups. Only the last is loaded by one thread; what the
+store spends on merging its parts in the background is measured by itself. What an hour of 100 million rows
+costs is seen from any part of it that is as dense: 5 million rows of 180 seconds.
 """
 
 from __future__ import annotations
