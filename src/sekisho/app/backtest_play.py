@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sekisho.archive import replay
+from sekisho.app.backtest_wanted import wanted
+from sekisho.archive import keys, replay
 from sekisho.detect.highest import Highest
 from sekisho.detect.settings import DetectSettings
 from sekisho.detect.window import Detection
@@ -16,12 +17,12 @@ from sekisho.detect.window import Detection
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sekisho.archive.replay import Chunk, Known, Outline
+    from sekisho.archive.replay import Chunk, Heard, Known, Outline
     from sekisho.archive.store import Store
     from sekisho.model.inventory import Subject
     from sekisho.model.policy import PolicySet
     from sekisho.model.restriction import Evidence
-    from sekisho.tables import F64, U64, FlowBatch
+    from sekisho.tables import F64, FlowBatch
 
 # Windows are filled from before the span, but not from further back than this.
 MOST_WARMING: Final = 86400.0
@@ -55,11 +56,12 @@ class Player:
         self._store = store
         self._plan = plan
         self._judged = judged
-        self._names = replay.exporters(store)
-        self._rows_of_exporters: dict[int, int] = {}
+        named = replay.exporters(store)
+        self._names = tuple(named.values())
+        self._exporters = keys.places(np.array([*named, 0], np.uint64))
         self.detection = Detection(plan.settings, plan.policies, exporter_name=self._exporter)
-        self.ports = self._mail()
-        self.outline: Outline = replay.outline(store, plan.start, plan.until, self.ports)
+        self.wanted = wanted(line.lane.stream for judge in self.detection.judges for line in judge.lines)
+        self.outline: Outline = replay.outline(store, plan.start, plan.until, self.wanted)
         self._known = replay.inventories(store, plan.start, plan.until)
         self.has_inventory = bool(self._known)
         self._here: Known | None = None
@@ -70,11 +72,6 @@ class Player:
         self.gaps = tuple(gap for gap in self.outline.gaps if gap[1] > plan.since + 60)
         self.highest = {judge.policy.name: Highest(judge) for judge in self.detection.judges}
         self.records = 0
-
-    def _mail(self) -> tuple[int, ...]:
-        """Name the ports that are enough to read, where all detectors say theirs."""
-        own = {line.lane.detector.exact_ports for judge in self.detection.judges for line in judge.lines}
-        return tuple(sorted({port for ports in own for port in ports})) if own and all(own) else ()
 
     def _closes(self) -> F64:
         """Give the moments that seconds were closed at, those of the collector itself where they are kept."""
@@ -108,28 +105,29 @@ class Player:
         for highest in self.highest.values():
             highest.end()
 
-    def _heard_of(self, chunk: Chunk) -> tuple[FlowBatch, U64, U64, U64]:
-        return replay.heard(self._store, chunk, self._plan.start, self._plan.until, self.ports)
+    def _heard_of(self, chunk: Chunk) -> Heard:
+        return replay.heard(self._store, chunk, self._plan.start, self._plan.until, self.wanted)
 
-    def _chunk(self, chunk: Chunk, heard: tuple[FlowBatch, U64, U64, U64], place: int) -> int:
+    def _chunk(self, chunk: Chunk, heard: Heard, place: int) -> int:
         """Play a chunk, from the close at `place` on; gives the place of the first close after it."""
-        batch, *given = heard
+        batch = heard.batch
         self.records += len(batch)
-        batch.exporter = self._exporters(given[2])
+        batch.exporter = self._exporters.rows_of(heard.exporter)
         time = batch.time
         last = int(np.searchsorted(self._moments, chunk.until, "left"))
         # What arrived up to the very moment of a close belongs to it.
         edges = np.searchsorted(time, self._moments[place:last], "right").tolist()
         begin = 0
         for at, edge in enumerate(edges, place):
-            self._add(batch, given, begin, edge)
+            self._add(heard, begin, edge)
             begin = edge
             self._until(at, at + 1)
-        self._add(batch, given, begin, len(batch))
+        self._add(heard, begin, len(batch))
         return last
 
-    def _add(self, batch: FlowBatch, given: list[U64], begin: int, end: int) -> None:
+    def _add(self, heard: Heard, begin: int, end: int) -> None:
         """Count rows, each by the inventory of its time."""
+        batch = heard.batch
         while begin < end:
             first = float(batch.time[begin])
             self._meet(first)
@@ -138,9 +136,7 @@ class Player:
                 until = begin + int(np.searchsorted(batch.time[begin:end], self._known[0].time, "left"))
             rows = slice(begin, max(until, begin + 1))
             piece = batch.take(rows)
-            if self._here is not None:
-                piece.sender = self._here.rows_of(given[0][rows])
-                piece.receiver = self._here.rows_of(given[1][rows])
+            self._resolve(piece, heard, rows)
             self.detection.add(piece)
             begin = rows.stop
             self._heard = float(batch.time[begin - 1])
@@ -169,11 +165,14 @@ class Player:
                 if evidence:
                     self._judged(evidence, at)
 
-    def _exporters(self, given: U64) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-        found, inverse = np.unique(given, return_inverse=True)
-        rows = [self._rows_of_exporters.setdefault(int(k), len(self._rows_of_exporters)) for k in found]
-        return np.array(rows, np.int32)[inverse]
+    def _resolve(self, piece: FlowBatch, heard: Heard, rows: slice) -> None:
+        """Say whose rows these are; a side that was not read is nobody's."""
+        if self._here is None:
+            return
+        if "sender" in self.wanted.columns:
+            piece.sender = self._here.rows_of(heard.sender[rows])
+        if "receiver" in self.wanted.columns:
+            piece.receiver = self._here.rows_of(heard.receiver[rows])
 
     def _exporter(self, row: int) -> str:
-        key = next((key for key, given in self._rows_of_exporters.items() if given == row), 0)
-        return self._names.get(key, "")
+        return self._names[row] if row >= 0 else ""

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 # The kind of sessions that nothing is forbidden.
 OWN: Final = "own"
-# A block is one part: whole or not there, whatever its size.
+# A block is one part: whole or not there, whatever its size. What the rollups' views give is summed up
+# already: to look for rows of one key again would cost as much as the raw rows' columns.
 _WHOLE: Final = 1_000_000_000
 LOADING: Final = (
-    "max_threads = 1, max_insert_threads = 1, deduplicate_blocks_in_dependent_materialized_views = 1, "
+    "max_threads = 1, max_insert_threads = 1, optimize_on_insert = 0, "
+    "deduplicate_blocks_in_dependent_materialized_views = 1, "
     f"max_block_size = {_WHOLE}, max_insert_block_size = {_WHOLE}, "
     f"min_insert_block_size_rows = {_WHOLE}, min_insert_block_size_bytes = 0"
 )

@@ -6,7 +6,8 @@ its name, its type and its values as they stand in memory (little-endian); a str
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -20,17 +21,36 @@ if TYPE_CHECKING:
     from sekisho.tables import F64, I64
 
 
-def block(types: Mapping[str, str], values: Mapping[str, NDArray[Any] | Sequence[str]]) -> Iterator[Any]:
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """One column in pieces, one after the other: written from where they stand."""
+
+    arrays: Sequence[NDArray[Any]]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.arrays))
+
+
+Column: TypeAlias = "NDArray[Any] | Pieces | Sequence[str]"
+
+
+def block(types: Mapping[str, str], values: Mapping[str, Column]) -> Iterator[Any]:
     """Give the pieces of one block, in order, as buffers; every column is of one length."""
     count = len(values[next(iter(types))])
     yield _varint(len(types)) + _varint(count)
     for name, kind in types.items():
         yield _text(name) + _text(kind)
-        column = values[name]
-        if isinstance(column, np.ndarray):
-            yield np.ascontiguousarray(column).view(np.uint8).data if count else b""
-        else:
-            yield b"".join(map(_text, column))
+        match column := values[name]:
+            case np.ndarray():
+                yield _octets(column)
+            case Pieces():
+                yield from map(_octets, column.arrays)
+            case _:
+                yield b"".join(map(_text, column))
+
+
+def _octets(column: NDArray[Any]) -> Any:
+    return np.ascontiguousarray(column).view(np.uint8).data if len(column) else b""
 
 
 def microseconds(time: F64) -> I64:
@@ -89,7 +109,8 @@ def read(data: bytes) -> dict[str, NDArray[Any]]:
                 parts.setdefault(name, []).append(values)
     except (IndexError, KeyError, ValueError) as error:
         raise Unavailable("The archive's store gave an answer that cannot be read.", repr(error)) from error
-    return {name: found[0] if len(found) == 1 else np.concatenate(found) for name, found in parts.items()}
+    # A copy, also of a single one: it begins where its type wants to, and does not hold the answer.
+    return {name: np.concatenate(found) for name, found in parts.items()}
 
 
 def _values(data: bytes, at: int, kind: str, rows: int) -> tuple[NDArray[Any], int]:
@@ -99,8 +120,7 @@ def _values(data: bytes, at: int, kind: str, rows: int) -> tuple[NDArray[Any], i
             texts[row], at = _string(data, at)
         return texts, at
     dtype = np.dtype(_DTYPES[kind.partition("(")[0]])
-    # A copy begins where its type wants to.
-    return np.frombuffer(data, dtype, rows, at).copy(), at + rows * dtype.itemsize
+    return np.frombuffer(data, dtype, rows, at), at + rows * dtype.itemsize
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:

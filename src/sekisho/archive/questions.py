@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from sekisho.archive import keys, shapes
+from sekisho.archive import keys, shapes, spans
+from sekisho.archive.spans import HOUR, MINUTE
 from sekisho.archive.store import ask
 from sekisho.model.archived import AMOUNTS, Far, FlowTop, Series, SubjectFlows, Traffic
 from sekisho.model.errors import Malformed
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
     from sekisho.archive.store import Store
 
-MINUTE: Final = 60
-HOUR: Final = 3600
-# From here on a span is asked of the hours.
-LONG: Final = 3 * 86400
 MOST_STEPS: Final = 20_000
 MOST_ROWS: Final = 2_000_000
 # A far end's question reads raw rows, which is work.
@@ -35,7 +32,11 @@ SUMS: Final = (
     "sumIf(packets, direction = 'egress') AS egress_packets, "
     "sumIf(packets, direction = 'ingress') AS ingress_packets"
 )
-_GROUPS: Final = {"subject": "subject", "protocol": "protocol", "port": "protocol, port"}
+# Of what `spans` gives.
+_TOTALS: Final = (
+    "sum(eb) AS egress_bytes, sum(ib) AS ingress_bytes, sum(ep) AS egress_packets, sum(ip) AS ingress_packets"
+)
+_GROUPS: Final = {"subject": ("subject",), "protocol": ("protocol",), "port": ("protocol", "port")}
 _WHEN: Final = "time >= toDateTime({since:Int64}, 'UTC') AND time < toDateTime({until:Int64}, 'UTC')"
 # Raw rows are sorted by their time as it stands, and found by nothing else.
 _WHEN_RAW: Final = (
@@ -53,20 +54,22 @@ def span(since: float, until: float, now: float) -> tuple[float, float]:
 
 
 def top(store: Store, since: float, until: float, by: str, limit: int, of: str) -> FlowTop:
-    """Find the greatest of whole minutes; over days of whole hours."""
+    """Find the greatest of a span: exactly, as long as its raw rows are kept, then of whole steps."""
     if by not in AMOUNTS or of not in _GROUPS:
         raise Malformed(f"Ask by one of {', '.join(AMOUNTS)}, of one of {', '.join(_GROUPS)}.")
-    table, first, last = _rollup(since, until)
+    covered, groups = spans.cover(store, since, until), _GROUPS[of]
+    listed = ", ".join(groups)
+    whole = ", ".join(f"sum(sum({name})) OVER ()" for name in ("eb", "ib", "ep", "ip"))
     found = ask(
         store,
-        f"SELECT {_GROUPS[of]}, {SUMS} FROM {table} WHERE {_WHEN} GROUP BY {_GROUPS[of]} "
-        f"ORDER BY {by} DESC, {_GROUPS[of]} LIMIT {{limit:UInt32}}",
-        {"since": first, "until": last, "limit": limit},
+        f"SELECT {listed}, {_TOTALS}, {whole} FROM ({covered.sums(groups)}) GROUP BY {listed} "
+        f"ORDER BY {by} DESC, {listed} LIMIT {{limit:UInt32}}",
+        {"limit": limit},
     )
-    whole = ask(store, f"SELECT {SUMS} FROM {table} WHERE {_WHEN}", {"since": first, "until": last})
     known = names(store, (row[0] for row in found.rows)) if of == "subject" else {}
-    items = tuple(Traffic(_called(row[:-4], of, known), *map(float, row[-4:])) for row in found.rows)
-    return FlowTop(float(first), float(last), by, items, Traffic("", *map(float, whole.rows[0])))
+    items = tuple(Traffic(_called(row[:-8], of, known), *map(float, row[-8:-4])) for row in found.rows)
+    total = found.rows[0][-4:] if found.rows else (0.0,) * 4
+    return FlowTop(covered.since, covered.until, by, items, Traffic("", *map(float, total)))
 
 
 def series(store: Store, subject: str, since: float, until: float, step: float) -> Series:
@@ -95,12 +98,8 @@ def series(store: Store, subject: str, since: float, until: float, step: float) 
 def subject_flows(store: Store, subject: str, since: float, until: float, limit: int) -> SubjectFlows:
     """Sum up one subject, and its greatest far ends from the raw rows there are."""
     key = keys.key(subject)
-    table, first, last = _rollup(since, until)
-    total = ask(
-        store,
-        f"SELECT {SUMS} FROM {table} WHERE subject = {{subject:UInt64}} AND {_WHEN}",
-        {"since": first, "until": last, "subject": key},
-    )
+    covered = spans.cover(store, since, until)
+    total = ask(store, f"SELECT {_TOTALS} FROM ({covered.sums((), subject=True)})", {"subject": key})
     sent = "sender = {subject:UInt64}"
     found = ask(
         store,
@@ -116,7 +115,8 @@ def subject_flows(store: Store, subject: str, since: float, until: float, limit:
         Far(address_text(int(row[0]), int(row[1])), int(row[2]), int(row[3]), *map(float, row[4:]))
         for row in found.rows
     )
-    return SubjectFlows(subject, float(first), float(last), Traffic(subject, *map(float, total.rows[0])), far)
+    whole = Traffic(subject, *map(float, total.rows[0]))
+    return SubjectFlows(subject, covered.since, covered.until, whole, far)
 
 
 def export(
@@ -159,12 +159,6 @@ def names(store: Store, found: Iterable[Any]) -> dict[int, str]:
         f"WHERE kind = 'subject' AND key IN ({wanted}) GROUP BY key",
     )
     return {int(key): str(name) for key, name in known.rows}
-
-
-def _rollup(since: float, until: float) -> tuple[str, int, int]:
-    """Choose the table for a span, and widen the span to the table's steps."""
-    table, step = (shapes.HOURS, HOUR) if until - since >= LONG else (shapes.MINUTES, MINUTE)
-    return table, int(since) // step * step, math.ceil(until / step) * step
 
 
 def _called(group: tuple[Any, ...], of: str, known: dict[int, str]) -> str:

@@ -14,8 +14,13 @@ from sekisho.model.errors import Malformed, Unavailable, Unsupported
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Sent with each block, so that one that is loaded again after a crash is left out, in the rollups too.
-LOADING = {"deduplicate_blocks_in_dependent_materialized_views": 1, "insert_deduplicate": 1}
+# Sent with each block, so that one that is loaded again after a crash is left out, in the rollups too; and
+# what the rollups' views summed up is not looked through for rows of one key again.
+LOADING = {
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "insert_deduplicate": 1,
+    "optimize_on_insert": 0,
+}
 
 
 class Remote:

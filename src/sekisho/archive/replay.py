@@ -17,7 +17,7 @@ from sekisho.model.plain import from_plain
 from sekisho.tables import FlowBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -52,38 +52,54 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """An inventory from a moment on, and its subjects by their keys.
+class Wanted:
+    """What is read of the rows: columns of `COLUMNS`, and of which rows.
 
-    keys: uint64[subjects + 1], 0 last; first: int32[2^n], by the lower bits of a key the row that has
-    them, -1 for none; rest: rows, by their keys, whose place in `first` another one has.
+    sides: of "sender" and "receiver" those that must be somebody's, one of them; ports: source and
+    destination ports of which a row must have one, where any are given.
     """
+
+    columns: tuple[str, ...] = COLUMNS
+    sides: tuple[str, ...] = ()
+    source_ports: tuple[int, ...] = ()
+    destination_ports: tuple[int, ...] = ()
+
+    def condition(self) -> str:
+        """Say in SQL which rows are meant."""
+        ours = " OR ".join(f"{side} != 0" for side in self.sides)
+        ports = " OR ".join(
+            f"{column} IN ({', '.join(str(int(port)) for port in ports)})"
+            for column, ports in (("src_port", self.source_ports), ("dst_port", self.destination_ports))
+            if ports
+        )
+        return " AND ".join(f"({part})" for part in (ours, ports) if part) or "1"
+
+
+EVERYTHING: Final = Wanted()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An inventory from a moment on, and the places of its subjects by their keys."""
 
     time: float
     inventory: Inventory
-    keys: U64
-    first: I32
-    rest: I32
+    places: keys.Places
 
     def rows_of(self, wanted: U64) -> I32:
         """Give the row of each key, -1 for who is not in this inventory."""
-        # A table beats a search: there are far more rows than subjects.
-        at = self.first[(wanted & np.uint64(len(self.first) - 1)).view(np.int64)]
-        found: I32 = np.where((self.keys[at] == wanted) & (wanted != 0), at, np.int32(-1))
-        if len(self.rest):
-            missed = np.flatnonzero((found < 0) & (wanted != 0))
-            ours = self.keys[self.rest]
-            near = self.rest[np.minimum(np.searchsorted(ours, wanted[missed]), len(ours) - 1)]
-            found[missed] = np.where(self.keys[near] == wanted[missed], near, np.int32(-1))
-        return found
+        return self.places.rows_of(wanted)
 
 
-def outline(store: Store, since: float, until: float, ports: Sequence[int] = ()) -> Outline:
-    """Count the rows of each second, and cut the span into chunks."""
+def outline(store: Store, since: float, until: float, wanted: Wanted = EVERYTHING) -> Outline:
+    """Count the rows of each second that are wanted, and cut the span into chunks.
+
+    A gap is where there are no rows at all, wanted or not.
+    """
     found = _read(
         store,
-        f"SELECT toUInt32(toUnixTimestamp(time)) AS second, toUInt32(count()) AS rows FROM {shapes.FLOWS} "
-        f"WHERE {_when(since, until)}{_only(ports)} GROUP BY second ORDER BY second",
+        f"SELECT toUInt32(toUnixTimestamp(time)) AS second, toUInt32(countIf({wanted.condition()})) AS rows "
+        f"FROM {shapes.FLOWS} WHERE {_when(since, until)} GROUP BY second ORDER BY second",
     )
     if not found:
         return Outline(0, (), ((since, until),))
@@ -108,37 +124,35 @@ def _gaps(second: I64, since: float, until: float) -> tuple[tuple[float, float],
     return tuple((float(edges[i]), float(edges[i + 1])) for i in wide.tolist())[:1000]
 
 
-def heard(
-    store: Store, chunk: Chunk, since: float, until: float, ports: Sequence[int] = ()
-) -> tuple[FlowBatch, U64, U64, U64]:
-    """Read the rows of a chunk within a span in the order they came, and three columns of keys.
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Rows in the order they came, and the keys of their senders, receivers and exporters.
 
-    They are of senders, receivers and exporters. Senders and receivers of the batch are -1 still, and its
-    exporters 0: see `Known`.
+    A column that was not asked for is 0 in every row; senders and receivers are -1 still, and exporters 0.
     """
+
+    batch: FlowBatch
+    sender: U64
+    receiver: U64
+    exporter: U64
+
+
+def heard(store: Store, chunk: Chunk, since: float, until: float, wanted: Wanted = EVERYTHING) -> Heard:
+    """Read the rows of a chunk within a span."""
     span = _when(max(since, chunk.since), min(until, chunk.until))
     found = _read(
         store,
-        f"SELECT {', '.join(COLUMNS)} FROM {shapes.FLOWS} WHERE {span}{_only(ports)} ORDER BY time "
-        "SETTINGS max_threads = 1",
+        f"SELECT {', '.join(wanted.columns)} FROM {shapes.FLOWS} WHERE {span} AND {wanted.condition()} "
+        "ORDER BY time SETTINGS max_threads = 1",
     )
-    if not found:
-        none = np.zeros(0, np.uint64)
-        return FlowBatch.empty(0), none, none, none
-    batch = FlowBatch.empty(len(found["time"]))
-    for name in COLUMNS:
+    count = len(found["time"]) if found else 0
+    batch, nobody = FlowBatch.empty(count), np.zeros(count, np.uint64)
+    for name, column in found.items():
         if name not in shapes.KEYED and name != "time":
-            setattr(batch, name, found[name])
-    batch.time = found["time"] / shapes.MICROSECONDS
-    return batch, found["sender"], found["receiver"], found["exporter"]
-
-
-def _only(ports: Sequence[int]) -> str:
-    """Leave out what no detector of mail looks at."""
-    if not ports:
-        return ""
-    named = ", ".join(str(int(port)) for port in ports)
-    return f" AND protocol = 6 AND (dst_port IN ({named}) OR src_port IN ({named}))"
+            setattr(batch, name, column)
+    if found:
+        batch.time = found["time"] / shapes.MICROSECONDS
+    return Heard(batch, *(found.get(side, nobody) for side in ("sender", "receiver", "exporter")))
 
 
 def exporters(store: Store) -> dict[int, str]:
@@ -211,13 +225,8 @@ def _change(there: dict[tuple[str, str], Host | Subject], kind: str, name: str, 
 def _known(time: float, version: int, there: dict[tuple[str, str], Host | Subject]) -> Known:
     hosts = tuple(noun for noun in there.values() if isinstance(noun, Host))
     subjects = tuple(noun for noun in there.values() if isinstance(noun, Subject))
-    given = keys.keys(s.id for s in subjects)
-    first = np.full(1 << max(10, (64 * len(subjects)).bit_length()), -1, np.int32)
-    place = (given[:-1] & np.uint64(len(first) - 1)).view(np.int64)
-    first[place] = np.arange(len(subjects))
-    rest = np.flatnonzero(first[place] != np.arange(len(subjects)))
-    sorted_rest: I32 = rest[np.argsort(given[rest])].astype(np.int32)
-    return Known(time, Inventory(version, hosts, subjects), given, first, sorted_rest)
+    places = keys.places(keys.keys(s.id for s in subjects))
+    return Known(time, Inventory(version, hosts, subjects), places)
 
 
 def _read(store: Store, question: str) -> dict[str, NDArray[Any]]:

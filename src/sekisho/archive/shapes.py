@@ -83,6 +83,7 @@ def statements(keeping: Keeping) -> tuple[str, ...]:
         _side("egress", "sender"),
         _side("ingress", "receiver"),
         _hours(),
+        f"ALTER TABLE {FLOWS} MODIFY SETTING {_BIG}",  # one that an older version made
         *(
             f"ALTER TABLE {table} MODIFY TTL {_ttl(days)}"
             for table, days in (
@@ -100,9 +101,14 @@ def _ttl(days: int) -> str:
     return f"toDateTime(time) + toIntervalDay({days})"
 
 
-def _settings(more: str = "") -> str:
+def _settings() -> str:
     # A block that is loaded again after a crash is known by its token and left out.
-    return f"non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1{more}"
+    return "non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1"
+
+
+# A block as it comes is one file and not one for each column: files cost as much to make as what is in them.
+# What some of them are merged into is kept by columns; from some gigabytes on merging gains nothing any more.
+_BIG: Final = "min_bytes_for_wide_part = 150000000, max_bytes_to_merge_at_max_space_in_pool = 4000000000"
 
 
 def _table(name: str, engine: str, order: str, partition: str, time: str, days: int) -> str:
@@ -110,9 +116,10 @@ def _table(name: str, engine: str, order: str, partition: str, time: str, days: 
         f"{column} {kind} CODEC({CODECS.get(column, USUAL_CODEC)})" for column, kind in TABLES[name].items()
     )
     ttl = f" TTL {_ttl(days)}" if time else ""
+    more = f", {_BIG}" if name == FLOWS else ""
     return (
         f"CREATE TABLE IF NOT EXISTS {name} ({inner}) ENGINE = {engine} "
-        f"PARTITION BY {partition} ORDER BY ({order}){ttl} SETTINGS {_settings()}"
+        f"PARTITION BY {partition} ORDER BY ({order}){ttl} SETTINGS {_settings()}{more}"
     )
 
 

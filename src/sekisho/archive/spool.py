@@ -13,15 +13,14 @@ from sekisho.archive import native, shapes
 from sekisho.model.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterable, Mapping
 
     from sekisho.archive.settings import SpoolSettings
 
-Columns: TypeAlias = "Mapping[str, NDArray[Any] | Sequence[str]]"
+Columns: TypeAlias = "Mapping[str, native.Column]"
 
 _NAME: Final = re.compile(r"(\d{17})-(\d{9})-([\w.-]+)-(\w+)-(\d+)\.native")
+_AT_ONCE: Final = 1024  # pieces to a system call (IOV_MAX of Linux)
 PART: Final = ".part"
 BAD: Final = ".bad"
 
@@ -118,10 +117,23 @@ def _add(counts: dict[str, int], table: str, rows: int) -> None:
     counts[table] = counts.get(table, 0) + rows
 
 
-def _write_through(path: Path, pieces: Sequence[Any]) -> None:
+def _write_through(path: Path, pieces: Iterable[Any]) -> None:
     """Write a file so that it is whole on disk when this returns."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "wb") as out:
-        out.writelines(pieces)
-        out.flush()
-        os.fsync(out.fileno())
+    try:
+        _write(fd, [memoryview(piece) for piece in pieces if len(piece)])
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _write(fd: int, left: list[memoryview]) -> None:
+    """Write pieces, many to a system call; it may take a part of them only."""
+    first = 0
+    while first < len(left):
+        taken = os.writev(fd, left[first : first + _AT_ONCE])
+        while first < len(left) and taken >= len(left[first]):
+            taken -= len(left[first])
+            first += 1
+        if taken:
+            left[first] = left[first][taken:]

@@ -9,12 +9,12 @@ import json
 import threading
 from collections import deque
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from sekisho.archive import keys, shapes
-from sekisho.archive.native import microseconds
+from sekisho.archive.native import Pieces, microseconds
 from sekisho.archive.spool import SpoolWriter
 from sekisho.model.inventory import Host, Subject
 from sekisho.tables import FlowBatch
@@ -22,13 +22,12 @@ from sekisho.tables import FlowBatch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from sekisho.archive.native import Column
     from sekisho.archive.settings import TapSettings
     from sekisho.archive.spool import Columns
     from sekisho.model.inventory import Inventory
     from sekisho.model.report import ExporterReport
-    from sekisho.tables import U64
+    from sekisho.tables import I32, U64
 
 Noun: TypeAlias = Host | Subject
 # A snapshot of everybody is written anew after so many seconds, so that old ones may go.
@@ -181,21 +180,28 @@ class Tap:
 
     def _columns(self, gathered: list[_Heard]) -> Columns:
         batches = [heard.batch for heard in gathered]
-        values: dict[str, NDArray[Any]] = {
-            f.name: np.concatenate([getattr(b, f.name) for b in batches])
+        values: dict[str, Column] = {
+            f.name: Pieces([getattr(b, f.name) for b in batches])
             for f in fields(FlowBatch)
             if f.name not in shapes.KEYED
         }
-        values["time"] = microseconds(values["time"])
+        values["time"] = microseconds(np.concatenate([b.time for b in batches]))
+        # All of one inventory: a new one ends the block.
+        subjects = gathered[-1].subjects
         for side in ("sender", "receiver"):
-            values[side] = np.concatenate([h.subjects[_known(getattr(h.batch, side), h)] for h in gathered])
+            values[side] = _keyed(subjects, np.concatenate([getattr(b, side) for b in batches]))
         values["exporter"] = self._exporter_keys(np.concatenate([b.exporter for b in batches]))
         return values
 
-    def _exporter_keys(self, rows: NDArray[np.int32]) -> U64:
-        found, inverse = np.unique(rows, return_inverse=True)
-        given = np.zeros(len(found), np.uint64)
-        for place, row in enumerate(found.tolist()):
+    def _exporter_keys(self, rows: I32) -> U64:
+        # Few and small numbers: a table beats sorting them.
+        low = int(rows.min())
+        places = rows - low
+        given = np.zeros(int(places.max()) + 1, np.uint64)
+        there = np.zeros(len(given), np.bool_)
+        there[places] = True
+        for place in np.flatnonzero(there).tolist():
+            row = place + low
             generation = self._generation(row)
             before = self._exporters.get(row)
             if before is None or before[0] != generation:
@@ -203,7 +209,7 @@ class Tap:
                 before = self._exporters[row] = (generation, keys.exporter_key(report))
                 self._fresh[before[1]] = report
             given[place] = before[1]
-        keyed: U64 = given[inverse]
+        keyed: U64 = given[places]
         return keyed
 
     def _tell_exporters(self) -> None:
@@ -250,7 +256,7 @@ class Tap:
         }
 
 
-def _known(rows: NDArray[np.int32], heard: _Heard) -> NDArray[np.int64]:
-    """Turn rows that this inventory does not have into nobody's."""
-    last = len(heard.subjects) - 1
-    return np.where((rows >= 0) & (rows < last), rows, last).astype(np.int64)
+def _keyed(subjects: U64, rows: I32) -> U64:
+    """Give the keys of rows; -1, and a row that this inventory does not have, is nobody: the last one."""
+    keyed: U64 = subjects[np.minimum(rows.view(np.uint32), np.uint32(len(subjects) - 1))]
+    return keyed

@@ -26,7 +26,10 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class FlowTop:
-    """The greatest of a span, greatest first; `total` is of all there are. Times: unix seconds."""
+    """The greatest of a span, greatest first; `total` is of all there are. Times: unix seconds.
+
+    The span is wider than asked for where only whole minutes or hours are kept of its ends.
+    """
 
     since: float
     until: float
@@ -188,8 +191,8 @@ class PolicyBacktest:
 class Backtest:
     """A back-test as it runs or ended. `done` is 0 to 1; `state` is running, done or failed.
 
-    `records` is how many were played, `seconds` how long that took, `gaps` spans of more than a minute of
-    which the archive holds nothing, `notes` what the reader must know to trust the rest.
+    `records` is how many the policies looked at, `seconds` how long that took, `gaps` spans of more than a
+    minute of which the archive holds nothing, `notes` what the reader must know to trust the rest.
     """
 
     id: str

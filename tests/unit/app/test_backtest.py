@@ -131,6 +131,8 @@ def test_mail_is_judged_from_the_rows_of_mail_alone(kept: tuple[Store, list[list
     player = Player(store, plan, lambda evidence, _at: again.extend(evidence))
     player.play(lambda _: None, lambda: False)
     assert player.records == 60 * 4 * 5
+    # A minute without mail is no gap in the archive.
+    assert player.gaps == ()
     assert again == [e for each in seen for e in each if e.policy == "spam"]
 
 
