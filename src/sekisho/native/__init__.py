@@ -54,8 +54,6 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_kinds": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _POINTER, _POINTER),
     "sk_plain_find": (_POINTER,),
     "sk_plain_decode": (_POINTER, _POINTER, _WHOLE),
-    "sk_remember": (_POINTER, _WHOLE, _POINTER, _POINTER, _WHOLE, _REAL),
-    "sk_headers": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _WHOLE, _POINTER, _POINTER, _POINTER),
     "sk_keep": (_POINTER, _POINTER, _WHOLE, _POINTER, _POINTER, _REAL),
 }
 
