@@ -55,7 +55,7 @@ class Series:
     ingress_bytes: tuple[float, ...] = ()
     egress_packets: tuple[float, ...] = ()
     ingress_packets: tuple[float, ...] = ()
-    heard: tuple[bool, ...] = ()
+    heard: tuple[bool, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

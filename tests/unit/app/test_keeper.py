@@ -20,7 +20,7 @@ from sekisho.model.cloud import Cloud, CloudPort, Plan, Project
 from sekisho.model.errors import Forbidden, Malformed
 from sekisho.model.inventory import Host, HostReport, Subject
 from sekisho.model.policy import Baseline, Direction, Drop, Mode, Policy, Protocol, Scope
-from sekisho.model.report import CollectorReport, ExporterReport
+from sekisho.model.report import CollectorReport, ExporterReport, Talker
 from sekisho.model.restriction import State
 
 SMTP = Drop(Protocol.TCP, Direction.EGRESS, 25, 25)
@@ -296,3 +296,13 @@ def test_a_policy_that_left_the_files_comes_back_as_they_say(tmp_path: Path) -> 
     office.keeper.reload_policies(ALICE)
     assert office.modes == {"p": "watch"}
     office.ledger.close()
+
+
+def test_what_a_silent_collector_said_last_is_not_the_present(office: Office) -> None:
+    office.keeper.report_collector(ALICE, CollectorReport("c1", 0.0, talkers=(Talker("vm", 8e6),)))
+    office.up += 30
+    office.keeper.report_collector(ALICE, CollectorReport("c2", 0.0, talkers=(Talker("gateway", 8e3),)))
+    assert [t.subject for t in office.keeper.top("egress_bps", 9)] == ["vm", "gateway"]
+    office.up += 40
+    assert [t.subject for t in office.keeper.top("egress_bps", 9)] == ["gateway"]
+    assert office.keeper.explain("vm").talker is None

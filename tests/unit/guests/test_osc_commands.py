@@ -14,6 +14,7 @@ import pytest
 from sekisho.guests.osc import plugin
 from support_osc import PORT, PROJECT, Network, openstack, problem, response
 
+VERBS = ("create", "delete", "list", "release", "set", "show")
 ACTIONS = [
     {
         "action": "drop",
@@ -222,7 +223,54 @@ def test_the_openstack_command_finds_every_command_where_it_looks(osc: SimpleNam
     assert importlib.import_module(points["openstack.cli.extension"]["sekisho"]) is plugin
     group = f"openstack.{plugin.API_NAME}.v{plugin.DEFAULT_API_VERSION}"
     named = {name: target.partition(":")[2] for name, target in points[group].items()}
-    assert sorted(named) == [f"port_restriction_{v}" for v in ("create", "delete", "list", "set", "show")]
+    assert sorted(named) == [f"port_restriction_{v}" for v in VERBS]
     assert all(hasattr(osc.commands, name) for name in named.values())
     network = Network()
     assert plugin.make_client(SimpleNamespace(sdk_connection=SimpleNamespace(network=network))) is network
+
+
+class Session:
+    """keystoneauth's session of whoever is signed in: a catalogue, and an answer."""
+
+    def __init__(self, where: str | None, answer: Any) -> None:
+        self.where, self.answer = where, answer
+        self.asked: list[tuple[Any, ...]] = []
+
+    def get_endpoint(self, **which: str) -> str | None:
+        assert which == {
+            "service_type": "traffic-checkpoint",
+            "interface": "public",
+            "region_name": "one",
+        }
+        return self.where
+
+    def post(self, url: str, json: Any, *, raise_exc: bool) -> Any:
+        self.asked.append((url, json, raise_exc))
+        return self.answer
+
+
+def owner(session: Session) -> SimpleNamespace:
+    manager = SimpleNamespace(session=session, interface="public", region_name="one")
+    return SimpleNamespace(client_manager=manager)
+
+
+def test_an_owner_asks_the_keeper_itself_to_end_its_own_early(osc: SimpleNamespace) -> None:
+    session = Session("https://keeper.example.net:8790/", response(200, {"id": "r1"}))
+    osc.commands.ReleasePortRestriction(owner(session)).ask("r/1", "--reason", "mended")
+    url = "https://keeper.example.net:8790/v1/self/restrictions/r%2F1/release"
+    assert session.asked == [(url, {"reason": "mended"}, False)]
+
+
+def test_what_the_keeper_says_no_to_is_told_in_its_words(osc: SimpleNamespace) -> None:
+    told = {"type": "urn:sekisho:problem:forbidden", "detail": "It was released early 1 time lately."}
+    command = osc.commands.ReleasePortRestriction(owner(Session("http://k", response(403, told))))
+    with pytest.raises(osc.exceptions.Forbidden, match="released early 1 time"):
+        command.ask("r1", "--reason", "mended")
+
+
+def test_a_keeper_that_no_catalogue_names_is_said(osc: SimpleNamespace) -> None:
+    command = osc.commands.ReleasePortRestriction(owner(Session(None, None)))
+    with pytest.raises(osc.exceptions.CommandError, match="traffic-checkpoint"):
+        command.ask("r1", "--reason", "mended")
+    with pytest.raises(SystemExit):
+        command.ask("r1")

@@ -1,4 +1,8 @@
-"""Requests go to Neutron through the network proxy of the ``openstack`` command; its answers come back."""
+"""Requests go to Neutron through the network proxy of the ``openstack`` command; its answers come back.
+
+What an owner alone may do is asked of the keeper itself, by Keystone's catalogue and with the owner's token:
+only the keeper judges that, and Neutron's own token could not say for whom it asks.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ PATH: Final = "/port-restrictions"
 ONE: Final = "port_restriction"
 MANY: Final = "port_restrictions"
 ABSENT: Final = "Neutron has nothing here: its extension port-restrictions is not loaded."
+SERVICE_TYPE: Final = "traffic-checkpoint"
+NOWHERE: Final = f"Keystone's catalogue names no keeper (service type {SERVICE_TYPE}): ask the operator."
 # osc_lib's own table has no 409.
 KINDS: Final = {
     400: exceptions.BadRequest,
@@ -29,8 +35,19 @@ def path(restriction: str) -> str:
     return f"{PATH}/{quote(restriction, safe='')}"
 
 
+def of_owner(manager: Any, restriction: str, reason: str) -> Any:
+    """End a restriction of the asker's project early: POST to the keeper, as whoever is signed in."""
+    where = manager.session.get_endpoint(
+        service_type=SERVICE_TYPE, interface=manager.interface, region_name=manager.region_name
+    )
+    if not where:
+        raise exceptions.CommandError(NOWHERE)
+    url = f"{where.rstrip('/')}/v1/self/restrictions/{quote(restriction, safe='')}/release"
+    return answered(manager.session.post(url, json={"reason": reason}, raise_exc=False))
+
+
 def answered(response: Any) -> Any:
-    """Give an answer's body; raises what Neutron said is wrong, in its own words."""
+    """Give an answer's body; raises what Neutron or the keeper said is wrong, in its own words."""
     if response.status_code < 400:
         return response.json() if response.content else None
     kind = KINDS.get(response.status_code, exceptions.ClientException)
@@ -42,8 +59,9 @@ def _said(response: Any) -> str:
         body = response.json()
     except ValueError:  # a proxy's page, or nothing at all
         body = None
-    problem = body.get("NeutronError") if isinstance(body, dict) else None
-    said = problem.get("message") if isinstance(problem, dict) else problem
+    body = body if isinstance(body, dict) else {}
+    problem = body.get("NeutronError")
+    said = problem.get("message") if isinstance(problem, dict) else (problem or body.get("detail"))
     if said:
         return str(said)
     return ABSENT if response.status_code == 404 else str(response.reason)

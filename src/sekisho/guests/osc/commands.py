@@ -13,7 +13,7 @@ from osc_lib.cli import format_columns
 from osc_lib.command import command
 
 from sekisho.guests.osc import words
-from sekisho.guests.osc.ask import ONE, PATH, answered, every, path
+from sekisho.guests.osc.ask import ONE, PATH, answered, every, of_owner, path
 from sekisho.model.errors import Malformed
 from sekisho.model.restriction import State
 
@@ -215,6 +215,21 @@ class DeletePortRestriction(command.Command):
         if failed:
             total = len(parsed_args.restriction)
             raise exceptions.CommandError(f"{failed} of {total} restrictions failed to be lifted.")
+
+
+class ReleasePortRestriction(command.Command):
+    """End a restriction of your own project early, where its policy lets you."""
+
+    def get_parser(self, prog_name: str) -> Any:
+        """Say which, and what was mended."""
+        parser = super().get_parser(prog_name)
+        _add_restriction(parser)
+        _add_reason(parser, required=True)
+        return parser
+
+    def take_action(self, parsed_args: Any) -> None:
+        """Ask the keeper."""
+        of_owner(self.app.client_manager, parsed_args.restriction, parsed_args.reason)
 
 
 # --- inside ------------------------------------------------------------------------------------
