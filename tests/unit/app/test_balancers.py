@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -423,6 +424,32 @@ def test_what_nobody_reports_any_more_is_not_told_as_well_for_ever(room: Room) -
     room.time.pass_by(31)
     room.keeper.tick()
     assert room.tell() is not None, "the second silence is told too"
+
+
+def test_what_a_director_says_that_did_not_count_before_is_believed_once_it_does(room: Room) -> None:
+    served(room)
+
+    def says(number: int, over: int, *, active: bool, **more: Any) -> None:
+        revision = room.keeper.program_revision("d2")
+        room.keeper.report(OCTAVIA, DirectorReport("d2", revision, active, number=number, over=over, **more))
+
+    says(7, 0, active=False, operating=ALL_WELL)
+    says(8, 7, active=False, operating={"lb1-m1": Operating.ERROR})
+    assert room.tell() is None
+    room.report("d1", active=False)
+    says(9, 8, active=True, statistics=(Statistics("lb1-l", 0, 5, 500),))
+    page = room.tell()
+    assert page is not None
+    assert {s.id: s.operating for s in page.statuses} == {"lb1-m1": Operating.ERROR}
+    says(10, 9, active=True, operating={"lb1-m1": Operating.ONLINE})
+    assert room.tell() is not None
+    assert room.octavia["lb1-m1"][2] is Operating.ONLINE
+    with pytest.raises(Conflict, match="tell all"):
+        says(12, 11, active=True)
+    room.restart()
+    with pytest.raises(Conflict, match="tell all"):
+        says(11, 10, active=True)
+    says(12, 0, active=True, operating=ALL_WELL)
 
 
 def test_a_keeper_that_starts_gives_devices_their_time(room: Room) -> None:
