@@ -48,7 +48,7 @@ def laid_over(before: DirectorReport | None, news: DirectorReport) -> DirectorRe
     if before is None or before.number != news.over:
         raise Conflict(
             f"{news.director} tells what has changed since its report {news.over}; tell all.",
-            f"{news.director} reports over its report {news.over}, which is not the last that was taken here; "
+            f"{news.director} reports over its report {news.over}, which is not the last taken here; "
             "it tells everything the next time.",
         )
     gone = set(news.gone)
