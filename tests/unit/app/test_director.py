@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -17,6 +17,8 @@ from sekisho.client.balancers import Balancers
 from sekisho.devices.balancer.lvs_dsr.driver import LvsDriver
 from sekisho.devices.balancer.lvs_dsr.keepalived import Files, Keepalived, VrrpSettings, config
 from sekisho.devices.balancer.lvs_dsr.kernel import prepare
+from sekisho.devices.balancer.lvs_dsr.roles import NoGate
+from sekisho.devices.balancer.lvs_dsr.services import Key
 from sekisho.host.clock import Clock
 from sekisho.model.balancer import (
     Ailment,
@@ -139,6 +141,55 @@ def test_a_keeper_that_has_forgotten_is_told_all(bed: Bed) -> None:
         bed.report()
     assert bed.report().operating == bed.driver.operating()
     assert bed.keeper.told[-1].over == 0
+
+
+class Signs:
+    """Vips that count signs of life."""
+
+    count = 0
+
+    def prefer(self, *, here: bool) -> None:
+        pass
+
+    def live(self) -> None:
+        self.count += 1
+
+
+def test_it_leaves_a_sign_only_while_it_can_carry(bed: Bed) -> None:
+    signs = Signs()
+    bed.director._vips = cast("Keepalived", signs)
+    bed.director.turn()
+    assert signs.count == 0, "it was told nothing"
+    bed.keeper.carry(balancer(1))
+    bed.follow()
+    assert signs.count == 1
+    bed.director.turn()
+    assert signs.count == 2
+    bed.kernel.away = True
+    bed.keeper.carry(balancer(2))
+    bed.follow()
+    assert signs.count == 2
+
+
+class BrokenGate(NoGate):
+    """Cannot."""
+
+    def carry(self, allowed: Mapping[Key, tuple[str, ...]], vips: frozenset[str] = frozenset()) -> bool:
+        del allowed, vips
+        raise Unavailable("It cannot.", "nft is not installed.")
+
+
+def test_what_cannot_be_closed_at_vips_is_told_until_it_is(bed: Bed) -> None:
+    bed.driver.gate = BrokenGate()
+    bed.keeper.carry(balancer(1))
+    bed.follow()
+    (ailment,) = bed.report().ailments
+    assert "nft is not installed" in ailment.sentence
+    assert bed.director.troubles.present() == ("closing what is not served at VIPs",)
+    bed.driver.gate = NoGate()
+    bed.director.turn()
+    assert bed.report().ailments == ()
+    assert bed.director.troubles.present() == ()
 
 
 def test_it_reports_though_there_is_no_balancer_yet(bed: Bed) -> None:
