@@ -377,6 +377,11 @@ def served(room: Room) -> None:
     room.tell()
 
 
+def does(room: Room, thing: str) -> Operating:
+    """Tell what Octavia believes of how an object does."""
+    return room.octavia[thing][2]
+
+
 def test_a_standbys_word_ends_nothing_while_the_other_one_may_hold_the_vips(room: Room) -> None:
     served(room)
     room.time.pass_by(31)
@@ -392,11 +397,11 @@ def test_a_standbys_word_ends_nothing_while_the_other_one_may_hold_the_vips(room
     assert room.stands()["lb1-m1"] == "ERROR"
     problem = room.keeper.balancer("lb1").problem
     assert "d1 of the pair one is not heard of, and no other one holds the VIPs" in problem
-    assert room.octavia["lb1"][2] is Operating.ERROR
+    assert does(room, "lb1") is Operating.ERROR
     room.report("d2", operating=ALL_WELL)
     room.tell()
     assert room.stands()["lb1-m1"] == "ACTIVE"
-    assert room.octavia["lb1"][2] is Operating.ONLINE
+    assert does(room, "lb1") is Operating.ONLINE
 
 
 def test_what_nobody_reports_any_more_is_not_told_as_well_for_ever(room: Room) -> None:
@@ -410,8 +415,8 @@ def test_what_nobody_reports_any_more_is_not_told_as_well_for_ever(room: Room) -
     page = room.tell()
     assert page is not None
     assert all(s.only_operating for s in page.statuses)
-    does = {s.id: s.operating for s in page.statuses}
-    assert does == dict.fromkeys(LINE, Operating.ERROR) | dict.fromkeys(
+    found = {s.id: s.operating for s in page.statuses}
+    assert found == dict.fromkeys(LINE, Operating.ERROR) | dict.fromkeys(
         ("lb1-m1", "lb1-m2"), Operating.OFFLINE
     )
     room.time.pass_by(31)
