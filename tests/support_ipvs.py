@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
+from sekisho.app.balancers_heard import laid_over
 from sekisho.app.director import Director, DirectorSettings, SyncSettings, open_director
 from sekisho.client.balancers import Balancers
 from sekisho.devices.balancer.lvs_dsr.checks import packets
@@ -118,7 +119,7 @@ class Keeper:
 
     def report(self, report: DirectorReport) -> None:
         with self._news:
-            self.reports[report.director] = report
+            self.reports[report.director] = laid_over(self.reports.get(report.director), report)
             self._news.notify_all()
 
     def hears(self, what: Callable[[], bool], why: str) -> None:

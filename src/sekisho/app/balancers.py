@@ -337,10 +337,10 @@ class Balancers:
             report, others = of_its_own(report, pair, self._book.revision(pair), self._book.pair_of)
             if others and self._devices.aside(report.director, others):
                 log.warning("%s tells of %d objects that another pair carries", report.director, others)
-            self._devices.take(pair, report)
+            news = self._devices.take(pair, report)
             self._totals.take(report.director, report.statistics)
             speaks = report.director in self._devices.speaking(pair)
-            if speaks and self._book.operate(report.operating, self._clock.now()):
+            if self._book.operate(news, self._clock.now()):
                 self._tell(STATUSES)
             self._judge.look([b for b in self._book.open if self._book.kept[b].pair == pair])
             if speaks:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sekisho.app import balancers_settings as pairs
+from sekisho.app.balancers_heard import laid_over
 from sekisho.app.balancers_settings import BalancersSettings
-from sekisho.model.balancer import Ailment, DirectorReport
+from sekisho.model.balancer import Ailment, DirectorReport, Operating
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +32,25 @@ class Devices:
         self._aside: Counter[str] = Counter()  # what devices told of others' balancers
         self._spoke = dict.fromkeys(settings.pairs, passed())  # when a pair's word was heard last
         self._doubted: set[str] = set()
+        self._believed: dict[str, str] = {}  # whose word stands in the ledger, by pair
 
-    def take(self, pair: str, report: DirectorReport) -> None:
-        """Take what a device tells."""
+    def take(self, pair: str, report: DirectorReport) -> Mapping[str, Operating]:
+        """Take what a device tells; give what of it is to be believed and may not have been yet.
+
+        Raises Conflict for what is told over a report that was not taken.
+        """
+        before, believed = self._heard.get(report.director), self._believed.pop(pair, "")
+        whole = laid_over(before.report if before is not None else None, report)
         self._unreached.pop(pair, None)
-        self._heard[report.director] = Heard(report, self._passed())
-        if report.director in self.speaking(pair):
-            self._spoke[pair] = self._passed()
-            self._doubted.discard(pair)
+        self._heard[report.director] = Heard(whole, self._passed())
+        if report.director not in self.speaking(pair):
+            if believed != report.director:
+                self._believed[pair] = believed
+            return {}
+        self._spoke[pair] = self._passed()
+        self._doubted.discard(pair)
+        self._believed[pair] = report.director
+        return report.operating if believed == report.director else whole.operating
 
     def aside(self, device: str, count: int) -> bool:
         """Take down that a device told of what another pair carries; tell whether it is the first time."""
@@ -85,6 +97,7 @@ class Devices:
         if not silent or pair in self._doubted:
             return False
         self._doubted.add(pair)
+        self._believed.pop(pair, None)
         return True
 
     def active(self, pair: str) -> str:

@@ -1,4 +1,7 @@
-"""What counts of a device's report: its own balancers, revisions it was given, totals that can be; pure."""
+"""What counts of a device's report: its own balancers, revisions it was given, totals that can be; pure.
+
+And what it comes to, laid over the one before.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,24 @@ def of_its_own(
         statistics=tuple(s for s in report.statistics if whose(s.listener) == pair),
     )
     return own, others
+
+
+def laid_over(before: DirectorReport | None, news: DirectorReport) -> DirectorReport:
+    """Make a report whole, but for statistics: those are what has changed.
+
+    Raises Conflict where it was made over one that is not the one before.
+    """
+    if not news.over:
+        return news
+    if before is None or before.number != news.over:
+        raise Conflict(
+            f"{news.director} tells what has changed since its report {news.over}; tell all.",
+            f"{news.director} reports over its report {news.over}, which is not the last taken here; "
+            "it tells everything the next time.",
+        )
+    gone = set(news.gone)
+    had = {i: how for i, how in before.operating.items() if i not in gone} if gone else before.operating
+    return replace(news, operating={**had, **news.operating}, over=0, gone=())
 
 
 def _need_given(report: DirectorReport, newest: int) -> None:

@@ -42,8 +42,8 @@ class BalancersSettings:
 
     After `patience`, 60 at most, what no device has carried is told as an error; after `silent` a director
     that reports nothing counts no more. `statistics` is between two tellings of totals, `look` between two
-    looks at a device's health and two tries after it failed, `drift` between two looks for what others changed
-    on it (0 never looks); `repair` carries anew what they changed.
+    looks at a device's health and two tries after it failed, `drift` between two looks for what others
+    changed on it (0 never looks); `repair` carries anew what they changed.
     """
 
     patience: float = 30.0

@@ -125,7 +125,8 @@ def doubted(balancers: Iterable[Balancer], known: Mapping[str, Operating]) -> di
     """Say how objects do whose device is not heard of: what served is ERROR, its members are not known."""
     found: dict[str, Operating] = {}
     for balancer in balancers:
-        holding = (balancer.id, *(each.id for each in (*balancer.listeners, *balancer.pools)))
+        below = (*(each.id for each in balancer.listeners), *(each.id for each in balancer.pools))
+        holding = (balancer.id, *below)
         found |= {
             i: Operating.ERROR for i in holding if known.get(i, Operating.OFFLINE) is not Operating.OFFLINE
         }

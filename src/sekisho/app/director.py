@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sekisho.app.balancers_settings import is_network, odd_times
+from sekisho.app.director_news import News
 from sekisho.devices.balancer.intent import plain
 from sekisho.devices.balancer.lvs_dsr.checks.neighbours import Neighbours
 from sekisho.devices.balancer.lvs_dsr.checks.watch import Watch
@@ -123,6 +124,7 @@ class Director:
         self._looked = clock.passed()
         self._statistics: tuple[Statistics, ...] = ()
         self._counted = float("-inf")
+        self._news = News()
         self._bell = Bell()
         self._ailments: tuple[Ailment, ...] = ()
         self._report_due = threading.Event()
@@ -224,11 +226,14 @@ class Director:
         self._report_due.wait(self._settings.report_every)
         self._report_due.clear()
         if (self._carried >= 0 or self._failures) and not self.stop.is_set():
+            whole = self.reported()
             try:
-                self._client.report(self.reported())
+                self._client.report(self._news.of(whole))
             except SekishoError:
+                self._news.forget()
                 self._report_due.set()
                 raise
+            self._news.taken(whole)
 
     def reported(self) -> DirectorReport:
         """Say what is carried and how it does; totals are read anew every `report_every` seconds."""

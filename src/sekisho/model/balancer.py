@@ -252,6 +252,10 @@ class DirectorReport:
 
     `problems` are sentences by balancer id, `ailments` faults that it looked for and found around it, which
     end no change. `active` says that it holds the VIPs now (VRRP master).
+
+    Reports have a `number` each, where 0 is none. With `over`, the number of the last one that the keeper
+    took, `operating` and `statistics` are what is otherwise since that one, and `gone` are objects that it
+    names no more; with 0 they are all.
     """
 
     director: str
@@ -261,6 +265,9 @@ class DirectorReport:
     problems: Mapping[str, str] = field(default_factory=dict)
     statistics: tuple[Statistics, ...] = ()
     ailments: tuple[Ailment, ...] = ()
+    number: int = 0
+    over: int = 0
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -376,6 +377,11 @@ def served(room: Room) -> None:
     room.tell()
 
 
+def does(room: Room, thing: str) -> Operating:
+    """Tell what Octavia believes of how an object does."""
+    return room.octavia[thing][2]
+
+
 def test_a_standbys_word_ends_nothing_while_the_other_one_may_hold_the_vips(room: Room) -> None:
     served(room)
     room.time.pass_by(31)
@@ -391,11 +397,11 @@ def test_a_standbys_word_ends_nothing_while_the_other_one_may_hold_the_vips(room
     assert room.stands()["lb1-m1"] == "ERROR"
     problem = room.keeper.balancer("lb1").problem
     assert "d1 of the pair one is not heard of, and no other one holds the VIPs" in problem
-    assert room.octavia["lb1"][2] is Operating.ERROR
+    assert does(room, "lb1") is Operating.ERROR
     room.report("d2", operating=ALL_WELL)
     room.tell()
     assert room.stands()["lb1-m1"] == "ACTIVE"
-    assert room.octavia["lb1"][2] is Operating.ONLINE
+    assert does(room, "lb1") is Operating.ONLINE
 
 
 def test_what_nobody_reports_any_more_is_not_told_as_well_for_ever(room: Room) -> None:
@@ -409,8 +415,8 @@ def test_what_nobody_reports_any_more_is_not_told_as_well_for_ever(room: Room) -
     page = room.tell()
     assert page is not None
     assert all(s.only_operating for s in page.statuses)
-    does = {s.id: s.operating for s in page.statuses}
-    assert does == dict.fromkeys(LINE, Operating.ERROR) | dict.fromkeys(
+    found = {s.id: s.operating for s in page.statuses}
+    assert found == dict.fromkeys(LINE, Operating.ERROR) | dict.fromkeys(
         ("lb1-m1", "lb1-m2"), Operating.OFFLINE
     )
     room.time.pass_by(31)
@@ -423,6 +429,32 @@ def test_what_nobody_reports_any_more_is_not_told_as_well_for_ever(room: Room) -
     room.time.pass_by(31)
     room.keeper.tick()
     assert room.tell() is not None, "the second silence is told too"
+
+
+def test_what_a_director_says_that_did_not_count_before_is_believed_once_it_does(room: Room) -> None:
+    served(room)
+
+    def says(number: int, over: int, *, active: bool, **more: Any) -> None:
+        revision = room.keeper.program_revision("d2")
+        room.keeper.report(OCTAVIA, DirectorReport("d2", revision, active, number=number, over=over, **more))
+
+    says(7, 0, active=False, operating=ALL_WELL)
+    says(8, 7, active=False, operating={"lb1-m1": Operating.ERROR})
+    assert room.tell() is None
+    room.report("d1", active=False)
+    says(9, 8, active=True, statistics=(Statistics("lb1-l", 0, 5, 500),))
+    page = room.tell()
+    assert page is not None
+    assert {s.id: s.operating for s in page.statuses} == {"lb1-m1": Operating.ERROR}
+    says(10, 9, active=True, operating={"lb1-m1": Operating.ONLINE})
+    assert room.tell() is not None
+    assert room.octavia["lb1-m1"][2] is Operating.ONLINE
+    with pytest.raises(Conflict, match="tell all"):
+        says(12, 11, active=True)
+    room.restart()
+    with pytest.raises(Conflict, match="tell all"):
+        says(11, 10, active=True)
+    says(12, 0, active=True, operating=ALL_WELL)
 
 
 def test_a_keeper_that_starts_gives_devices_their_time(room: Room) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -11,11 +11,14 @@ from typing import cast
 import pytest
 
 from sekisho.app import director
+from sekisho.app.balancers_heard import laid_over
 from sekisho.app.director import TOLD, AddressBook, Director, DirectorSettings, examine_director, write
 from sekisho.client.balancers import Balancers
 from sekisho.devices.balancer.lvs_dsr.driver import LvsDriver
 from sekisho.devices.balancer.lvs_dsr.keepalived import Files, Keepalived, VrrpSettings, config
 from sekisho.devices.balancer.lvs_dsr.kernel import prepare
+from sekisho.devices.balancer.lvs_dsr.roles import NoGate
+from sekisho.devices.balancer.lvs_dsr.services import Key
 from sekisho.host.clock import Clock
 from sekisho.model.balancer import (
     Ailment,
@@ -26,7 +29,7 @@ from sekisho.model.balancer import (
     Monitor,
     Operating,
 )
-from sekisho.model.errors import Malformed, NotFound, Unavailable
+from sekisho.model.errors import Conflict, Malformed, NotFound, Unavailable
 from support_lvs import MemoryChecks, MemoryKernel, Time, balancer, key, with_members
 
 MONITOR = Monitor("h", Check.TCP)
@@ -38,6 +41,7 @@ class Keeper:
 
     now: BalancerProgram = field(default_factory=lambda: BalancerProgram("d1", 1))
     reports: list[DirectorReport] = field(default_factory=list)
+    told: list[DirectorReport] = field(default_factory=list)  # as they came
     away: bool = False
     reported: threading.Event = field(default_factory=threading.Event)
 
@@ -51,7 +55,8 @@ class Keeper:
 
     def report(self, report: DirectorReport) -> None:
         self._there()
-        self.reports.append(report)
+        self.told.append(report)
+        self.reports.append(laid_over(self.reports[-1] if self.reports else None, report))
         self.reported.set()
 
     def _there(self) -> None:
@@ -106,6 +111,85 @@ def test_what_the_keeper_says_is_carried_and_told(bed: Bed) -> None:
     bed.follow()
     assert bed.kernel.table == {}
     assert bed.report().operating == {}
+
+
+def test_what_is_as_before_is_not_told_again(bed: Bed) -> None:
+    bed.keeper.carry(balancer(1, monitor=MONITOR), balancer(2))
+    bed.follow()
+    whole = bed.report()
+    assert bed.keeper.told[-1].over == 0
+    bed.report()
+    told = bed.keeper.told[-1]
+    assert (told.over, told.operating, told.statistics, told.gone) == (whole.number, {}, (), ())
+    bed.driver.judge("m1-1", alive=False)
+    bed.report()
+    told = bed.keeper.told[-1]
+    assert told.operating["m1-1"] is Operating.ERROR
+    assert "m2-1" not in told.operating
+    bed.keeper.carry(balancer(1, monitor=MONITOR))
+    bed.follow()
+    assert bed.report().operating.keys() == bed.driver.operating().keys()
+    assert "b2" in bed.keeper.told[-1].gone
+
+
+def test_a_keeper_that_has_forgotten_is_told_all(bed: Bed) -> None:
+    bed.keeper.carry(balancer(1))
+    bed.follow()
+    bed.report()
+    bed.keeper.reports.clear()
+    with pytest.raises(Conflict):
+        bed.report()
+    assert bed.report().operating == bed.driver.operating()
+    assert bed.keeper.told[-1].over == 0
+
+
+class Signs:
+    """Vips that count signs of life."""
+
+    count = 0
+
+    def prefer(self, *, here: bool) -> None:
+        pass
+
+    def live(self) -> None:
+        self.count += 1
+
+
+def test_it_leaves_a_sign_only_while_it_can_carry(bed: Bed) -> None:
+    signs = Signs()
+    bed.director._vips = cast("Keepalived", signs)
+    bed.director.turn()
+    assert signs.count == 0, "it was told nothing"
+    bed.keeper.carry(balancer(1))
+    bed.follow()
+    assert signs.count == 1
+    bed.director.turn()
+    assert signs.count == 2
+    bed.kernel.away = True
+    bed.keeper.carry(balancer(2))
+    bed.follow()
+    assert signs.count == 2
+
+
+class BrokenGate(NoGate):
+    """Cannot."""
+
+    def carry(self, allowed: Mapping[Key, tuple[str, ...]], vips: frozenset[str] = frozenset()) -> bool:
+        del allowed, vips
+        raise Unavailable("It cannot.", "nft is not installed.")
+
+
+def test_what_cannot_be_closed_at_vips_is_told_until_it_is(bed: Bed) -> None:
+    bed.driver.gate = BrokenGate()
+    bed.keeper.carry(balancer(1))
+    bed.follow()
+    (ailment,) = bed.report().ailments
+    assert "nft is not installed" in ailment.sentence
+    assert bed.director.troubles.present() == ("closing what is not served at VIPs",)
+    bed.driver.gate = NoGate()
+    bed.director.turn()
+    assert bed.report().ailments == ()
+    assert bed.director.troubles.present() == ()
 
 
 def test_it_reports_though_there_is_no_balancer_yet(bed: Bed) -> None:

@@ -227,10 +227,11 @@ def config(settings: VrrpSettings, files: Files, addresses: Collection[str]) -> 
     lines = (
         "# Written by Sekisho's director; what is changed here is overwritten.",
         "global_defs {",
+        # before all else: when it reads its file again, it knows no user for what stands above this
+        *(("  script_user root root", "  enable_script_security") if settings.lost else ()),
         f"  vrrp_notify_fifo {files.news}",
         "  vrrp_version 3",
         "  vrrp_garp_master_repeat 2",
-        *(("  enable_script_security", "  script_user root") if settings.lost else ()),
         "}",
         *_looking(settings, files),
         "track_file yield {",
@@ -271,6 +272,7 @@ def _looking(settings: VrrpSettings, files: Files) -> tuple[str, ...]:
     return (
         "vrrp_script lost {",
         f'  script "/bin/rm {files.sign}"',
+        "  user root root",
         f"  interval {every}",
         f"  fall {max(2, round(settings.lost / every))}",
         "  rise 1",
