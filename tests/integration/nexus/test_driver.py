@@ -385,8 +385,9 @@ def test_a_lock_names_its_holder(driver: Nexus, door: Door) -> None:
 
 def test_a_feature_that_is_off_is_told(driver: Nexus) -> None:
     driver.read()
-    with pytest.raises(Refused):
-        driver.apply([Step(None, Svi(10, "", enabled=True, mtu=1500, vrf="default", addresses=()))])
+    for enabled in (True, False):  # the latter is one command and no more
+        with pytest.raises(Refused, match="not enabled"):
+            driver.apply([Step(None, Svi(10, "", enabled=enabled, mtu=1500, vrf="default", addresses=()))])
 
 
 def test_a_refused_tree_is_not_half_done(nxapi: Nexus) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -284,6 +285,30 @@ def test_who_changed_a_switch_by_hand_is_told_by_its_own_record(pair: Pair) -> N
         assert "VLAN 10" in difference.sentence
         assert {t.user for t in difference.by} == {"olga"}
         assert all("vlan 10" in t.command for t in difference.by)
+
+
+def test_a_trunk_that_somebody_changes_while_a_change_is_prepared_is_left_to_him(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.write(MORE)
+    with pair.keeper() as keeper:
+        pair.apply(keeper)
+        write = keeper._journal.begun
+
+        def begun(*told: Any) -> None:
+            write(*told)
+            lines = ("vlan 77", "interface Ethernet1/2", "switchport trunk allowed vlan add 77")
+            typed(pair.doors["leaf-2"], ("admin", "admin"), *lines)
+
+        monkeypatch.setattr(keeper._journal, "begun", begun)
+        pair.write(MORE.replace('allowed = "10,20"', 'allowed = "10"'))
+        changes = pair.apply(keeper)
+        assert states(changes) == {ChangeState.REFUSED}
+        assert all("leaf-2 was changed by somebody else" in c.error for c in changes)
+        assert "switchport trunk allowed vlan 10,20,77" in pair.texts()[1]
+        assert "switchport trunk allowed vlan 10,20\n" in pair.texts()[0]
+        monkeypatch.undo()
+        assert states(pair.apply(keeper)) == {ChangeState.APPLIED}  # and whoever looks and means it gets it
 
 
 @pytest.mark.slow

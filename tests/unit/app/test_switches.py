@@ -210,6 +210,10 @@ def test_a_pair_whose_mtu_would_differ_is_refused_before_anything_is_sent(rig: R
         assert all("pair-mtu" in {r.kind for r in p.risks if r.forbidden} for p in shown)
         assert set(rig.apply(keeper, "leaf-1").values()) == {ChangeState.REFUSED}
         assert "apply" not in one.calls + two.calls
+        error = keeper.changes("leaf-2", 1, "").items[0].error
+        assert (
+            "leaf-2: port port-channel5 (vPC 5): its MTU is 1500 here and 9216 on the other switch" in error
+        )
         allowed = ("pair-mtu",)
         assert set(rig.apply(keeper, "leaf-1", allow=allowed).values()) == {ChangeState.APPLIED}
 

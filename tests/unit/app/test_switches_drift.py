@@ -147,7 +147,7 @@ def looked(rig: Rig, keeper: Switches, *names: str) -> None:
     """Let the keeper look at some switches as it does every few minutes."""
     rig.time += 1000
     for name in names:
-        keeper._watch.look(keeper.folder.switch(name), 0.0, active=True)
+        keeper._watch.look(keeper.folder.switch(name), 20.0, active=True)
 
 
 def newest(rig: Rig, keeper: Switches) -> dict[str, ChangeState]:

@@ -52,7 +52,7 @@ class Intended:
                 "Plan again and look at it."
             )
         mine = self.intent, state, abilities
-        risks = [r for other in self.beside for r in pair_risks(other, mine)]
+        risks = [r for other in self.beside for r in pair_risks(mine, other)]
         forbidden = (*found.forbidden(self.allowed), *untaken(risks, self.allowed))
         self.beside.append(mine)
         if forbidden:

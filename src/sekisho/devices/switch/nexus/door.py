@@ -52,7 +52,8 @@ _WHO: Final = re.compile(
 )
 _NOT_NAMES: Final = ("is", "session", "has", "holds", "another", "user", "the")
 _NO_ACT: Final = re.compile(
-    r"\s*(% ?\S.*|ERROR\b.*|Error:.*|.*\b(?:[Ff]ailed|denied|[Ii]nvalid command)\b.*)"
+    r"\s*(% ?\S.*|ERROR\b.*|Error:.*|Invalid\b.*|.* at '\^' marker.*"
+    r"|.*\b(?:[Ff]ailed|denied|[Ii]nvalid command|[Cc]ommand rejected)\b.*|[Ff]eature \S+ is not enabled.*)"
 )
 _NO_SHOW: Final = re.compile(r"\s*(?:\^\s*\n\s*)?(%.*|ERROR\b.*)")  # what is shown may hold any word
 

@@ -187,6 +187,28 @@ def test_an_act_without_a_no_passes(text: str) -> None:
     assert checked("leaf-1", text, "checkpoint x") == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "feature interface-vlan is not enabled\n",
+        "                 ^\nInvalid interface format at '^' marker.\n",
+        "% Invalid parameter detected at '^' marker.\n",
+        "Command rejected: Ethernet1/1 is a member\n",
+    ],
+)
+def test_an_act_that_is_refused_is_told_in_whatever_words(text: str) -> None:
+    with pytest.raises(Refused, match="said no"):
+        checked("leaf-1", text, "interface Vlan10")
+
+
+def test_a_warning_is_no_refusal() -> None:
+    text = (
+        "Warning: Edge port type (portfast) should only be enabled on ports connected to a single\n host. "
+        "Connecting hubs, switches etc. when edge port type is enabled, can cause temporary bridging loops.\n"
+    )
+    assert checked("leaf-1", text, "spanning-tree port type edge trunk") == text
+
+
 def test_what_is_shown_may_hold_any_word() -> None:
     text = "!Command: show running-config\ninterface Ethernet1/1\n  description it failed, % ERROR: denied\n"
 
