@@ -14,6 +14,7 @@ from sekisho.flows.exporters import Exporters, ExporterSettings
 from sekisho.flows.wire.plain import PlainBursts
 from sekisho.flows.wire.protocol import DecodeSettings
 from sekisho.tables import V4_MAPPED, Burst, FlowBatch
+from support_fuzz import seeds
 from support_native import assert_same_rows, both, needs_core
 from support_templates import FLOW, a_set, captured, flow, ipfix, ipfix_options, template, v9, v9_options
 
@@ -63,6 +64,7 @@ def assert_same(bursts: Sequence[Sequence[tuple[int, bytes]]], step: float = 0.5
     (compiled, told), (columns, told_in_columns) = both(lambda: heard(bursts, step))
     assert told == told_in_columns
     assert_same_rows(compiled, columns, sort=True)
+    assert isinstance(columns, FlowBatch)
     return columns
 
 
@@ -258,3 +260,25 @@ def test_records_of_version_5_are_the_same(seed: int) -> None:
             )
         bursts.append(burst)
     assert len(assert_same(bursts)) > 500
+
+
+def spoilt(rng: random.Random, datagram: bytes) -> bytes:
+    """Change some octets of a datagram, or cut it, or leave it as it is."""
+    octets = bytearray(datagram[:SLOT])
+    if rng.random() < 0.4:
+        for _ in range(rng.choice([1, 2, 5])):
+            octets[rng.randrange(len(octets))] = rng.choice([0, 1, 2, 4, 255, rng.randrange(256)])
+        if rng.random() < 0.3:
+            del octets[rng.randint(4, len(octets)) :]
+    return bytes(octets)
+
+
+@pytest.mark.parametrize("seed", range(100, 104))
+def test_whatever_comes_is_the_same(seed: int) -> None:
+    rng = random.Random(seed)
+    known = [[datagram for burst in steady(seed) for _, datagram in burst], [*seeds()]]
+    bursts = [
+        [(rng.randint(0, 2), spoilt(rng, rng.choice(rng.choice(known)))) for _ in range(rng.randint(1, 20))]
+        for _ in range(25)
+    ]
+    assert len(assert_same(bursts)) > 100
