@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from sekisho import native
+from sekisho.tables import FlowBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 needs_core = pytest.mark.skipif(native.LIBRARY is None, reason="the compiled core is not built")
 WAYS = [pytest.param(True, id="compiled", marks=needs_core), pytest.param(False, id="columns")]
@@ -25,3 +28,21 @@ def way(*, compiled: bool) -> Iterator[None]:
         yield
     finally:
         native.LIBRARY = library
+
+
+def both(made: Callable[[], Any]) -> tuple[Any, Any]:
+    """Make something with the compiled core, and in columns."""
+    found = []
+    for compiled in (True, False):
+        with way(compiled=compiled):
+            found.append(made())
+    return found[0], found[1]
+
+
+def assert_same_rows(one: FlowBatch, other: FlowBatch, *, sort: bool = False) -> None:
+    columns = [[getattr(batch, f.name) for f in fields(FlowBatch)] for batch in (one, other)]
+    assert len(one) == len(other)
+    if sort:
+        columns = [[column[np.lexsort(mine)] for column in mine] for mine in columns]
+    for field, a, b in zip(fields(FlowBatch), *columns, strict=True):
+        assert np.array_equal(a, b), field.name

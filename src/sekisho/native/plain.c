@@ -8,6 +8,14 @@
 #include "programs.h"
 #include "rows.h"
 
+/* Template sets that said nothing new when they came last; Renewals (flows/wire/renewals.py). */
+typedef struct {
+    const table *places; /* by digest */
+    const u8 *octets; /* as sent */
+    const i64 *at, *size, *row, *cost; /* of each: where in `octets`, whose, what it would cost to read */
+    double *heard;
+} renewals;
+
 /* flows/wire/plain.py has the same order. */
 typedef struct {
     /* The datagrams: rows of a slab, their lengths, whose they are; which of them, or all where that is missing. */
@@ -28,6 +36,8 @@ typedef struct {
     double *input_heard;
     /* Layouts by exporter and template; by layout the program, and what its records tell. */
     const table *templates;
+    const renewals *renewed;
+    i64 template_set, options_set;
     const i64 *programs;
     const u8 *tells_input, *tells_output, *is_ovs;
     /* Rates by what they are told of; whether any is told of an interface. */
@@ -35,7 +45,7 @@ typedef struct {
     const double *rate;
     i64 rates_told, of_interfaces;
     /* What a burst may have at most, and which directions of Open vSwitch count. */
-    i64 most_sets, most_records, most_layouts, most_steps, room;
+    i64 most_sets, most_records, most_layouts, most_steps, most_definitions, room;
     i64 inputs, outputs;
     double time, now, clock, most_count;
     double template_clock, memory; /* the clock of templates, and since when by it an input counts */
@@ -44,8 +54,9 @@ typedef struct {
     u32 *sequence, *step, *held;
     /* Out, by set: where its content lies, of which message it is, layout, records, whether one tells an input. */
     i64 *start, *end;
+    i32 *renewals; /* template sets that were renewed, as many as `renewals_found` */
     i32 *message, *layout, *located, *inputs_told;
-    i64 sets, other, implausible;
+    i64 sets, other, implausible, renewals_found, definitions;
     u64 has; /* columns that every record of the burst has */
 } plain;
 
@@ -88,6 +99,33 @@ static i64 records_in(slab octets, const program *p, i64 here, i64 end, i64 most
     return found;
 }
 
+/* A number for a template set of an exporter: the content, and whose and which kind of set it is. */
+i64 sk_digest(const u8 *content, i64 size, i64 kind)
+{
+    u64 key = mixed((u64)kind ^ (u64)size << 32);
+    for (; size >= 8; content += 8, size -= 8)
+        key = mixed(key ^ be64(content));
+    u64 rest = 0;
+    for (i64 i = 0; i < size; i++)
+        rest = rest << 8 | content[i];
+    return (i64)mixed(key ^ rest);
+}
+
+/* Whether a template set says nothing new: it is noted then. */
+static int is_renewal(plain *b, i64 row, const u8 *content, i64 size, int options)
+{
+    const renewals *known = b->renewed;
+    i32 r = find(known->places, (u64)sk_digest(content, size, row << 1 | options));
+    /* What an Open vSwitch defines also tells which process it is. */
+    if (r < 0 || b->ovs[row] || b->renewals_found == b->room)
+        return 0;
+    if (known->row[r] != row || known->size[r] != size || memcmp(known->octets + known->at[r], content, (size_t)size))
+        return 0;
+    b->definitions += known->cost[r];
+    b->renewals[b->renewals_found++] = r;
+    return b->definitions <= b->most_definitions;
+}
+
 /* Look through the sets of message i, which lies at here..end; its records, or -1 where something is not plain. */
 static i64 sets_of(plain *b, i64 i, i64 here, i64 end, u8 *used)
 {
@@ -95,8 +133,17 @@ static i64 sets_of(plain *b, i64 i, i64 here, i64 end, u8 *used)
     i64 total = 0, sets = 0;
     for (; here + 4 <= end; sets++) {
         u64 id = be16(b->at + here), length = be16(b->at + here + 2);
-        if (length < 4 || here + (i64)length > end || id < FIRST_TEMPLATE || sets == b->most_sets || b->sets == b->room)
+        if (length < 4 || here + (i64)length > end || sets == b->most_sets || b->sets == b->room)
             return -1;
+        if (id < FIRST_TEMPLATE) {
+            int options = (i64)id == b->options_set;
+            if (!options && (i64)id != b->template_set)
+                return -1;
+            if (!is_renewal(b, b->row[i], b->at + here + 4, (i64)length - 4, options))
+                return -1;
+            here += (i64)length;
+            continue;
+        }
         i32 layout = find(b->templates, (u64)b->row[i] << 16 | id);
         if (layout < 0 || layout >= LAYOUTS || b->programs[layout] <= 0)
             return -1;
@@ -140,7 +187,7 @@ i64 sk_plain_find(plain *b)
 {
     u8 used[LAYOUTS] = {0};
     i64 total = 0;
-    b->sets = 0;
+    b->sets = b->renewals_found = b->definitions = 0;
     b->has = ~0ull;
     for (i64 i = 0; i < b->n; i++) {
         i64 d = b->chosen ? b->chosen[i] : i, begin = d * b->slot, length = b->length[d];
@@ -248,6 +295,8 @@ static void account(const plain *b)
         heard_of(b->known, b->row[i], b->now, b->clock);
         b->records[b->row[i]] += b->held[i];
     }
+    for (i64 k = 0; k < b->renewals_found; k++)
+        b->renewed->heard[b->renewals[k]] = b->template_clock;
     sk_sequence(b->sequences, b->row, b->sequence, b->step, b->n);
 }
 

@@ -142,10 +142,10 @@ static int order_of(u32 kind)
     }
 }
 
-static void fill_ip(slab octets, i64 told, i64 ports, const columns *c, i64 row, double before, double *length)
+static void fill_ip(slab octets, i64 told, i64 ports, const columns *c, i64 row, double *length)
 {
     /* The length is the packet's alone: a frame's, where one is told, is nearer to what was sent. */
-    *length = before < 0 ? (double)be(octets, told, 4) : before;
+    *length = *length < 0 ? (double)be(octets, told, 4) : *length;
     c->protocol[row] = (u8)be(octets, told + 4, 4);
     c->src_port[row] = (u16)be(octets, ports, 4);
     c->dst_port[row] = (u16)be(octets, ports + 4, 4);
@@ -153,8 +153,8 @@ static void fill_ip(slab octets, i64 told, i64 ports, const columns *c, i64 row,
     c->tcp_flags[row] = c->protocol[row] == TCP ? flags : 0;
 }
 
-/* Fill a row from one record. `before` is the length that kinds of record before its own told. */
-static void fill(slab octets, const item *r, const columns *c, i64 row, double before, double *length, i64 *wrong)
+/* Fill a row from one record. */
+static void fill(slab octets, const item *r, const columns *c, i64 row, double *length, i64 *wrong)
 {
     static const i64 least_octets[KINDS] = {16, 24, 32, 56, 0};
     int order = order_of(r->kind);
@@ -178,7 +178,7 @@ static void fill(slab octets, const item *r, const columns *c, i64 row, double b
         c->ip_version[row] = 4;
         c->src_lo[row] = be(octets, at + 8, 4) | V4_MAPPED;
         c->dst_lo[row] = be(octets, at + 12, 4) | V4_MAPPED;
-        fill_ip(octets, at, at + 16, c, row, before, length);
+        fill_ip(octets, at, at + 16, c, row, length);
         break;
     case SAMPLED_IPV6:
         c->ip_version[row] = 6;
@@ -186,35 +186,32 @@ static void fill(slab octets, const item *r, const columns *c, i64 row, double b
         c->src_lo[row] = be(octets, at + 16, 8);
         c->dst_hi[row] = be(octets, at + 24, 8);
         c->dst_lo[row] = be(octets, at + 32, 8);
-        fill_ip(octets, at, at + 40, c, row, before, length);
+        fill_ip(octets, at, at + 40, c, row, length);
         break;
     default:
         header_of(octets, at, r->end, c, row, length, wrong);
     }
 }
 
-/* Fill a row from the records of a sample; the length of the packet, less than 0 where none is told. */
+/* Fill a row from the records of a sample, the last of each kind; the length of the packet, less than 0 where none is
+ * told. */
 static double records_of(slab octets, samples *s, i64 body, i64 end, i64 count, const columns *c, i64 row)
 {
-    walk all = {body, end, least(count, s->most_records)}, again = all;
-    item found, only[KINDS];
-    i64 there[KINDS] = {0}, ignored = 0;
+    walk all = {body, end, least(count, s->most_records)};
+    item found, last[KINDS];
+    int there[KINDS] = {0};
     double length = LESS_THAN_ANY;
     s->told.records_over_cap += count > s->most_records;
     while (next(octets, &all, &found, &s->told.records_missing, &s->told.records_length_lies)) {
         int order = order_of(found.kind);
-        if (order >= 0 && !there[order]++)
-            only[order] = found;
+        if (order >= 0) {
+            there[order] = 1;
+            last[order] = found;
+        }
     }
-    for (int order = 0; order < KINDS; order++) {
-        double before = length;
-        if (there[order] == 1)
-            fill(octets, only + order, c, row, before, &length, s->told.header);
-        else if (there[order])
-            for (walk w = again; next(octets, &w, &found, &ignored, &ignored);)
-                if (order_of(found.kind) == order)
-                    fill(octets, &found, c, row, before, &length, s->told.header);
-    }
+    for (int order = 0; order < KINDS; order++)
+        if (there[order])
+            fill(octets, last + order, c, row, &length, s->told.header);
     return length;
 }
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -20,30 +18,12 @@ from sekisho.model.inventory import Host, Inventory, Subject, Telemetry
 from sekisho.tables import V4_MAPPED, Burst, FlowBatch
 from sekisho.testing.contract_detector import SUBJECTS, traffic
 from support_detect import DETECTORS, START, condition, detection, policy
-from support_native import needs_core, way
+from support_native import assert_same_rows, both, needs_core
 from support_templates import a_set, captured, ipfix, ipfix_options, template, variable
 
 pytestmark = needs_core
 
 CAPTURES = ("ovs31-ipfix", "ovs31-netflow5", "ovs31-sflow")
-
-
-def both(made: Callable[[], Any]) -> tuple[Any, Any]:
-    """Make something with the compiled core, and in columns."""
-    found = []
-    for compiled in (True, False):
-        with way(compiled=compiled):
-            found.append(made())
-    return found[0], found[1]
-
-
-def assert_same_rows(one: FlowBatch, other: FlowBatch, *, sort: bool = False) -> None:
-    columns = [[getattr(batch, f.name) for f in fields(FlowBatch)] for batch in (one, other)]
-    assert len(one) == len(other)
-    if sort:
-        columns = [[column[np.lexsort(mine)] for column in mine] for mine in columns]
-    for field, a, b in zip(fields(FlowBatch), *columns, strict=True):
-        assert np.array_equal(a, b), field.name
 
 
 # --- detection --------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from sekisho.flows.wire.compiled import DIRECTIONS
 from sekisho.flows.wire.datagrams import Datagrams
 from sekisho.flows.wire.limits import (
     MAX_COUNT,
+    MAX_DEFINITIONS_PER_BURST,
     MAX_LAYOUTS_PER_BURST,
     MAX_RECORDS_PER_BURST,
     MAX_SETS,
@@ -53,13 +54,15 @@ _PLACES: Final = (
     *("at", "size", "slot", "length", "address_hi", "address_lo", "chosen", "n"),
     *("protocol", "header", "sequence_at", "domain_at", "length_at"),
     *("known", "sequences", "generation", "met", "ovs", "statistics", "records", "input_heard"),
-    *("templates", "programs", "tells_input", "tells_output", "is_ovs"),
+    *("templates", "renewed", "template_set", "options_set"),
+    *("programs", "tells_input", "tells_output", "is_ovs"),
     *("rates", "rate", "rates_told", "of_interfaces"),
-    *("most_sets", "most_records", "most_layouts", "most_steps", "room", "inputs", "outputs"),
+    *("most_sets", "most_records", "most_layouts", "most_steps", "most_definitions", "room"),
+    *("inputs", "outputs"),
     *("time", "now", "clock", "most_count", "template_clock", "memory"),
     *("row", "sequence", "step", "held"),
-    *("start", "end", "message", "layout", "located", "inputs_told"),
-    *("sets", "other", "implausible", "has"),
+    *("start", "end", "renewals", "message", "layout", "located", "inputs_told"),
+    *("sets", "other", "implausible", "renewals_found", "definitions", "has"),
 )
 
 
@@ -81,13 +84,15 @@ class PlainBursts:
         self._places.point(known=core.table, sequences=core.sequences, records=exporters.records)
         self._places.point(generation=exporters.generation, **records.by_exporter())
         self._places.point(**{name: np.zeros(_ROOM, np.int64) for name in ("start", "end")})
-        names = "message", "layout", "located", "inputs_told"
+        names = "renewals", "message", "layout", "located", "inputs_told"
         self._places.point(**{name: np.zeros(_ROOM, np.int32) for name in names})
         inputs, outputs = DIRECTIONS[records.settings.ovs_directions]
         self._places.put(protocol=header.protocol, header=header.octets, sequence_at=header.sequence)
         self._places.put(domain_at=header.domain, length_at=header.length, inputs=inputs, outputs=outputs)
         self._places.put(most_sets=MAX_SETS, most_records=MAX_RECORDS_PER_BURST, room=_ROOM)
         self._places.put(most_layouts=MAX_LAYOUTS_PER_BURST, most_steps=MAX_STEPS_PER_BURST)
+        self._places.put(most_definitions=MAX_DEFINITIONS_PER_BURST)
+        self._places.put(template_set=records.dialect.template_set, options_set=records.dialect.options_set)
         self._places.put_real(most_count=MAX_COUNT)
 
     def decode(self, burst: Burst, rows: I64, now: float) -> FlowBatch | None:
@@ -125,7 +130,9 @@ class PlainBursts:
     def _know(self) -> None:
         """Point at what is known now of templates and rates."""
         programs, rates = self._records.programs, self._records.rates
-        self._places.point(templates=self._records.templates.table(), programs=programs.address)
+        templates = self._records.templates
+        self._places.point(templates=templates.table(), renewed=templates.renewals.structure())
+        self._places.point(programs=programs.address)
         self._places.point(tells_input=programs.input, tells_output=programs.output, is_ovs=programs.ovs)
         self._places.put(rates_told=len(rates))
         if len(rates):

@@ -88,7 +88,7 @@ class RecordDecoder:
         self.held = Held(settings, counters, rows)
         self.ovs, self.ovs_statistics = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
         self.settings = settings
-        self._exporters, self._counters, self._dialect = exporters, counters, dialect
+        self._exporters, self._counters, self.dialect = exporters, counters, dialect
         self.defined = np.zeros(rows, np.bool_)  # whether the burst decoded last defined a template
         self._generation = np.zeros(rows, np.int64)
         self._input_heard = np.full(rows, -np.inf)
@@ -146,7 +146,7 @@ class RecordDecoder:
 
     def _is_meant(self, ids: I64) -> Bool:
         meant: Bool = (
-            (ids >= FIRST_ID) | (ids == self._dialect.template_set) | (ids == self._dialect.options_set)
+            (ids >= FIRST_ID) | (ids == self.dialect.template_set) | (ids == self.dialect.options_set)
         )
         return meant
 
@@ -175,9 +175,9 @@ class RecordDecoder:
 
     def _learn(self, slab: U8, sets: Sets, row: I64) -> Events:
         events: Events = {}
-        options = sets.id == self._dialect.options_set
+        options = sets.id == self.dialect.options_set
         self.defined.fill(0)
-        for at in np.nonzero((sets.id == self._dialect.template_set) | options)[0]:
+        for at in np.nonzero((sets.id == self.dialect.template_set) | options)[0]:
             content = slab[sets.start[at] : sets.end[at]].tobytes()
             self.defined[row[at]] = True
             self.templates.learn(int(row[at]), content, options=bool(options[at]), at=int(at), events=events)

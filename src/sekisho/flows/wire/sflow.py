@@ -59,6 +59,11 @@ class Items:
         """Pick items by index."""
         return Items(self.owner[chosen], self.kind[chosen], self.body[chosen], self.end[chosen])
 
+    def last(self) -> Items:
+        """Pick the last item of each sequence that has several."""
+        owners, behind = np.unique(self.owner[::-1], return_index=True)
+        return self if len(owners) == len(self.owner) else self.at(len(self.owner) - 1 - behind)
+
     def in_order(self) -> Items:
         """Sort by place in the slab: by sequence, and as they stand in it."""
         return self if native.LIBRARY is not None else self.at(np.argsort(self.body))
@@ -166,7 +171,7 @@ class Sflow:
         batch = FlowBatch.empty(len(flows.datagram))
         length = np.full(len(batch), -1.0)
         self._sampled_fields(octets, records, batch, length)
-        self._raw_headers(octets, records.of(RAW_HEADER), batch, length)
+        self._raw_headers(octets, records.of(RAW_HEADER).last(), batch, length)
         batch.time.fill(time)
         batch.exporter[:] = exporter[flows.datagram]
         batch.in_if, batch.out_if, batch.out_format = flows.in_if, flows.out_if, flows.out_format
@@ -212,7 +217,7 @@ class Sflow:
             (SAMPLED_IPV4, 32, _fill_ipv4),
             (SAMPLED_IPV6, 56, _fill_ipv6),
         ):
-            mine = records.of(kind)
+            mine = records.of(kind).last()
             if len(mine.owner):
                 mine = mine.long_enough(least, self.counters, "record_short")
                 fill(octets.take(mine.body, least), mine.owner, batch, length)

@@ -19,6 +19,7 @@ from sekisho.flows.wire.limits import (
     MAX_LAYOUTS,
     MAX_PARSED_OCTETS,
 )
+from sekisho.flows.wire.renewals import Renewals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,6 +74,7 @@ class Templates:
         self._of_row: dict[int, set[int]] = {}
         self._clock, self._now, self._swept = 0.0, 0.0, 0.0
         self._index: tuple[I64, I64] | None = None
+        self.renewals = Renewals()
         self._table: tuple[tuple[I64, I64], native.Structure] | None = None  # of which index, and itself
         self._budget, self._fresh, self._compacted, self._parsed_octets = 0, 0, 0, 0
 
@@ -117,20 +119,37 @@ class Templates:
             self._index = known[order], layouts[order]
         return self._index
 
+    def _changed(self) -> None:
+        """Let the indices be made anew; what the core renewed meanwhile is noted before it forgets."""
+        self._index = None
+        self._note_renewals()
+        self.renewals.forget()
+
+    def _note_renewals(self) -> None:
+        for key, heard in self.renewals.heard():
+            layout, before = self._known.get(key, (UNKNOWN, heard))
+            if before < heard:
+                self._known[key] = layout, heard
+
     def learn(self, row: int, content: bytes, *, options: bool, at: int, events: Events) -> None:
         """Take one template set at position `at` of the burst; what changes is noted in `events`."""
         found = self._definitions(content, options=options) if self._budget > 0 else ()
         self._counters.count("template_flood", int(self._budget <= 0))
         self._budget -= 1 + len(found)
-        for definition in found:
-            for key, layout in self._take(row, definition, options=options):
-                events.setdefault(key, []).append((at, layout))
+        changes = [change for each in found for change in self._take(row, each, options=options)]
+        for key, layout in changes:
+            events.setdefault(key, []).append((at, layout))
+        renewed = (self._known.get(key_of(row, each.id)) for each in found)
+        if not changes and all(known is not None and known[1] == self._clock for known in renewed):
+            self.renewals.remember(row, content, found, options=options)
 
     def forget(self, row: int) -> None:
         """Forget an exporter's templates."""
-        for key in self._of_row.pop(row, ()):
+        keys = self._of_row.pop(row, ())
+        for key in keys:
             del self._known[key]
-        self._index = None
+        if keys:
+            self._changed()
 
     def _definitions(self, content: bytes, *, options: bool) -> list[Definition]:
         found = self._parsed.get((content, options))
@@ -164,7 +183,7 @@ class Templates:
         self._known[key] = layout, self._clock
         if before is not None and before[0] == layout:
             return ()
-        self._index = None
+        self._changed()
         return ((key, layout),)
 
     def _room(self, keys: set[int]) -> bool:
@@ -189,7 +208,7 @@ class Templates:
             of_row.discard(key)
             if not of_row:
                 del self._of_row[key >> 16]
-            self._index = None
+            self._changed()
 
     def _layout(self, definition: Definition) -> int:
         content = definition.fields, definition.scopes
@@ -209,6 +228,7 @@ class Templates:
 
     def _sweep(self) -> None:
         self._swept = self._clock
+        self._note_renewals()
         oldest = self._clock - self._settings.template_idle
         gone = [key for key, (_, heard) in self._known.items() if heard < oldest]
         self._counters.count("template_expired", len(gone))
@@ -222,4 +242,4 @@ class Templates:
         self._by_content = {c: number[old] for c, old in self._by_content.items() if old in number}
         self.layouts = [self.layouts[old] for old in used]
         self._compacted = len(used)
-        self._index = None
+        self._changed()

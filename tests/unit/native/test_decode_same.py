@@ -1,0 +1,284 @@
+"""Whole bursts by the compiled core and in columns: the same rows, complaints, losses and templates."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import support_datagrams as wire
+from sekisho.flows.decode import Decoder
+from sekisho.flows.exporters import Exporters, ExporterSettings
+from sekisho.flows.wire.plain import PlainBursts
+from sekisho.flows.wire.protocol import DecodeSettings
+from sekisho.tables import V4_MAPPED, Burst, FlowBatch
+from support_fuzz import seeds
+from support_native import assert_same_rows, both, needs_core
+from support_templates import FLOW, a_set, captured, flow, ipfix, ipfix_options, template, v9, v9_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+pytestmark = needs_core
+
+SETTINGS = DecodeSettings(template_idle=600.0, samples=6, records=4)
+SLOT = 1500
+
+
+def burst_of(datagrams: Sequence[tuple[int, bytes]], time: float) -> Burst:
+    """Datagrams, each with the last octets of its source."""
+    data = np.zeros((len(datagrams) + 1, SLOT), np.uint8)
+    for row, (_, datagram) in enumerate(datagrams):
+        data[row, : len(datagram)] = np.frombuffer(datagram, np.uint8)
+    return Burst(
+        data,
+        np.array([len(d) for _, d in datagrams], np.int32),
+        np.zeros(len(datagrams), np.uint64),
+        np.array([V4_MAPPED | source for source, _ in datagrams], np.uint64),
+        np.full(len(datagrams), 7, np.uint16),
+        len(datagrams),
+        time,
+    )
+
+
+def heard(
+    bursts: Sequence[Sequence[tuple[int, bytes]]], step: float = 0.5
+) -> tuple[FlowBatch, dict[str, Any]]:
+    exporters = Exporters(ExporterSettings(total=64, per_address=32))
+    decoder = Decoder(exporters, SETTINGS)
+    batches = []
+    for number, datagrams in enumerate(bursts):
+        now = 1000.0 + number * step
+        batches.append(decoder.decode(burst_of(datagrams, now), now))
+    told: dict[str, Any] = {"counters": decoder.counters(), "exporters": exporters.report()}
+    sflow: Any = decoder.protocols["sflow"]
+    told["interfaces"] = sorted(map(str, sflow.interface_counters.table().tolist()))
+    return FlowBatch.concat(batches), told
+
+
+def assert_same(bursts: Sequence[Sequence[tuple[int, bytes]]], step: float = 0.5) -> FlowBatch:
+    (compiled, told), (columns, told_in_columns) = both(lambda: heard(bursts, step))
+    assert told == told_in_columns
+    assert_same_rows(compiled, columns, sort=True)
+    assert isinstance(columns, FlowBatch)
+    return columns
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Tells of each burst the core was asked about whether it was plain."""
+    found: list[bool] = []
+    decode = PlainBursts.decode
+
+    def watched(self: PlainBursts, burst: Burst, rows: NDArray[np.int64], now: float) -> FlowBatch | None:
+        batch = decode(self, burst, rows, now)
+        found.append(batch is not None)
+        return batch
+
+    monkeypatch.setattr(PlainBursts, "decode", watched)
+    return found
+
+
+class Router:
+    """An exporter that sends flows, renews its templates now and then, and tells its sampling."""
+
+    def __init__(self, seed: int, source: int) -> None:
+        self._rng = random.Random(seed * 100 + source)
+        self.source, self._is_v9 = source, source % 2 == 0
+        self._sequence = self._rng.choice([0, 5, 0xFFFF_FFF0])
+        self._scope = ((10, 4), (144, 4), (145, 2), (14, 4))[source % 4]
+        self._samples = source % 3 > 0
+
+    def message(self, *sets: bytes, records: int) -> bytes:
+        made = v9(*sets, sequence=self._sequence) if self._is_v9 else ipfix(*sets, sequence=self._sequence)
+        lost = self._rng.choice([0] * 9 + [3])
+        self._sequence = (self._sequence + (1 if self._is_v9 else records) + lost) % (1 << 32)
+        return made
+
+    def templates(self) -> bytes:
+        found = [template(256, FLOW), template(300, ((27, 16), (28, 16), *FLOW[2:]))]
+        return a_set(0 if self._is_v9 else 2, b"".join(found))
+
+    def options(self) -> bytes:
+        if self._is_v9:
+            kind = {10: 2, 144: 1, 145: 5, 14: 2}[self._scope[0]]
+            return a_set(1, v9_options(400, [(kind, self._scope[1])], [(34, 4)]))
+        return a_set(3, ipfix_options(400, [self._scope], [(34, 4)]))
+
+    def rate(self) -> bytes:
+        of = {10: 1, 144: 0, 145: 256, 14: 2}[self._scope[0]]
+        return a_set(
+            400, of.to_bytes(self._scope[1], "big") + self._rng.choice([1, 7, 400]).to_bytes(4, "big")
+        )
+
+    def data(self) -> bytes:
+        counts = self._rng.choice([0, 1, 1500, 1 << 60]), self._rng.choice([0, 1, 77])
+        interfaces = self._rng.choice([0, 1, 2]), self._rng.choice([0, 1, 2])
+        one = flow(counts=counts, protocol=self._rng.choice([6, 17, 1]), interfaces=interfaces)
+        six = self._rng.randbytes(32) + one[8:]
+        n = self._rng.randint(0, 4)
+        pad = bytes(self._rng.choice([0, 0, 3]))
+        return self.message(
+            a_set(256, one * n + pad), *([a_set(300, six)] if n % 2 else []), records=n + n % 2
+        )
+
+    def opening(self) -> list[bytes]:
+        found = [self.message(self.templates(), self.options(), records=0)]
+        return [*found, self.message(self.rate(), records=1)] if self._samples else found
+
+    def renewal(self) -> bytes:
+        return self.message(self.templates(), records=0)
+
+
+def steady(seed: int) -> list[list[tuple[int, bytes]]]:
+    """Bursts of several routers: mostly flows, sometimes templates again, rarely sampling again."""
+    rng, routers = random.Random(seed), [Router(seed, source) for source in range(6)]
+    bursts = [[(r.source, m) for r in routers for m in r.opening()] for _ in range(2)]
+    for _ in range(20):
+        burst = []
+        for _ in range(rng.randint(1, 40)):
+            router = rng.choice(routers)
+            burst.append((router.source, router.renewal() if rng.random() < 0.1 else router.data()))
+        bursts.append(burst)
+    if seed % 2:
+        last = bursts[-1]
+        last.insert(len(last) // 2, (0, v9(a_set(0, template(256, FLOW[:6])))))
+        last.insert(len(last) // 3, (1, ipfix(a_set(2, template(256, ())))))
+        last.append((99, b"\0\x09" + bytes(30)))
+    return bursts
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_steady_flows_are_plain_and_the_same(seed: int, plain: list[bool]) -> None:
+    columns = assert_same(steady(seed))
+    assert len(columns) > 200
+    assert len(set(columns.rate.tolist())) > 1, "no sampling was told"
+    assert sum(plain) > len(plain) / 2
+
+
+def test_open_vswitch_is_plain_once_its_templates_are_known(plain: list[bool]) -> None:
+    sent = [(1, datagram) for datagram in captured("ovs31-ipfix.pcap")]
+    # of the bridge, and not its report on itself in domain 0
+    flows = [(1, d) for _, d in sent if int.from_bytes(d[12:16]) and int.from_bytes(d[16:18]) >= 256]
+    assert len(assert_same([sent, flows, flows * 3])) > 3 * len(flows) / 2
+    assert plain == [False, True, True]
+
+
+def test_templates_that_are_only_ever_renewed_do_not_end(plain: list[bool]) -> None:
+    router = Router(1, 1)
+    bursts = [[(1, m) for m in router.opening()], [(1, router.renewal())]]
+    for _ in range(40):
+        bursts += [[(1, router.renewal()), (1, router.data())], [(1, router.data())]]
+    columns = assert_same(bursts, step=30.0)  # 2,400 s, and templates end after 600
+    assert len(columns) > 50
+    assert sum(plain) >= 78
+
+
+def test_templates_that_are_not_renewed_end(plain: list[bool]) -> None:
+    router = Router(1, 2)
+    bursts = [[(2, m) for m in router.opening()], [(2, router.renewal()), (2, router.renewal())]]
+    bursts += [[(2, router.data())] for _ in range(40)]
+    assert_same(bursts, step=30.0)
+    assert plain[10]
+    assert not plain[-1]
+
+
+FRAMES = (
+    wire.ethernet(0x0800, wire.ipv4(6, wire.tcp())),
+    wire.ethernet(0x0800, wire.ipv4(17, wire.udp()), [(0x8100, 5), (0x88A8, 7)]),
+    wire.ethernet(0x86DD, wire.ipv6(0, wire.extension(58) + wire.icmp())),
+    wire.ethernet(0x86DD, wire.ipv6(44, wire.fragment6(6, 8) + wire.tcp())),
+    wire.ethernet(0x0806, bytes(28)),
+)
+
+
+def sampled(rng: random.Random) -> bytes:
+    """A datagram of samples of all kinds, of which some lie."""
+    samples = []
+    for _ in range(rng.randint(0, 8)):
+        records = []
+        for _ in range(rng.choice([0, 1, 1, 2, 3, 5])):
+            frame = rng.choice(FRAMES)
+            frame = frame[: rng.choice([len(frame), rng.randint(0, len(frame))])]
+            records.append(
+                rng.choice(
+                    [
+                        wire.raw_header(frame, frame_length=rng.choice([64, 1500, 1 << 21])),
+                        wire.raw_header(frame[14:], protocol=rng.choice([11, 12, 7])),
+                        wire.sampled_ethernet(rng.choice([60, 1 << 30])),
+                        wire.sampled_ipv4(900),
+                        wire.sampled_ipv6(70),
+                        wire.switch(rng.choice([4, 4095])),
+                        wire.record(rng.choice([1, 2, 3, 4, 1001, 77]), rng.randbytes(4 * rng.randint(0, 9))),
+                    ]
+                )
+            )
+        rate = rng.choice([0, 1, 400, 1 << 31])
+        samples.append(
+            rng.choice(
+                [
+                    wire.flow_sample(*records, rate=rate),
+                    wire.expanded_sample(*records, rate=rate),
+                    wire.counter_sample(wire.generic_counters(3), expanded=rng.random() < 0.5),
+                    wire.record(rng.choice([1, 2, 3, 4, 9]), rng.randbytes(4 * rng.randint(0, 14))),
+                ]
+            )
+        )
+    datagram = bytearray(wire.sflow(*samples))
+    for _ in range(rng.choice([0, 0, 0, 1, 3])):
+        datagram[rng.randrange(4, len(datagram))] = rng.choice([0, 1, 2, 255])
+    return bytes(datagram[: rng.choice([SLOT, SLOT, rng.randint(4, SLOT)])])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_samples_of_all_kinds_are_the_same(seed: int) -> None:
+    rng = random.Random(seed)
+    bursts = [[(rng.randint(0, 2), sampled(rng)) for _ in range(rng.randint(1, 60))] for _ in range(12)]
+    assert len(assert_same(bursts)) > 100
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_records_of_version_5_are_the_same(seed: int) -> None:
+    rng = random.Random(seed)
+    bursts = []
+    for _ in range(6):
+        burst = []
+        for _ in range(rng.randint(1, 30)):
+            records = [
+                rng.randbytes(38) + bytes([rng.choice([6, 17])]) + rng.randbytes(9)
+                for _ in range(rng.randint(0, 30))
+            ]
+            datagram = bytearray(wire.netflow5(*records, sampling=rng.choice([0, 1, 100, 0x4064])))
+            if rng.random() < 0.2:
+                datagram[3] = rng.randrange(256)
+            burst.append(
+                (rng.randint(0, 3), bytes(datagram[: rng.choice([SLOT, SLOT, rng.randint(4, 1400)])]))
+            )
+        bursts.append(burst)
+    assert len(assert_same(bursts)) > 500
+
+
+def spoilt(rng: random.Random, datagram: bytes) -> bytes:
+    """Change some octets of a datagram, or cut it, or leave it as it is."""
+    octets = bytearray(datagram[:SLOT])
+    if rng.random() < 0.4:
+        for _ in range(rng.choice([1, 2, 5])):
+            octets[rng.randrange(len(octets))] = rng.choice([0, 1, 2, 4, 255, rng.randrange(256)])
+        if rng.random() < 0.3:
+            del octets[rng.randint(4, len(octets)) :]
+    return bytes(octets)
+
+
+@pytest.mark.parametrize("seed", range(100, 104))
+def test_whatever_comes_is_the_same(seed: int) -> None:
+    rng = random.Random(seed)
+    known = [[datagram for burst in steady(seed) for _, datagram in burst], [*seeds()]]
+    bursts = [
+        [(rng.randint(0, 2), spoilt(rng, rng.choice(rng.choice(known)))) for _ in range(rng.randint(1, 20))]
+        for _ in range(25)
+    ]
+    assert len(assert_same(bursts)) > 100
