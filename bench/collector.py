@@ -6,8 +6,9 @@ Everybody is started as an operator would, hears the same datagrams over loopbac
 measured by the processor time, user and system, of its whole tree of processes; what it counted itself says
 what it lost. The sender keeps the receiver's socket filled and never lets it overflow (`--pace N` sends N
 datagrams a second instead); whoever loses records all the same is measured again at a pace it can hold. Peers
-that are not installed are left out, and named. `name@N` is a stream from N exporters. `--workers 2` measures us with
-two processes too, over which exporters are spread: with a core for each, how many times of one they take.
+that are not installed are left out, and named. `name@N` is a stream from N exporters. With `--workers 2` we
+are measured as two processes too, over which exporters are spread: how many times of one they take with a
+core for each.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import time
 from dataclasses import fields, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias, cast
 
 from sekisho.app.collector import Collector, CollectorSettings
 from sekisho.detect.settings import DetectSettings
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sekisho.model.restriction import Evidence
 
 
+Pipes: TypeAlias = "list[tuple[TextIO, TextIO]]"
 SPOOL: Final = 2_000_000_000  # octets that may lie on the disk; what comes later is dropped and counted
 
 
@@ -47,6 +48,7 @@ class Keeper:
         self._inventory, self._policies, self._every = inventory(cloud), watched, every
         self._stop = threading.Event()
         self._reported = threading.Event()
+        self.known = threading.Event()  # whether the collector has taken over an inventory
         self.came: dict[str, float] = {}
         self.report: CollectorReport | None = None
 
@@ -54,6 +56,7 @@ class Keeper:
         """Give the inventory to who has none; later the same one as a new version."""
         if since < self._inventory.version:
             return self._inventory
+        self.known.set()
         if self._stop.wait(self._every or wait) or not self._every:
             return None
         self._inventory = replace(self._inventory, version=self._inventory.version + 1)
@@ -136,6 +139,7 @@ def collector(
     made = Collector(tapped(settings, given.spool), cast("Any", keeper), Clock(), sockets)
     thread = threading.Thread(target=made.run)
     thread.start()
+    keeper.known.wait()
 
     def counters() -> dict[str, float]:
         keeper.wait_for_report()
@@ -153,22 +157,26 @@ def collector(
     return made.receiver.addresses[0][1], counters, close
 
 
+def forked(given: argparse.Namespace, sockets: Sequence[socket], others: Pipes) -> tuple[TextIO, TextIO]:
+    """Run one worker in a process of its own; give where it is asked, and where it answers."""
+    (asked, asking), (answering, answered) = os.pipe(), os.pipe()
+    if not os.fork():
+        os.close(asking)
+        for end in (end for ends in others for end in ends):  # left open, its worker would never see the end
+            end.close()
+        answer(os.fdopen(asked), os.fdopen(answered, "w"), collector(given, sockets))
+        os._exit(0)
+    os.close(asked)
+    os.close(answered)
+    return os.fdopen(asking, "w"), os.fdopen(answering)
+
+
 def workers(given: argparse.Namespace) -> tuple[int, Callable[[], dict[str, float]], Callable[[], None]]:
     """Run each worker of a collector in a process of its own, as `sekisho collector` does."""
     shared = open_shared(ReceiveSettings(ports=(0,), reuse_port=True, workers=given.workers))
-    pipes: list[tuple[TextIO, TextIO]] = []
+    pipes: Pipes = []
     for mine in shared:
-        (asked, asking), (answering, answered) = os.pipe(), os.pipe()
-        if not os.fork():
-            os.close(asking)
-            for words, told in pipes:  # of the workers before: an end left open would never be seen
-                words.close()
-                told.close()
-            answer(os.fdopen(asked), os.fdopen(answered, "w"), collector(given, mine))
-            os._exit(0)
-        os.close(asked)
-        os.close(answered)
-        pipes.append((os.fdopen(asking, "w"), os.fdopen(answering)))
+        pipes.append(forked(given, mine, pipes))
 
     def counters() -> dict[str, float]:
         for words, _ in pipes:
@@ -185,6 +193,7 @@ def workers(given: argparse.Namespace) -> tuple[int, Callable[[], dict[str, floa
         for _ in pipes:
             os.wait()
 
+    counters()  # all of them are there now
     return shared[0][0].getsockname()[1], counters, close
 
 

@@ -180,6 +180,7 @@ class Collector:
                     self._replace()
                 if self.receiver.wait(max(0.0, min(0.2, due - self._clock.now()))):
                     self._hear(due)
+                    self._let_gather(due)
                 now = self._clock.now()
                 if now >= due:
                     self._judge(now)
@@ -196,6 +197,13 @@ class Collector:
             if burst is None:
                 return
             self._count(burst, now)
+
+    def _let_gather(self, due: float) -> None:
+        """Wait for a fuller burst, but not where a second is about to be closed without it."""
+        now = self._clock.now()
+        pause = self.receiver.pause(now)
+        if 0 < pause < (due - now) / 2:
+            self.stop.wait(pause)
 
     def _count(self, burst: Burst, now: float) -> None:
         batch = self._decoder.decode(burst, now)

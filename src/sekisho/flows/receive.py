@@ -28,6 +28,8 @@ SO_RXQ_OVFL: Final = 40
 SO_ATTACH_REUSEPORT_CBPF: Final = 51
 NETWORK_HEADER: Final = 0xFFF0_0000  # SKF_NET_OFF of <linux/filter.h>
 NAME_ROOM: Final = 28  # struct sockaddr_in6
+TRUESIZE: Final = 4096  # octets the kernel books for a datagram of 1,500, more than for a smaller one
+BUFFER_SHARE: Final = 8  # of the buffer this part at most is let fill
 CONTROL_ROOM: Final = 24  # one control message of four octets
 # struct mmsghdr of a 64-bit Linux: a msghdr and the length received, padded to 64 octets.
 MMSGHDR: Final = np.dtype(
@@ -52,7 +54,8 @@ class ReceiveSettings:
     are counted and cut. `buffer` octets are asked of the kernel for each socket. `method` is
     "recvmmsg", "recv_into" (one system call per datagram) or "auto". With `reuse_port` several
     processes share the ports, and the kernel spreads exporters over them: with `workers`, the number of
-    those processes, by source address, so that all an exporter sends comes to one of them.
+    those processes, by source address, so that all an exporter sends comes to one of them. Datagrams may
+    `gather` in the socket for so many seconds between two bursts: few full ones cost less than many small.
     """
 
     host: str = "127.0.0.1"
@@ -63,6 +66,7 @@ class ReceiveSettings:
     method: str = "auto"
     reuse_port: bool = False
     workers: int = 1
+    gather: float = 0.02
 
 
 class Receiver:
@@ -92,6 +96,7 @@ class Receiver:
         self._sockets = list(sockets) or _open_all(self.settings)
         self._drops = [0] * len(self._sockets)
         self._turn = 0
+        self._paused = (0.0, 0)  # when, and how many datagrams had come
         self._poll = select.poll()
         for sock in self._sockets:
             self._poll.register(sock, select.POLLIN)
@@ -128,6 +133,19 @@ class Receiver:
                 self.octets += int(self._burst.length[:taken].sum())
                 return self._burst
         return None
+
+    def pause(self, now: float) -> float:
+        """Say how long to let datagrams gather, as they have come since this was asked before.
+
+        Until half a burst is there, no more than a part of the buffer holds, and at most `gather` seconds.
+        """
+        since, before = self._paused
+        self._paused = now, self.datagrams
+        taken, seconds = self.datagrams - before, now - since
+        if taken <= 0 or seconds <= 0:
+            return 0.0
+        wanted = min(self.settings.burst // 2, self.buffer // BUFFER_SHARE // TRUESIZE)
+        return min(self.settings.gather, wanted * seconds / taken)
 
     def close(self) -> None:
         """Close the sockets; what the kernel still holds is gone."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -171,6 +172,28 @@ def test_all_that_an_exporter_sends_comes_to_one_of_several_workers(listen: List
     assert not set(heard[0][0]) & set(heard[1][0])
     assert all((counts == 4).all() for _, counts in heard)
     assert min(len(addresses) for addresses, _ in heard) >= 10
+
+
+def test_datagrams_gather_until_half_a_burst_is_there(listen: Listen) -> None:
+    receiver = listen(burst=100, gather=0.02, buffer=1 << 22)
+    assert receiver.pause(1.0) == 0.0  # nothing has come: whoever sends now is heard at once
+    receiver.datagrams += 10_000
+    assert receiver.pause(2.0) == pytest.approx(50 / 10_000)
+    receiver.datagrams += 10
+    assert receiver.pause(3.0) == 0.02
+    receiver.datagrams += 10
+    assert receiver.pause(3.0) == 0.0  # no time, or a clock that was set back
+    assert receiver.pause(2.0) == 0.0
+
+
+def test_no_more_gather_than_a_part_of_the_buffer_holds(listen: Listen) -> None:
+    receiver = listen(burst=2048, gather=0.02, buffer=1 << 17)
+    receiver.pause(1.0)
+    receiver.datagrams += 100_000
+    assert receiver.pause(2.0) == pytest.approx(receiver.buffer // 8 // 4096 / 100_000)
+    receiver.settings = replace(receiver.settings, gather=0.0)
+    receiver.datagrams += 100_000
+    assert receiver.pause(3.0) == 0.0
 
 
 def test_a_port_in_use_is_unavailable(listen: Listen) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sekisho.detect import counting
 from sekisho.detect.distinct import Distinct
 from sekisho.detect.sums import Sums
 from sekisho.flows.decode import Decoder
@@ -59,6 +60,50 @@ def test_every_detector_counts_the_same(name: str, destinations: str) -> None:
     for one, other in zip(compiled, columns, strict=True):
         assert np.allclose(one, other, rtol=1e-12), name
     assert any(column.any() for column in columns[2:]), "nothing was counted"
+
+
+def everything(seed: int) -> list[np.ndarray[Any, Any]]:
+    """Count for all detectors together, to all destinations and to the internet, and tell all sums."""
+    policies = [
+        policy(condition(name, 0.3, 60), name=f"{name}-{where}", destinations=where)
+        for name in sorted(DETECTORS)
+        for where in ("all", "internet")
+    ]
+    found = detection(*policies, subjects=[f"s{n}" for n in range(SUBJECTS)])
+    for second in range(2):
+        batch = traffic(seed=seed + second)
+        batch.time[:] = START + second
+        found.add(batch)
+        found.close(START + second + 1)
+    state = []
+    for stream in found._streams.values():
+        state += [lane.estimate(np.arange(SUBJECTS)) for lane in stream.lanes.values()]
+        kept = stream.recent.slot >= 0
+        order = np.lexsort((stream.recent.amount[kept], stream.recent.slot[kept]))
+        state += [stream.recent.slot[kept][order], stream.recent.amount[kept][order]]
+    return state
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        {},
+        {"_EACH": 0, "_FEWEST": 100},  # entries: poured out after every few rows
+        {"_KINDS": 2},  # kinds of rows
+        {"_AT_ONCE": 3},  # picks that gather together
+        {"_AT_ONCE": 1, "_EACH": 0, "_FEWEST": 70, "_KINDS": 3},
+    ],
+    ids=str,
+)
+def test_rows_count_the_same_however_little_room_there_is(
+    room: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in room.items():
+        monkeypatch.setattr(counting, name, value)
+    compiled, columns = both(lambda: everything(11))
+    assert len(compiled) == len(columns) > 100
+    for one, other in zip(compiled, columns, strict=True):
+        assert np.allclose(one, other, rtol=1e-12)
 
 
 # --- resolving --------------------------------------------------------------------------------------------
