@@ -25,7 +25,7 @@ APT_BENCH := $(APT_LAB) nfdump pmacct fastnetmon
 # tests and programs find the sbin tools even in a user's shell
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: lab check fmt lint types contracts test apt-lab apt-check lock bench-collector bench-switch clean help \
+.PHONY: lab check fmt lint types contracts test coverage apt-lab apt-check lock bench-collector bench-switch clean help \
   apt-openstack apt-ipvs lab-openstack lab-switches check-openstack check-octavia check-nexus check-ipvs \
   bench-balancer \
   apt-console check-console bench-archive \
@@ -147,32 +147,37 @@ contracts: $(VENV)/.dev
 
 # Side by side, a file to a worker: no two share a switch, a folder or a port. Those that promise moments to
 # customers come after the others, which would keep the machine busy under them.
-PYTEST = $(SUDO) $(BIN)/pytest --ignore=tests/openstack --ignore=tests/octavia --ignore=tests/peers --ignore=tests/ipvs \
-  --ignore=tests/console -n $(TEST_WORKERS) --dist loadfile --cov
+PYTEST = $(SUDO) .ci/tests $(BIN)/pytest --ignore=tests/openstack --ignore=tests/octavia --ignore=tests/peers --ignore=tests/ipvs \
+  --ignore=tests/console -n $(TEST_WORKERS) --dist loadfile
 TIMED := tests/e2e tests/integration/vswitch tests/contract/test_vswitch_real.py
 test: $(VENV)/.dev $(VENV)/.core
-	$(PYTEST) --cov-report= $(TIMED:%=--ignore=%) $(TEST_ARGS)
-	$(PYTEST) --cov-append --cov-report=term $(TIMED) $(TEST_ARGS)
+	$(PYTEST) $(TIMED:%=--ignore=%) $(TEST_ARGS)
+	$(PYTEST) $(TIMED) $(TEST_ARGS)
+
+# Which lines the tests of `test` never run; watching each line takes two to three times as long.
+coverage: $(VENV)/.dev $(VENV)/.core
+	$(PYTEST) --cov --cov-report= $(TIMED:%=--ignore=%) $(TEST_ARGS)
+	$(PYTEST) --cov --cov-append --cov-report=term $(TIMED) $(TEST_ARGS)
 
 # napalm, netmiko and Ansible against the emulated switches.
 check-peers: $(VENV)/.dev .make/peers/.installed
-	$(BIN)/pytest tests/peers --durations=5 $(TEST_ARGS)
+	.ci/tests $(BIN)/pytest tests/peers --durations=5 $(TEST_ARGS)
 
 # The kernel's own IPVS and keepalived, in a virtual machine by software emulation: nothing of it is here.
 check-ipvs: $(VENV)/.dev .make/kernel/.installed
-	$(BIN)/pytest tests/ipvs --durations=10 $(TEST_ARGS)
+	.ci/tests $(BIN)/pytest tests/ipvs --durations=10 $(TEST_ARGS)
 
 # A real browser on every page of the console.
 check-console: $(VENV)/.dev | apt-console
-	$(SUDO) $(BIN)/pytest tests/console --durations=5 $(TEST_ARGS)
+	$(SUDO) .ci/tests $(BIN)/pytest tests/console --durations=5 $(TEST_ARGS)
 
 # One OpenStack for all of them, so one after another; the longest part of `check`.
 check-openstack: $(VENV)/.dev $(OPENSTACK:%=%/.installed) .make/openstack/.guests
-	$(SUDO) $(BIN)/pytest tests/openstack --durations=10 $(TEST_ARGS)
+	$(SUDO) .ci/tests $(BIN)/pytest tests/openstack --durations=10 $(TEST_ARGS)
 
 # One Octavia for all of them, with both providers.
 check-octavia: $(VENV)/.dev .make/octavia/.installed .make/octavia/.guests
-	$(SUDO) $(BIN)/pytest tests/octavia --durations=10 $(TEST_ARGS)
+	$(SUDO) .ci/tests $(BIN)/pytest tests/octavia --durations=10 $(TEST_ARGS)
 
 # A real Nexus on which nothing matters: see docs/explanation/nexus-proven-on.md.
 check-nexus: $(VENV)/.dev

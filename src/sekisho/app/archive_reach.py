@@ -117,7 +117,7 @@ def reach(settings: KeeperSettings, keeper: Keeper) -> Passed | None:
         secret = path.read_text().strip()
     except OSError as error:
         raise Malformed(f"keeper.archive.token_file: {path} cannot be read: {error.strerror}.") from error
-    client = Client(settings.archive.url, secret, settings.archive.timeout)
+    client = Client(settings.archive.url, secret, settings.archive.timeout, token_file=path)
     return Passed(client.flows, keeper, settings)
 
 

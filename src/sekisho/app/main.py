@@ -349,7 +349,7 @@ def _client(settings: ClientSettings, token_file: Path | None) -> Client:
     except OSError as error:  # ssl.SSLError is one of them
         named = settings.ca_file if isinstance(error, ssl.SSLError) else error.filename or settings.ca_file
         raise Malformed(f"client: {named} cannot be used: {error.strerror or error}.") from error
-    return Client(settings.url, token, settings.timeout, context)
+    return Client(settings.url, token, settings.timeout, context, token_file=file)
 
 
 def main() -> None:

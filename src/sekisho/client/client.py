@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -38,6 +39,7 @@ from sekisho.model.restriction import Evidence, JournalEntry, Receipt, Restricti
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from sekisho.model.cloud import CloudPort
     from sekisho.model.notice import LetterState
@@ -66,6 +68,8 @@ class Client:
     `key` make one up when none is given, so that a repeated request is never carried out twice.
     `context` is for https with an authority of one's own. `keystone` gives Keystone's token instead of
     a bearer token, and is asked for another one (``renew=True``) once the keeper does not take it.
+    `token_file` is where the bearer token came from: it is read again once the keeper does not take it,
+    so that a token is changed without a restart of who uses it.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Client:
         context: ssl.SSLContext | None = None,
         *,
         keystone: SignsIn | None = None,
+        token_file: Path | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -84,6 +89,7 @@ class Client:
         self._path = parts.path.rstrip("/")
         self._token = token.strip()
         self._keystone = keystone
+        self._token_file = token_file
         self._timeout = timeout
         self._connections = Connections(url, context)
         self.switches = Switches(self._send, _plain_json)
@@ -391,16 +397,22 @@ class Client:
             repeatable=repeatable or method in ("GET", "PUT") or "Idempotency-Key" in more,
         )
         answer = self._connections.deliver(request)
-        if answer.status != 401 or self._keystone is None:
+        if answer.status != 401:
+            return answer
+        signed = self._signed(renew=True)
+        if signed.items() <= more.items():
             return answer
         # Refused before anything was done: to ask again, whatever it is, does nothing twice.
-        anew = {**request.headers, **self._signed(renew=True)}
-        return self._connections.deliver(replace(request, headers=anew))
+        return self._connections.deliver(replace(request, headers={**request.headers, **signed}))
 
     def _signed(self, *, renew: bool = False) -> dict[str, str]:
         """Give the header that says who asks."""
         if self._keystone is not None:
             return {"X-Auth-Token": self._keystone(renew=renew)}
+        if renew and self._token_file is not None:
+            # A file that is gone or being written gives no other token; the refusal says the rest.
+            with suppress(OSError, UnicodeError):
+                self._token = self._token_file.read_text(encoding="utf-8").strip() or self._token
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
 

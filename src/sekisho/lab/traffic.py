@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ipaddress
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -114,6 +115,7 @@ async def _play(playing: Awaitable[None]) -> None:
 
 
 if __name__ == "__main__":
-    # Ended from outside is ended all the same: no trace is printed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Ended from outside is ended all the same, and at once: an exception would strike any task at any line,
+    # and the loop could wait for it for ever. Every line of the log is on disk by then.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     sys.exit(main(sys.argv[1:]))

@@ -56,6 +56,11 @@ def test_a_file_that_is_no_toml_is_told_with_its_name_and_line(tmp_path: Path, t
     [
         ('[keeper.guard]\nprefixes = ["10.0.0.0/33"]', "10.0.0.0/33"),
         ('[agent.telemetry]\nprotocol = "sflow6"', "sflow6"),
+        ('[agent.telemetry]\ntarget = "collector:6343"', "found 'collector:6343'"),
+        ('[agent.telemetry]\ntarget = "2001:db8::1:6343"', "[2001:db8::1]:6343"),
+        ('[agent.telemetry]\ntarget = "192.0.2.1"', "ADDRESS:PORT"),
+        ('[agent.telemetry]\ntarget = "192.0.2.1:0"', "ADDRESS:PORT"),
+        ('[agent.telemetry]\nexact_target = "192.0.2.1:65536"', "telemetry.exact_target"),
         ('[keeper.keystone]\nurl = "keystone"\nuser = "x"\nsecret_file = "/s"', "keeper: keystone.url"),
         ('[keeper.keystone]\ncloud = "a"\nurl = "http://b"', "keeper: keystone.cloud"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -128,6 +129,32 @@ def test_tokens(admin: Client, keeper: FakeKeeper, server: tuple[FastAPI, str]) 
         admin.revoke_token(token.id)
         with pytest.raises(errors.Unauthenticated):
             agent.program("h1")
+
+
+def test_a_token_is_changed_without_a_restart(
+    admin: Client, server: tuple[FastAPI, str], tmp_path: Path
+) -> None:
+    old, secret = admin.create_token("h1", Role.AGENT, "h1", 60)
+    _, newer = admin.create_token("h1 from today", Role.AGENT, "h1", 60)
+    file = tmp_path / "token"
+    file.write_text(f"{newer}\n")
+    with Client(server[1], secret, token_file=file) as agent:
+        assert agent.whoami().name == "h1"
+        admin.revoke_token(old.id)
+        assert agent.whoami().name == "h1 from today"
+        file.write_text(f"{secret}\n")
+        assert agent.whoami().name == "h1 from today", "what works is kept"
+
+
+@pytest.mark.parametrize("written", [None, b"", b"\xff", b"skt_no"])
+def test_a_token_file_that_is_no_better_leaves_the_refusal(
+    server: tuple[FastAPI, str], tmp_path: Path, written: bytes | None
+) -> None:
+    file = tmp_path / "token"
+    if written is not None:
+        file.write_bytes(written)
+    with Client(server[1], "skt_no", token_file=file) as agent, pytest.raises(errors.Unauthenticated):
+        agent.whoami()
 
 
 def test_agents_and_collectors(admin: Client, keeper: FakeKeeper) -> None:

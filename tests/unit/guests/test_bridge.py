@@ -165,6 +165,15 @@ def test_nothing_is_exported_unless_somebody_said_so(guest: SimpleNamespace) -> 
     assert not settings.exact
 
 
+def test_a_collector_that_makes_no_sense_is_told_and_costs_the_export_alone(
+    guest: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = options(guest, telemetry_protocol="sflow", telemetry_target="collector")
+    settings = guest.agent_config.agent_settings(told, "h1", "br-int")
+    assert (settings.telemetry.protocol, settings.exact) == ("none", False)
+    assert "telemetry.target: expected ADDRESS:PORT" in caplog.text
+
+
 def test_every_option_of_the_agent_is_told_to_the_generator_of_sample_files(guest: SimpleNamespace) -> None:
     ((group, listed),) = guest.config.agent_opts()
     assert group == "sekisho"

@@ -8,6 +8,7 @@ changes it. A slot that another filled first is a Conflict, never overwritten.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.devices.vswitch.ports import read_bridges
@@ -60,6 +61,22 @@ class TelemetrySettings:
             )
         if self.sampling < 1:
             raise Malformed(f"telemetry.sampling: expected 1 or more, found {self.sampling}.")
+        for name, target in (("target", self.target), ("exact_target", self.exact_target or self.target)):
+            if not _is_target(target):
+                raise Malformed(
+                    f"telemetry.{name}: expected ADDRESS:PORT, as 192.0.2.1:6343 or [2001:db8::1]:6343, "
+                    f"found {target!r}."
+                )
+
+
+def _is_target(target: str) -> bool:
+    address, _, port = target.rpartition(":")
+    bracketed = address.startswith("[") and address.endswith("]")
+    try:
+        version = ip_address(address.strip("[]")).version
+    except ValueError:
+        return False
+    return (version == 6) == bracketed and port.isascii() and port.isdigit() and 0 < int(port) < 65536
 
 
 def converge_telemetry(database: Database, bridge: str, settings: TelemetrySettings) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,9 @@ from oslo_config import cfg
 from sekisho.devices.vswitch.pipeline import Layout
 from sekisho.devices.vswitch.telemetry import TelemetrySettings
 from sekisho.host.agent import AgentSettings
+from sekisho.model.errors import Malformed
+
+log = logging.getLogger(__name__)
 
 # Seconds without news of a port before the whole bridge is looked at: Neutron wires many at a time.
 SETTLE: Final = 0.05
@@ -69,12 +73,7 @@ AGENT: Final = (
 
 def agent_settings(options: Any, host: str, bridge: str) -> AgentSettings:
     """Put what operators set into the words of the loop that keeps a host right."""
-    telemetry = TelemetrySettings(
-        protocol=options.telemetry_protocol,
-        target=options.telemetry_target,
-        sampling=options.telemetry_sampling,
-        polling=options.telemetry_polling,
-    )
+    telemetry = _telemetry(options)
     return AgentSettings(
         host=host,
         addresses=tuple(options.telemetry_addresses),
@@ -87,7 +86,21 @@ def agent_settings(options: Any, host: str, bridge: str) -> AgentSettings:
         burst=options.burst,
         settle=SETTLE,
         first_meter=options.first_meter,
-        exact=options.exact and options.telemetry_protocol != "none",
+        exact=options.exact and telemetry.protocol != "none",
         layout=Layout(options.table, options.register, one_cookie=True),
         telemetry=telemetry,
     )
+
+
+def _telemetry(options: Any) -> TelemetrySettings:
+    """Export nothing rather than enforce nothing where what is said of the export makes no sense."""
+    try:
+        return TelemetrySettings(
+            protocol=options.telemetry_protocol,
+            target=options.telemetry_target,
+            sampling=options.telemetry_sampling,
+            polling=options.telemetry_polling,
+        )
+    except Malformed as error:
+        log.warning("Nothing is exported to the collector: [sekisho] %s", error)
+        return TelemetrySettings(protocol="none")

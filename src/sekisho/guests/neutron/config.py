@@ -70,9 +70,10 @@ def client(options: Any) -> Client:
     Whoever asks Neutron has no part in that: it is never their mistake.
     """
     try:
-        token = Path(options.token_file).read_text(encoding="utf-8")
+        file = Path(options.token_file)
+        token = file.read_text(encoding="utf-8")
         context = ssl.create_default_context(cafile=options.ca_file) if options.ca_file else None
-        return Client(options.keeper_url, token, options.timeout, context)
+        return Client(options.keeper_url, token, options.timeout, context, token_file=file)
     except (OSError, ValueError, SekishoError) as error:
         raise Unavailable("The keeper cannot be asked.", f"[sekisho]: {error}", 5.0) from error
 

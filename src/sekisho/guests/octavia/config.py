@@ -61,9 +61,10 @@ def opts() -> list[tuple[str, Sequence[Any]]]:
 
 def client(options: Any) -> Client:
     """Make a client of the keeper; raises OSError where the token or the authority cannot be read."""
-    token = Path(options.token_file).read_text(encoding="utf-8")
+    file = Path(options.token_file)
+    token = file.read_text(encoding="utf-8")
     context = ssl.create_default_context(cafile=options.ca_file) if options.ca_file else None
-    return Client(options.keeper_url, token, options.timeout, context)
+    return Client(options.keeper_url, token, options.timeout, context, token_file=file)
 
 
 def timeouts(conf: Any) -> Mapping[str, int]:
