@@ -7,10 +7,10 @@ from fastapi import Depends, Request, Response
 from sekisho.api.access import ANYBODY, CLOUD, Asker
 from sekisho.api.bodies import Items, json_body
 from sekisho.api.fields import Limit, Marker, cut, page
+from sekisho.api.parts import part
 from sekisho.api.routes import Routes
 from sekisho.model.access import Principal
 from sekisho.model.attachment import Attachment, HostVlans
-from sekisho.model.errors import NotFound
 
 ATTACHMENTS = Routes()
 
@@ -31,14 +31,7 @@ class Attachments(Protocol):
         ...
 
 
-async def _attachments(request: Request) -> Attachments:
-    found: Attachments | None = request.app.state.attachments
-    if found is None:
-        raise NotFound("No switches are kept here.")
-    return found
-
-
-TheAttachments = Annotated[Attachments, Depends(_attachments)]
+TheAttachments = Annotated[Attachments, Depends(part("attachments", "No switches are kept here."))]
 
 
 @ATTACHMENTS.add("PUT", "/v1/hosts/{host}/vlans", CLOUD, body=HostVlans, status=204)

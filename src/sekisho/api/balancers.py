@@ -10,6 +10,7 @@ from sekisho.api.access import AGENT, OPERATE, VIEW, Asker
 from sekisho.api.balancer_keeper import Balancers
 from sekisho.api.bodies import Items, Name, json_body
 from sekisho.api.fields import Limit, Marker, Revision, Text, Wait, cut, etag, page
+from sekisho.api.parts import part
 from sekisho.api.routes import Routes
 from sekisho.model.access import Role
 from sekisho.model.balancer import (
@@ -25,7 +26,7 @@ from sekisho.model.balancer import (
     PairView,
     StatusPage,
 )
-from sekisho.model.errors import Malformed, NotFound
+from sekisho.model.errors import Malformed
 
 BALANCERS = Routes()
 
@@ -52,14 +53,7 @@ class Told:
     revision: Annotated[int, Field(ge=0, lt=1 << 53)]
 
 
-async def _balancers(request: Request) -> Balancers:
-    found: Balancers | None = request.app.state.balancers
-    if found is None:
-        raise NotFound("No load balancers are kept here.")
-    return found
-
-
-TheBalancers = Annotated[Balancers, Depends(_balancers)]
+TheBalancers = Annotated[Balancers, Depends(part("balancers", "No load balancers are kept here."))]
 
 
 @BALANCERS.add("GET", "/v1/balancers", LOOK, Items[BalancerView])

@@ -13,6 +13,7 @@ from sekisho.api.access import OPERATE, VIEW
 from sekisho.api.bodies import json_body
 from sekisho.api.fields import Text
 from sekisho.api.flow_keeper import FlowKeeper
+from sekisho.api.parts import part
 from sekisho.api.routes import Routes
 from sekisho.model.archived import (
     ArchiveStatus,
@@ -23,7 +24,7 @@ from sekisho.model.archived import (
     Series,
     SubjectFlows,
 )
-from sekisho.model.errors import NotFound, Unavailable
+from sekisho.model.errors import Unavailable
 
 FLOWS = Routes()
 
@@ -47,15 +48,6 @@ class Question:
     limit: int = 1000
 
 
-async def _archive(request: Request) -> FlowKeeper:
-    found: FlowKeeper | None = request.app.state.flows
-    if found is None:
-        raise NotFound(
-            "No archive of flows is kept here.", "keeper.archive names none, and `up` started none."
-        )
-    return found
-
-
 async def _asked(request: Request, ask: Callable[..., T], *told: Any, **more: Any) -> T:
     """Ask the archive, beside the threads that all else is answered by; raises Unavailable.
 
@@ -75,7 +67,14 @@ async def _asked(request: Request, ask: Callable[..., T], *told: Any, **more: An
         line.release_on_behalf_of(mine)
 
 
-TheArchive = Annotated[FlowKeeper, Depends(_archive)]
+TheArchive = Annotated[
+    FlowKeeper,
+    Depends(
+        part(
+            "flows", "No archive of flows is kept here.", "keeper.archive names none, and `up` started none."
+        )
+    ),
+]
 
 
 @FLOWS.add("GET", "/v1/flows/status", VIEW, ArchiveStatus)

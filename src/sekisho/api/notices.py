@@ -9,9 +9,9 @@ from fastapi import Depends, Query, Request, Response
 from sekisho.api.access import OPERATE, VIEW, Asker
 from sekisho.api.bodies import Items, json_body
 from sekisho.api.fields import Limit, Marker, Text, page
+from sekisho.api.parts import part
 from sekisho.api.routes import Routes
 from sekisho.model.access import Principal
-from sekisho.model.errors import NotFound
 from sekisho.model.notice import Letter, LetterState
 from sekisho.model.report import Page
 
@@ -41,14 +41,10 @@ class TestNotice:
     channel: str
 
 
-async def _notices(request: Request) -> Notices:
-    found: Notices | None = request.app.state.notices
-    if found is None:
-        raise NotFound("Nobody is told anything here: the settings name no channel (keeper.notices).")
-    return found
-
-
-TheNotices = Annotated[Notices, Depends(_notices)]
+TheNotices = Annotated[
+    Notices,
+    Depends(part("notices", "Nobody is told anything here: the settings name no channel (keeper.notices).")),
+]
 
 
 @NOTICES.add("GET", "/v1/notices", VIEW, Items[Letter])

@@ -12,9 +12,10 @@ from fastapi.responses import PlainTextResponse
 from sekisho.api.access import ADMIN, OPERATE, VIEW, Asker
 from sekisho.api.bodies import Items, Name, Reason, Why, json_body
 from sekisho.api.fields import Limit, Marker, Revision, Text, Wait, cut, etag, page
+from sekisho.api.parts import part
 from sekisho.api.routes import Routes
 from sekisho.api.switch_keeper import Switches
-from sekisho.model.errors import NotFound, Unavailable
+from sekisho.model.errors import Unavailable
 from sekisho.model.switch import (
     BackupView,
     ChangeView,
@@ -63,13 +64,6 @@ class Restore:
     backup: Name
 
 
-async def _switches(request: Request) -> Switches:
-    found: Switches | None = request.app.state.switches
-    if found is None:
-        raise NotFound("No switches are kept here.")
-    return found
-
-
 async def _reached(request: Request, ask: Callable[..., T], *told: Any, **more: Any) -> T:
     """Ask what a switch must answer, beside the threads that all else is answered by; raises Unavailable."""
     line: anyio.CapacityLimiter = request.app.state.reaching
@@ -86,7 +80,7 @@ async def _reached(request: Request, ask: Callable[..., T], *told: Any, **more: 
         line.release_on_behalf_of(mine)
 
 
-TheSwitches = Annotated[Switches, Depends(_switches)]
+TheSwitches = Annotated[Switches, Depends(part("switches", "No switches are kept here."))]
 NamedBody = Annotated[Named, Depends(json_body(Named))]
 BackBody = Annotated[Back, Depends(json_body(Back))]
 

@@ -162,7 +162,7 @@ class Tap:
         rows, self._rows = self._rows, 0
         # Let go of first: what the disk does not take is counted by the writer and does not come again.
         self._taken += rows
-        if gathered:
+        if rows:
             self.writer.write(shapes.FLOWS, rows, self._columns(gathered))
         if self._fresh:
             self._tell_exporters()

@@ -164,9 +164,10 @@ def _by_hand(batches: Sequence[FlowBatch], since: float, until: float) -> dict[s
 def any_span_is_summed_as_its_raw_rows_are(store: Store, folder: Path) -> None:
     """Minutes, hours and the rows at its ends together count each row once, whatever the ends are."""
     rng = np.random.default_rng(4)
+    times = BEGIN + np.sort(np.round(rng.uniform(0, 5 * 86400.0, 400) * 4) / 4)
     batches = [
-        batch(BEGIN + at, rng.integers(-1, 3, 4).tolist(), rng.integers(-1, 3, 4).tolist(), exact=at % 7 == 0)
-        for at in np.sort(np.round(rng.uniform(0, 5 * 86400.0, 400) * 4) / 4).tolist()
+        batch(at, rng.integers(-1, 3, 4).tolist(), rng.integers(-1, 3, 4).tolist(), exact=n % 3 == 0)
+        for n, at in enumerate(times.tolist())
     ]
     filling = tap(folder)
     filling.meet(inventory(), BEGIN)
@@ -174,15 +175,16 @@ def any_span_is_summed_as_its_raw_rows_are(store: Store, folder: Path) -> None:
         filling.put(each)
     filling.finish()
     Loader(store, str(folder)).look()
-    for width in (0.25, 30.0, 90.0, 5000.0, 5000.0, 3 * 86400.0, 4 * 86400.0):
-        since = BEGIN + round(float(rng.uniform(-50.0, 86400.0)) * 4) / 4
-        told = _by_hand(batches, since, since + width)
-        found = questions.top(store, since, since + width, "egress_bytes", 10, "subject")
-        assert (found.since, found.until) == (since, since + width)
+    # From the moment of one row up to that of another, or just past it; of three days and more too.
+    for first, last, past in ((9, 9, 0.25), (10, 12, 0.0), (33, 36, 0.25), (40, 130, 0.25), (6, 330, 0.25)):
+        since, until = float(times[first]), float(times[last]) + past
+        told = _by_hand(batches, since, until)
+        found = questions.top(store, since, until, "egress_bytes", 10, "subject")
+        assert (found.since, found.until) == (since, until)
         assert {t.name: (t.egress_bytes, t.ingress_bytes) for t in found.items} == told
         assert found.total.egress_bytes == sum(sent for sent, _ in told.values())
         assert found.total.ingress_bytes == sum(got for _, got in told.values())
-        one = questions.subject_flows(store, "port-1", since, since + width, 10).total
+        one = questions.subject_flows(store, "port-1", since, until, 10).total
         assert (one.egress_bytes, one.ingress_bytes) == told.get("port-1", (0.0, 0.0))
 
 

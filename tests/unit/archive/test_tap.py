@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from sekisho.archive import native, spool
 from sekisho.archive.settings import SpoolSettings, TapSettings
 from sekisho.archive.tap import Tap
 from sekisho.model.errors import Unavailable
+from sekisho.tables import FlowBatch
 from support_archive import BEGIN, batch, exporter, inventory, tap
 
 
@@ -89,6 +92,44 @@ def test_a_disk_that_is_full_costs_rows_and_nothing_else(
     assert (rows(tmp_path), kept.counters()["dropped"], kept.counters()["waiting"]) == (1, 2, 0)
     # Who and what was there is not forgotten meanwhile.
     assert (rows(tmp_path, "inventory"), rows(tmp_path, "exporters")) == (5, 1)
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_block_keeps_nothing_of_it(tmp_path: Path) -> None:
+    kept = tap(tmp_path, every=1.0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    kept.put(batch(BEGIN, [0] * 5000))
+    kept.close(BEGIN + 1)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(Unavailable, match="does not take more"):
+            kept.work(0.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [*tmp_path.glob("*.part"), *tmp_path.glob("*flows*")] == []
+    kept.put(batch(BEGIN + 2, [0, 1]))
+    kept.finish()
+    assert (rows(tmp_path), kept.counters()["dropped"]) == (2, 5000)
+
+
+def test_a_disk_that_takes_a_little_at_a_time_gets_all_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.writev
+
+    def little(fd: int, pieces: Sequence[memoryview]) -> int:
+        return real(fd, [*pieces[:2], pieces[2][:5]] if len(pieces) > 2 else [pieces[0][:3]])
+
+    monkeypatch.setattr(os, "writev", little)
+    kept = tap(tmp_path)
+    batches = [batch(BEGIN + n, [n % 3] * n, octets=float(n), port=n) for n in range(40)]
+    for each in batches:
+        kept.put(each)
+    kept.finish()
+    block = next(b for b in spool.blocks(tmp_path) if b.table == "flows")
+    found, told = native.read(block.path.read_bytes()), FlowBatch.concat(batches)
+    for name in ("dst_lo", "dst_port", "bytes", "dst_internet"):
+        assert found[name].tolist() == getattr(told, name).tolist(), name
+    assert (found["time"] / 1e6).tolist() == told.time.tolist()
 
 
 PROGRAM = """
