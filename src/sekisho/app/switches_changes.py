@@ -214,13 +214,15 @@ class Changing:
             with ExitStack() as lines:
                 members = [self._member(t, self._hold(lines, t.switch)) for t in _sorted(unit)]
                 outcomes = Transaction(members, record, self._time(), self.pace, self.secret).run()
+                # Before others may look at them: who does is to know already how it ended.
+                self._tell(unit, outcomes)
         except Stopped:
             return Verdict.FAILED  # it stays open in the ledger, and is gone on with at the next start
         except SekishoError as error:  # a line that was not free
             log.warning("%s: %s", _names(unit), logged(error, _names(unit)))
             outcome = Outcome(ChangeState.REFUSED, "Nothing was sent.", error.asker)
             outcomes = self._end(unit, dict.fromkeys((t.switch.name for t in unit), outcome))
-        self._tell(unit, outcomes)
+            self._tell(unit, outcomes)
         return _verdict(outcomes)
 
     def _member(self, task: Task, line: Line) -> Member:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from sekisho.app.switches_changes import Task
 from sekisho.app.switches_plans import intent_digest
-from sekisho.devices.switch.change import digest
+from sekisho.devices.switch.change import Outcome, digest
 from sekisho.devices.switch.document import Connection
 from sekisho.devices.switch.driver import SwitchDriver
 from sekisho.devices.switch.intent import Intent, Vlan, parts
@@ -407,6 +408,25 @@ def test_a_change_can_be_rolled_back_and_is_not_made_again_by_itself(rig: Rig) -
         assert switch.saved == began
         (told,) = keeper.drift(("leaf-1",), fresh=True)
         assert told.accord is Accord.PENDING
+
+
+def test_nobody_looks_at_a_switch_before_it_is_known_how_its_change_ended(rig: Rig) -> None:
+    rig.add("leaf-1")
+    busy = []
+    with rig.keeper() as keeper:
+        told = keeper._changing.ended
+
+        def ended(task: Task, outcome: Outcome) -> None:
+            try:
+                with keeper.reach.hold(task.switch, 0.0):
+                    busy.append(False)
+            except Conflict:
+                busy.append(True)
+            told(task, outcome)
+
+        keeper._changing.ended = ended
+        rig.apply(keeper, "leaf-1")
+    assert busy == [True]
 
 
 def test_a_rollback_works_without_the_checkpoint(rig: Rig) -> None:

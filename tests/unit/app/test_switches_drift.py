@@ -36,6 +36,8 @@ def look(rig: Rig, keeper: Switches) -> DriftView:
     keeper.switches()  # known from here on
     rig.time += 1000
     (switch,) = keeper._watch.due()
+    with keeper.reach.hold(switch, 20.0):  # whose change has ended may still be about to let go
+        pass
     keeper._watch._look_again(switch)
     (found,) = keeper.drift((switch.name,), fresh=False)
     return found
