@@ -95,7 +95,7 @@ def everything(seed: int) -> list[np.ndarray[Any, Any]]:
         batch.time[:] = START + second
         found.add(batch)
         found.close(START + second + 1)
-    state = []
+    state: list[np.ndarray[Any, Any]] = []
     for stream in found._streams.values():
         state += [lane.estimate(np.arange(SUBJECTS)) for lane in stream.lanes.values()]
         kept = stream.recent.slot >= 0
