@@ -114,8 +114,13 @@ def fill(store: Store, folder: Path, rows: int, span: float) -> dict[str, float]
         wall += time.perf_counter() - began
         cpu += time.process_time() - spent
         print(f"\r{traffic.made:,} rows", end="", file=sys.stderr)
+    # The rest, which is less than a block.
+    began, spent = time.perf_counter(), time.process_time()
     tap.finish()
+    spooled += time.process_time() - spent
     loader.look()
+    wall += time.perf_counter() - began
+    cpu += time.process_time() - spent
     print(file=sys.stderr)
     loaded = int(ask(store, "SELECT count() FROM flows").rows[0][0])
     if loaded != rows:
