@@ -227,8 +227,7 @@ class LvsDriver:
         return self._dead | far if far else self._dead
 
     def _troubles(self) -> dict[str, str]:
-        far = {name: asked.far(self._carried[name], members) for name, members in self._far.items()}
-        return {**far, **self._failed, **self._refused}
+        return {**self._failed, **self._refused}
 
     def _clash(self, balancer: Balancer) -> str:
         for listener, _ in serving(balancer):
@@ -348,6 +347,12 @@ class LvsDriver:
         """Say what is wrong, a sentence by balancer id."""
         with self._lock:
             return self._troubles()
+
+    @property
+    def far(self) -> Mapping[str, str]:
+        """Say which members are behind a router and serve nobody, a sentence by balancer id."""
+        with self._lock:
+            return {name: asked.far(self._carried[name], members) for name, members in self._far.items()}
 
     @property
     def active(self) -> bool:
