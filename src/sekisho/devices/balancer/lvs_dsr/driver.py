@@ -323,6 +323,8 @@ class LvsDriver:
     def drift(self) -> tuple[str, ...]:
         """Read the whole table, and say what is not as we left it; the next `carry` puts that right."""
         _, said = self._read()
+        if self.gate.missing():
+            said += ("The nftables table that keeps away who may not ask was gone.",)
         with self._lock:
             added = self._table.strangers(self._ours)
             return said + tuple(f"{key} is not ours." for key in added)

@@ -41,6 +41,7 @@ class Nft:
         self._spared = spared  # addresses that are the machine's own beside being VIPs
         self._there = bool(shutil.which("nft")) if there is None else there
         self._known = False  # an earlier run may have left a table
+        self._stands = False  # what was written last makes a table
         self.held: Mapping[Key, tuple[str, ...]] = {}
         self._closed: frozenset[str] = frozenset()
 
@@ -50,15 +51,31 @@ class Nft:
             return False
         if not self._there and (allowed or vips):
             raise Unavailable("The director has no nft.", "nft is not installed: apt-get install nftables.")
+        text = ""
         try:
             if self._there:
-                self._run(ruleset(allowed, vips - self._spared() if vips else vips))
+                text = ruleset(allowed, vips - self._spared() if vips else vips)
+                self._run(text)
         except SekishoError:
             if allowed or vips or self._known:
                 raise
             # where there is no nftables in the kernel, no table of ours was left either
         self.held, self._closed, self._known = dict(allowed), vips, True
+        self._stands = "chain" in text
         return True
+
+    def missing(self) -> bool:
+        """Tell whether somebody took our table away, as "flush ruleset" does; `carry` writes it again."""
+        if not self._known or not self._stands:
+            return False
+        try:
+            self._run(f"list table {TABLE}\n")
+        except Refused:
+            self.held, self._known, self._stands = {}, False, False
+            return True
+        except SekishoError:
+            return False  # nobody knows; it is asked again
+        return False
 
 
 def ruleset(allowed: Mapping[Key, tuple[str, ...]], vips: Collection[str] = ()) -> str:

@@ -82,6 +82,10 @@ class Gate(Protocol):
         """
         ...
 
+    def missing(self) -> bool:
+        """Tell whether somebody else opened it; the next `carry` closes it again."""
+        ...
+
 
 class Book(Protocol):
     """Remembers over restarts which addresses are ours: IPVS has no place to write it."""
@@ -119,6 +123,10 @@ class NoGate:
         del vips
         if allowed:
             raise Unsupported("This director keeps nobody away from its VIPs.")
+        return False
+
+    def missing(self) -> bool:
+        """Say that there is nothing to be opened."""
         return False
 
 
