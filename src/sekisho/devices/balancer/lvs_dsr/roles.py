@@ -78,7 +78,8 @@ class Gate(Protocol):
         """Let only these networks ask these services, and anybody all others; tell whether that changed.
 
         At these `vips` nobody reaches anything but services, whatever else the director has listening.
-        Raises SekishoError where it cannot; what it held then, it holds on.
+        Raises SekishoError where it cannot; what it holds to then is in `held`: as before, or as asked where
+        it is the VIPs alone that cannot be closed.
         """
         ...
 

@@ -198,6 +198,44 @@ def test_a_table_that_somebody_took_away_is_written_again(driver: LvsDriver, ker
     assert set(kernel.table) == {key(1), key(2)}
 
 
+def test_a_kernel_that_cannot_refuse_still_keeps_away_who_may_not_ask(kernel: MemoryKernel) -> None:
+    stands = ""
+    cannot, flushed = "reject", False
+
+    def run(text: str) -> None:
+        nonlocal stands
+        if (cannot and cannot in text) or (flushed and text.startswith("list")):
+            raise Refused("no", "nft said 1: Could not process rule: No such file or directory")
+        stands = text
+
+    driver = LvsDriver(kernel, Time(), MemoryChecks())
+    driver.gate = Nft(run, there=True)
+    driver.carry((balancer(1),))
+    assert stands == ruleset({}), "an earlier run's table is taken away"
+    assert driver.carry((kept(), balancer(2))).problems == {}
+    assert set(kernel.table) == {key(1), key(2)}
+    assert "ip daddr 10.0.1.1 tcp dport 80 ip saddr != { 10.0.0.0/8 } counter drop" in stands
+    assert "No such file" in driver.ajar
+    driver.carry((kept(1, "192.0.2.0/24"), balancer(2)))
+    assert "192.0.2.0/24" in stands
+    flushed = True
+    assert len(driver.drift()) == 1
+    flushed, stands = False, ""
+    assert driver.carry((kept(1, "192.0.2.0/24"), balancer(2))).problems == {}
+    assert "192.0.2.0/24" in stands
+    cannot = ""
+    driver.carry((kept(1, "192.0.2.0/24"), balancer(2)))
+    assert "reject" in stands, "it is tried again"
+    assert driver.ajar == ""
+    cannot = "10.0.1.3"
+    driver.carry((kept(1, "10.0.0.0/8"), balancer(2), balancer(3)))
+    assert "10.0.0.0/8" in stands
+    assert "{ 10.0.1.1, 10.0.1.2 }" in stands, "what is closed stays closed"
+    cannot = "table"
+    assert list(driver.carry((kept(1, "192.0.2.0/24"), balancer(2), balancer(3))).problems) == ["b1"]
+    assert "nft said 1" in driver.ajar
+
+
 def test_a_table_that_need_not_be_there_is_not_missed() -> None:
     told: list[str] = []
     gate = Nft(told.append, there=True, spared=lambda: frozenset({"10.0.1.1"}))
