@@ -85,6 +85,12 @@ class Room:
         self.ledger.close()
         self.open()
 
+    def wait(self, seconds: int) -> None:
+        """Let time pass while the keeper runs."""
+        for _ in range(seconds):
+            self.time.pass_by(1)
+            self.keeper.tick()
+
     def report(
         self,
         director: str = "d1",

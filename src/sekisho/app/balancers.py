@@ -47,6 +47,8 @@ STATUSES: Final = "balancer-statuses"
 PAGE: Final = 500
 # Seconds between two writings of what listeners have carried.
 WRITE: Final = 30.0
+# Seconds without a look after which the keeper itself was stopped, and reports may be waiting for it.
+LATE: Final = 5.0
 
 
 class Balancers:
@@ -67,6 +69,7 @@ class Balancers:
         self.turns: dict[str, Callable[[str], None]] = {}  # how a driven pair is told to fail over
         self._due = clock.passed()
         self._written = clock.passed()
+        self._ticked = clock.passed()
 
     def listen(self, callback: Callable[[str], None]) -> None:
         """Call back, from any thread, with ``director:NAME``, ``pair:NAME`` or ``balancer-statuses``."""
@@ -376,6 +379,9 @@ class Balancers:
         """Look at what is overdue; to be called twice a second or so."""
         with self._lock:
             passed = self._clock.passed()
+            late, self._ticked = passed - self._ticked > LATE, passed
+            if late:
+                self._devices.excuse()
             self._judge.look(tuple(self._book.open))
             for pair in self.settings.pairs:
                 if self._devices.doubtful(pair):

@@ -92,13 +92,22 @@ class Devices:
         return active or (live if len(live) == len(self.names(pair)) else {})
 
     def doubtful(self, pair: str) -> bool:
-        """Tell, once, that for `silent` seconds nobody has said how what a pair carries does."""
+        """Tell, once, that for `silent` seconds nobody has said how what a pair carries does.
+
+        Who drives a pair says itself when it fails, and nothing as long as it is at work.
+        """
+        if self._settings.pairs[pair].provider != "lvs" and pair not in self._unreached:
+            return False
         silent = self._passed() - self._spoke[pair] >= self._settings.silent and not self.speaking(pair)
         if not silent or pair in self._doubted:
             return False
         self._doubted.add(pair)
         self._believed.pop(pair, None)
         return True
+
+    def excuse(self) -> None:
+        """Give every pair its time anew: it was the keeper that did not listen."""
+        self._spoke = dict.fromkeys(self._spoke, self._passed())
 
     def active(self, pair: str) -> str:
         """Name the one that holds the VIPs, "" for none and for two that say so."""

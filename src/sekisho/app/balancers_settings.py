@@ -41,9 +41,9 @@ class BalancersSettings:
     """Load balancers; times in seconds.
 
     After `patience`, 60 at most, what no device has carried is told as an error; after `silent` a director
-    that reports nothing counts no more. `statistics` is between two tellings of totals, `look` between two
-    looks at a device's health and two tries after it failed, `drift` between two looks for what others
-    changed on it (0 never looks); `repair` carries anew what they changed.
+    that reports nothing counts no more. `statistics` is between two tellings of totals, `look` (less than
+    `silent`) between two looks at a device's health and two tries after it failed, `drift` between two looks
+    for what others changed on it (0 never looks); `repair` carries anew what they changed.
     """
 
     patience: float = 30.0
@@ -65,6 +65,8 @@ def _problems(settings: BalancersSettings) -> Iterator[str]:
     yield from (f"balancers.{said}" for said in odd_times(times, or_never=("drift",)))
     if LONGEST < settings.patience < inf:
         yield f"balancers.patience: {settings.patience} is too long; write {LONGEST:.0f} at most."
+    if settings.look >= settings.silent and any(p.provider != "lvs" for p in settings.pairs.values()):
+        yield f"balancers.look: {settings.look} is too long; write less than `silent`, {settings.silent}."
     owners: dict[str, str] = {}
     for name, pair in settings.pairs.items():
         yield from _odd_links(name, pair)

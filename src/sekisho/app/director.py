@@ -37,7 +37,7 @@ from sekisho.model.errors import Malformed, NotFound, SekishoError, Unavailable
 from sekisho.model.plain import from_plain, to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sekisho.client.balancers import Balancers
     from sekisho.devices.balancer.lvs_dsr.services import Kernel
@@ -121,6 +121,7 @@ class Director:
         self._carried = -1  # a keeper that has no balancer yet gives out revision 0
         self._failures = 0
         self._problems: Mapping[str, str] = {}
+        self._far: Mapping[str, str] = {}
         self._looked = clock.passed()
         self._statistics: tuple[Statistics, ...] = ()
         self._counted = float("-inf")
@@ -192,14 +193,19 @@ class Director:
         if outcome.changes or program.revision != self._carried:
             log.info("revision %d carried by %d changes", program.revision, outcome.changes)
             self._report_due.set()
-        for name in outcome.problems.keys() - self._problems.keys():
-            log.warning("balancer %s: %s", name, outcome.problems[name])
-        if outcome.problems != self._problems:
-            self._report_due.set()
-        self._problems = outcome.problems
+        self._problems = self._told(outcome.problems, self._problems)
+        self._far = self._told(self._driver.far, self._far)
         self._carried = program.revision
         if self._vips is not None:
             self._vips.live()
+
+    def _told(self, now: Mapping[str, str], before: Mapping[str, str]) -> Mapping[str, str]:
+        """Log what is wrong now with balancers and was not before, and let the keeper know soon."""
+        for name in now.keys() - before.keys():
+            log.warning("balancer %s: %s", name, now[name])
+        if now != before:
+            self._report_due.set()
+        return now
 
     def idle(self) -> float:
         """Tell how long nothing needs doing, at most a second: then drains are looked at."""
@@ -248,8 +254,13 @@ class Director:
             self._driver.operating(),
             {**self._driver.problems, **self._device()},
             self._statistics,
-            (*self._ailments, *self._ajar()),
+            (*self._ailments, *self._beyond(), *self._ajar()),
         )
+
+    def _beyond(self) -> tuple[Ailment, ...]:
+        """Say which members are behind a router: it ends no change, for all else is carried."""
+        found = [Ailment(self._settings.name, name, sentence) for name, sentence in self._driver.far.items()]
+        return self._not_all(found)
 
     def _ajar(self) -> tuple[Ailment, ...]:
         if not self._driver.ajar:
@@ -278,12 +289,16 @@ class Director:
         for ailment in found[:TOLD]:
             if ailment not in self._ailments:
                 log.warning("%s: %s", ailment.balancer or "this director", ailment.sentence)
-        rest = len(found) - TOLD
-        more = (Ailment(self._settings.name, "", f"And {rest} faults more."),) if rest > 0 else ()
-        if found[:TOLD] + more != self._ailments:
-            self._ailments = found[:TOLD] + more
+        told = self._not_all(found)
+        if told != self._ailments:
+            self._ailments = told
             self._report_due.set()
         return found
+
+    def _not_all(self, found: Sequence[Ailment]) -> tuple[Ailment, ...]:
+        rest = len(found) - TOLD
+        more = (Ailment(self._settings.name, "", f"And {rest} faults more."),) if rest > 0 else ()
+        return (*found[:TOLD], *more)
 
     # --- the disk ---------------------------------------------------------------------------------
 

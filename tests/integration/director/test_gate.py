@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -101,6 +102,19 @@ def test_what_no_service_takes_is_refused_as_a_closed_port_and_icmp_is_not(
         assert "sekisho" not in call(*enter(place), "nft", "list", "ruleset")
 
 
+def test_a_flushed_ruleset_is_seen_and_written_again(place: str) -> None:
+    gate = Nft(partial(nft, place), there=True)
+    allowed = {Key(6, VIP, 80): ("10.1.0.0/16",)}
+    with answering(80):
+        gate.carry(allowed)
+        assert not gate.missing()
+        call(*enter(place), "nft", "flush", "ruleset")
+        assert (asks(FAR), gate.carry(allowed)) == (True, False)
+        assert gate.missing()
+        assert gate.carry(allowed)
+        assert (asks(NEAR), asks(FAR), gate.missing()) == (True, False, False)
+
+
 def test_an_address_of_the_directors_own_stays_open_though_it_is_a_vip(place: str) -> None:
     def networked() -> frozenset[str]:
         return within(place, Kernels().networked)
@@ -115,6 +129,11 @@ def test_an_address_of_the_directors_own_stays_open_though_it_is_a_vip(place: st
     with answering(80, "10.3.0.1"):
         gate.carry({}, frozenset({VIP, "10.3.0.1"}))
         assert asked(NEAR, "10.3.0.1") == ""
+
+
+def nft(place: str, text: str) -> None:
+    """Let nft of that place do what it is told."""
+    call(*enter(place), "nft", "-f", "-", stdin=text)
 
 
 def void(_said: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +15,14 @@ from sekisho.api.settings import ApiSettings
 from sekisho.app.director import AddressBook, Director, DirectorSettings
 from sekisho.client import Client
 from sekisho.devices.balancer.lvs_dsr.driver import LvsDriver
+from sekisho.devices.balancer.lvs_dsr.roles import NoPlaces
 from sekisho.host.clock import Clock
 from sekisho.model.access import Principal, Role
-from sekisho.model.balancer import ObjectStatus, Operating, Provisioning
+from sekisho.model.balancer import Kind, Member, ObjectStatus, Operating, Provisioning
 from sekisho.testing.keeper import SECRETS, FakeKeeper
 from support_balancers import Room
 from support_director import until
-from support_lvs import MemoryChecks, MemoryKernel, balancer, key
+from support_lvs import MemoryChecks, MemoryKernel, balancer, key, with_members
 
 ADA = Principal("ada", Role.ADMIN)
 WEB = balancer(1)
@@ -103,3 +104,24 @@ def test_what_cannot_be_carried_is_told_as_an_error_and_mends(bed: Bed) -> None:
     bed.kernel.refuse = lambda _: ""
     until(comes_to(bed, "b1", Provisioning.ACTIVE), "nobody says that it is well again")
     assert bed.kernel.dests(key(1)) == {"10.0.0.1": 1, "10.0.0.2": 1}
+
+
+class Beyond(NoPlaces):
+    """Has a router on the way to one address."""
+
+    def routed(self, addresses: Iterable[str]) -> frozenset[str]:
+        return frozenset(addresses) & {"10.0.9.9"}
+
+
+def test_a_member_behind_a_router_is_an_error_and_ends_no_change(bed: Bed) -> None:
+    bed.driver.places = Beyond()
+    far = Member("far", "10.0.9.9", 80)
+    bed.octavia.balancers.put(with_members(WEB, *WEB.pools[0].members, far))
+    until(comes_to(bed, "b1", Provisioning.ACTIVE), "a member behind a router fails its load balancer")
+    assert bed.told["far"].operating is Operating.ERROR
+    assert bed.kernel.dests(key(1)) == {"10.0.0.1": 1, "10.0.0.2": 1}
+    bed.octavia.balancers.put_object("p1", Member("m1-3", "10.0.0.3", 80))
+    until(comes_to(bed, "m1-3", Provisioning.ACTIVE), "it fails what is changed beside it")
+    bed.octavia.balancers.delete_object("m1-2", Kind.MEMBER, "p1")
+    until(comes_to(bed, "m1-2", Provisioning.DELETED), "it keeps what is deleted beside it")
+    assert "10.0.9.9 is behind a router" in str(bed.octavia.balancers.ailments("b1"))

@@ -390,7 +390,8 @@ def test_a_standbys_word_ends_nothing_while_the_other_one_may_hold_the_vips(room
     room.tell()
     assert room.stands()["lb1-m1"] == "ACTIVE"  # as before: nobody said that it is carried
     assert room.keeper.balancer("lb1").provisioning == "PENDING"
-    room.time.pass_by(31)
+    room.wait(30)
+    room.time.pass_by(1)
     room.report("d2", active=False, operating=ALL_WELL)
     room.keeper.tick()
     room.tell()
@@ -406,8 +407,7 @@ def test_a_standbys_word_ends_nothing_while_the_other_one_may_hold_the_vips(room
 
 def test_what_nobody_reports_any_more_is_not_told_as_well_for_ever(room: Room) -> None:
     served(room)
-    room.time.pass_by(29)
-    room.keeper.tick()
+    room.wait(29)
     assert room.tell() is None
     room.time.pass_by(2)
     room.report("d2", active=False, operating=ALL_WELL)
@@ -419,15 +419,13 @@ def test_what_nobody_reports_any_more_is_not_told_as_well_for_ever(room: Room) -
     assert found == dict.fromkeys(LINE, Operating.ERROR) | dict.fromkeys(
         ("lb1-m1", "lb1-m2"), Operating.OFFLINE
     )
-    room.time.pass_by(31)
-    room.keeper.tick()
+    room.wait(31)
     assert room.tell() is None
     room.report("d1", operating=ALL_WELL)
     page = room.tell()
     assert page is not None
     assert {s.id: s.operating for s in page.statuses} == ALL_WELL
-    room.time.pass_by(31)
-    room.keeper.tick()
+    room.wait(31)
     assert room.tell() is not None, "the second silence is told too"
 
 
@@ -463,10 +461,24 @@ def test_a_keeper_that_starts_gives_devices_their_time(room: Room) -> None:
     room.restart()
     room.keeper.tick()
     assert room.tell() is None
-    room.time.pass_by(31)
-    room.keeper.tick()
+    room.wait(31)
     assert room.tell() is not None
     assert room.octavia["lb1"][2] is Operating.ERROR
+
+
+def test_a_keeper_that_was_stopped_hears_what_waits_before_it_doubts(room: Room) -> None:
+    served(room)
+    room.wait(20)
+    room.report("d1")
+    room.time.pass_by(100)
+    room.keeper.tick()
+    assert room.tell() is None, "directors may have reported all the while"
+    room.report("d1", operating=ALL_WELL)
+    room.wait(29)
+    assert room.tell() is None
+    room.wait(2)
+    assert room.tell() is not None
+    assert does(room, "lb1") is Operating.ERROR
 
 
 def test_a_member_that_falls_is_told_as_nothing_but_that(room: Room) -> None:

@@ -106,6 +106,18 @@ def test_a_device_that_is_away_is_tried_again_and_told_as_an_error_in_between(be
     assert set(bench.room.stands().values()) == {"ACTIVE"}
 
 
+def test_a_long_piece_of_work_is_no_silence(bench: Bench) -> None:
+    """Nothing is told while a change is carried: a box may take a minute for many."""
+    bench.carried()
+    bench.room.wait(300)
+    assert bench.room.tell() is None
+    bench.box.gone = True
+    bench.drive.step()
+    bench.room.wait(1)
+    bench.room.tell()
+    assert bench.room.octavia["lb1"][2] is Operating.ERROR
+
+
 def test_a_device_that_comes_back_without_what_it_carried_is_given_it_again(bench: Bench) -> None:
     bench.carried()
     bench.box.gone = True

@@ -60,6 +60,17 @@ def test_times_are_numbers_of_seconds(told: dict[str, float], says: str) -> None
     assert any(says in problem for problem in error.value.problems), error.value.problems
 
 
+def test_a_driven_device_is_looked_at_before_it_counts_as_silent() -> None:
+    told: dict[str, Any] = {"look": 30.0, "pairs": {"one": {"directors": ["d"]}}}
+    settings.keeper({"keeper": {"balancers": told}})
+    told["pairs"]["box"] = {"provider": "adx"}
+    with pytest.raises(Malformed) as error:
+        settings.keeper({"keeper": {"balancers": told}})
+    (problem,) = error.value.problems
+    assert "balancers.look: 30.0 is too long; write less than `silent`, 30.0" in problem
+    settings.keeper({"keeper": {"balancers": told | {"silent": 31.0}}})
+
+
 @pytest.mark.parametrize(
     ("told", "says"),
     [

@@ -227,8 +227,7 @@ class LvsDriver:
         return self._dead | far if far else self._dead
 
     def _troubles(self) -> dict[str, str]:
-        far = {name: asked.far(self._carried[name], members) for name, members in self._far.items()}
-        return {**far, **self._failed, **self._refused}
+        return {**self._failed, **self._refused}
 
     def _clash(self, balancer: Balancer) -> str:
         for listener, _ in serving(balancer):
@@ -324,6 +323,8 @@ class LvsDriver:
     def drift(self) -> tuple[str, ...]:
         """Read the whole table, and say what is not as we left it; the next `carry` puts that right."""
         _, said = self._read()
+        if self.gate.missing():
+            said += ("The nftables table that keeps away who may not ask was gone.",)
         with self._lock:
             added = self._table.strangers(self._ours)
             return said + tuple(f"{key} is not ours." for key in added)
@@ -348,6 +349,12 @@ class LvsDriver:
         """Say what is wrong, a sentence by balancer id."""
         with self._lock:
             return self._troubles()
+
+    @property
+    def far(self) -> Mapping[str, str]:
+        """Say which members are behind a router and serve nobody, a sentence by balancer id."""
+        with self._lock:
+            return {name: asked.far(self._carried[name], members) for name, members in self._far.items()}
 
     @property
     def active(self) -> bool:

@@ -41,8 +41,10 @@ class Nft:
         self._spared = spared  # addresses that are the machine's own beside being VIPs
         self._there = bool(shutil.which("nft")) if there is None else there
         self._known = False  # an earlier run may have left a table
+        self._stands: bool | None = None  # whether what was written last makes a table
         self.held: Mapping[Key, tuple[str, ...]] = {}
         self._closed: frozenset[str] = frozenset()
+        self._left: frozenset[str] = frozenset()  # those where what is left over is refused
 
     def carry(self, allowed: Mapping[Key, tuple[str, ...]], vips: frozenset[str] = frozenset()) -> bool:
         """Let only these networks ask these services, and nobody else's; see `roles.Gate`."""
@@ -52,13 +54,35 @@ class Nft:
             raise Unavailable("The director has no nft.", "nft is not installed: apt-get install nftables.")
         try:
             if self._there:
-                self._run(ruleset(allowed, vips - self._spared() if vips else vips))
+                self._write(allowed, vips - self._spared() if vips else vips)
         except SekishoError:
+            if vips and (allowed != self.held or self._stands is None):
+                self._write(allowed, self._left & vips)  # a kernel may have no reject, and have all else
+                self._known = False
             if allowed or vips or self._known:
                 raise
             # where there is no nftables in the kernel, no table of ours was left either
-        self.held, self._closed, self._known = dict(allowed), vips, True
+            self.held = dict(allowed)
+        self._closed, self._known = vips, True
         return True
+
+    def _write(self, allowed: Mapping[Key, tuple[str, ...]], left: frozenset[str]) -> None:
+        text = ruleset(allowed, left)
+        self._run(text)
+        self.held, self._left, self._stands = dict(allowed), left, "chain" in text
+
+    def missing(self) -> bool:
+        """Tell whether somebody took our table away, as "flush ruleset" does; `carry` writes it again."""
+        if not self._stands:
+            return False
+        try:
+            self._run(f"list table {TABLE}\n")
+        except Refused:
+            self.held, self._left, self._known, self._stands = {}, frozenset(), False, None
+            return True
+        except SekishoError:
+            return False  # nobody knows; it is asked again
+        return False
 
 
 def ruleset(allowed: Mapping[Key, tuple[str, ...]], vips: Collection[str] = ()) -> str:

@@ -78,8 +78,13 @@ class Gate(Protocol):
         """Let only these networks ask these services, and anybody all others; tell whether that changed.
 
         At these `vips` nobody reaches anything but services, whatever else the director has listening.
-        Raises SekishoError where it cannot; what it held then, it holds on.
+        Raises SekishoError where it cannot; what it holds to then is in `held`: as before, or as asked where
+        it is the VIPs alone that cannot be closed.
         """
+        ...
+
+    def missing(self) -> bool:
+        """Tell whether somebody else opened it; the next `carry` closes it again."""
         ...
 
 
@@ -119,6 +124,10 @@ class NoGate:
         del vips
         if allowed:
             raise Unsupported("This director keeps nobody away from its VIPs.")
+        return False
+
+    def missing(self) -> bool:
+        """Say that there is nothing to be opened."""
         return False
 
 

@@ -24,6 +24,7 @@ class Gate:
         self.vips: frozenset[str] = frozenset()
         self.served: list[set[Key]] = []
         self.broken = False
+        self.gone = False
 
     def carry(self, allowed: Mapping[Key, tuple[str, ...]], vips: frozenset[str] = frozenset()) -> bool:
         if self.broken and (allowed, vips) != (self.held, self.vips):
@@ -34,6 +35,9 @@ class Gate:
         self.served.append(set(self.kernel.table))
         self.held = dict(allowed)
         return True
+
+    def missing(self) -> bool:
+        return self.gone
 
 
 @pytest.fixture
@@ -90,6 +94,13 @@ def test_what_cannot_be_closed_is_served_and_said(
     gate.broken = False
     driver.carry((balancer(1),))
     assert driver.ajar == ""
+
+
+def test_a_gate_that_somebody_took_away_is_drift(driver: LvsDriver, gate: Gate) -> None:
+    driver.carry((kept(),))
+    assert driver.drift() == ()
+    gate.gone = True
+    assert driver.drift() == ("The nftables table that keeps away who may not ask was gone.",)
 
 
 def test_what_leaves_takes_its_rule_along(driver: LvsDriver, gate: Gate) -> None:
@@ -157,6 +168,80 @@ def test_a_table_of_an_earlier_run_is_taken_away_and_then_nothing_is_done() -> N
     assert gate.carry({})
     assert not gate.carry({})
     assert told == [ruleset({})]
+
+
+def test_a_table_that_somebody_took_away_is_written_again(driver: LvsDriver, kernel: MemoryKernel) -> None:
+    told: list[str] = []
+    error: list[Exception] = []
+
+    def run(text: str) -> None:
+        told.append(text)
+        if error:
+            raise error[0]
+
+    driver.gate = gate = Nft(run, there=True)
+    driver.carry((kept(), balancer(2)))
+    (written,) = told
+    assert driver.drift() == ()
+    error.append(Unavailable("Slow.", "nft: timed out"))
+    assert not gate.missing()
+    driver.carry((kept(), balancer(2)))
+    assert told[1:] == ["list table inet sekisho_director\n"] * 2, "nobody said that it is gone"
+    error[:] = [Refused("no", "nft said 1: No such file or directory")]
+    assert gate.missing()
+    told.clear()
+    assert list(driver.carry((kept(), balancer(2))).problems) == ["b1"], "it is not served to everybody"
+    assert set(kernel.table) == {key(2)}
+    error.clear()
+    assert driver.carry((kept(), balancer(2))).problems == {}
+    assert told[-1] == written
+    assert set(kernel.table) == {key(1), key(2)}
+
+
+def test_a_kernel_that_cannot_refuse_still_keeps_away_who_may_not_ask(kernel: MemoryKernel) -> None:
+    stands = ""
+    cannot, flushed = "reject", False
+
+    def run(text: str) -> None:
+        nonlocal stands
+        if (cannot and cannot in text) or (flushed and text.startswith("list")):
+            raise Refused("no", "nft said 1: Could not process rule: No such file or directory")
+        stands = text
+
+    driver = LvsDriver(kernel, Time(), MemoryChecks())
+    driver.gate = Nft(run, there=True)
+    driver.carry((balancer(1),))
+    assert stands == ruleset({}), "an earlier run's table is taken away"
+    assert driver.carry((kept(), balancer(2))).problems == {}
+    assert set(kernel.table) == {key(1), key(2)}
+    assert "ip daddr 10.0.1.1 tcp dport 80 ip saddr != { 10.0.0.0/8 } counter drop" in stands
+    assert "No such file" in driver.ajar
+    driver.carry((kept(1, "192.0.2.0/24"), balancer(2)))
+    assert "192.0.2.0/24" in stands
+    flushed = True
+    assert len(driver.drift()) == 1
+    flushed, stands = False, ""
+    assert driver.carry((kept(1, "192.0.2.0/24"), balancer(2))).problems == {}
+    assert "192.0.2.0/24" in stands
+    cannot = ""
+    driver.carry((kept(1, "192.0.2.0/24"), balancer(2)))
+    assert "reject" in stands, "it is tried again"
+    assert driver.ajar == ""
+    cannot = "10.0.1.3"
+    driver.carry((kept(1, "10.0.0.0/8"), balancer(2), balancer(3)))
+    assert "10.0.0.0/8" in stands
+    assert "{ 10.0.1.1, 10.0.1.2 }" in stands, "what is closed stays closed"
+    cannot = "table"
+    assert list(driver.carry((kept(1, "192.0.2.0/24"), balancer(2), balancer(3))).problems) == ["b1"]
+    assert "nft said 1" in driver.ajar
+
+
+def test_a_table_that_need_not_be_there_is_not_missed() -> None:
+    told: list[str] = []
+    gate = Nft(told.append, there=True, spared=lambda: frozenset({"10.0.1.1"}))
+    gate.carry({key(): ("0.0.0.0/0",)}, frozenset({"10.0.1.1"}))
+    assert not gate.missing()
+    assert len(told) == 1
 
 
 def test_without_nft_all_works_but_keeping_away() -> None:
