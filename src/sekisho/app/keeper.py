@@ -257,14 +257,16 @@ class Keeper(Deciding):
         return self._rules.view()
 
     def _end_stray(self, author: str, now: float) -> None:
-        """End overrides of policies that are gone: one that comes back some day must not bind by surprise."""
-        reason = "The policy is in no file any more."
+        """End overrides that turn nothing any more: one that comes to turn some day must not surprise."""
+        names = {p.name for p in self._rules.written.policies}
         try:
             for stray in self._rules.stray():
+                same = stray.policy in names
+                reason = "Its file says the same now." if same else "The policy is in no file any more."
                 self._ledger.set_mode(stray.policy, stray.mode, None, author, reason, now)
             self._rules.turn(self._ledger.overrides(), now)
         except Unavailable as error:
-            log.warning("the modes of policies that are gone could not be forgotten: %s", error.fixer)
+            log.warning("modes that turn nothing any more could not be forgotten: %s", error.fixer)
 
     def reload_policies(self, who: Principal) -> PolicyView:
         now = self._clock.now()

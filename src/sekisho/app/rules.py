@@ -85,9 +85,13 @@ class Rules:
         return found
 
     def stray(self) -> tuple[Override, ...]:
-        """List overrides of policies that the files do not have any more."""
-        names = {p.name for p in self.written.policies}
-        return () if self._problems else tuple(o for o in self._overrides if o.policy not in names)
+        """List overrides that turn nothing any more: the files have no such policy, or say the same."""
+        modes = {p.name: p.mode for p in self.written.policies}
+        return (
+            ()
+            if self._problems
+            else tuple(o for o in self._overrides if modes.get(o.policy) in (None, o.mode))
+        )
 
     def _turned(self, policy: Policy) -> Policy:
         turned = next((o.mode for o in self._overrides if o.policy == policy.name), policy.mode)

@@ -103,6 +103,7 @@ class Switches:
             self._key,
             self._ended,
         )
+        self._repairs = Repair(self._journal, clock, self._repair)
         self._watch = Watch(
             self.folder,
             self.reach,
@@ -112,7 +113,7 @@ class Switches:
             Pauses(settings.every, settings.jitter, settings.parallel, settings.wait),
             settings.policy,
             self.intent,
-            Repair(self._journal, clock, self._repair),
+            self._repairs,
             self._key,
             self.identities,
         )
@@ -388,8 +389,10 @@ class Switches:
         change: ChangeView,
     ) -> Purpose:
         def may(fingerprint: str) -> bool:
-            repairs = self._settings.policy(switch.name) is DriftPolicy.REPAIR
-            return fingerprint in agreed or (repairs and self._watch.settled(switch))
+            if fingerprint in agreed:
+                return True
+            repairs = self._settings.policy(switch.name) is DriftPolicy.REPAIR and self._watch.settled(switch)
+            return repairs and self._repairs.along(switch.name, fingerprint)
 
         def made(driver: SwitchDriver) -> Purpose:
             purpose = self._purpose(self.intent(switch, driver), "", allow, change)

@@ -39,19 +39,26 @@ class Repair:
         shown = plans.view(driver, found)
         why = _why(seen)
         draft = ChangeView("", "", switch.name, Verb.REPAIR, ChangeState.PROPOSED, DRIFT, why, plan=shown)
-        if seen.policy is DriftPolicy.REPAIR and self._may(switch.name, found):
-            self.start(switch, found.fingerprint, draft)
+        fingerprint = found.fingerprint
+        repairs = seen.policy is DriftPolicy.REPAIR and not found.forbidden()
+        if repairs and self._may(switch.name, fingerprint):
+            self.start(switch, fingerprint, draft)
+            self._done[switch.name] = (fingerprint, self.clock.passed())
         else:
             self.journal.propose(draft, self.clock.now())
 
-    def _may(self, name: str, found: Plan) -> bool:
-        if found.forbidden() or name in self.journal.doubts():
+    def along(self, name: str, fingerprint: str) -> bool:
+        """Tell whether a switch may be repaired along with its pair; if so, it counts as repaired now."""
+        if not self._may(name, fingerprint):
             return False
-        before, now = self._done.get(name), self.clock.passed()
-        if before is not None and before[0] == found.fingerprint and now - before[1] < AGAIN:
-            return False
-        self._done[name] = (found.fingerprint, now)
+        self._done[name] = (fingerprint, self.clock.passed())
         return True
+
+    def _may(self, name: str, fingerprint: str) -> bool:
+        if name in self.journal.doubts():
+            return False
+        before, when = self._done.get(name, ("", 0.0))
+        return before != fingerprint or self.clock.passed() - when >= AGAIN
 
 
 def _why(seen: DriftView) -> str:

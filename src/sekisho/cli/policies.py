@@ -145,7 +145,9 @@ def mode(
     if not reason.strip():
         raise Malformed("Say why: --reason TEXT.")
     chosen = None if wanted == FILE else Mode(wanted)
-    if chosen is Mode.ENFORCE:
+    # Turned back, a policy is what its file says, which may be to bind.
+    becomes = chosen or next((o.written for o in door.client.policies().overrides if o.policy == name), None)
+    if becomes is Mode.ENFORCE:
         door.confirm(
             f"From now on {name} binds whoever crosses its line, within the guard's limits.", yes=yes
         )

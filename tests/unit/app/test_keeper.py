@@ -298,6 +298,27 @@ def test_a_policy_that_left_the_files_comes_back_as_they_say(tmp_path: Path) -> 
     office.ledger.close()
 
 
+def test_a_mode_that_its_file_comes_to_say_is_turned_no_more(tmp_path: Path) -> None:
+    office = Ruling(tmp_path)
+    file = tmp_path / "policies/a.toml"
+    enforcing = office.text.replace("[policy.p]", '[policy.p]\nmode = "enforce"')
+    file.write_text(enforcing)
+    office.keeper.reload_policies(ALICE)
+    office.keeper.set_mode(ALICE, "p", Mode.WATCH, "The line is too low.", None)
+    office.keeper.reload_policies(ALICE)
+    assert office.modes == {"p": "watch"}, "a reload alone ends nothing"
+    file.write_text(office.text)  # without a mode a policy watches
+    version = office.keeper.policies().policies.version
+    assert office.keeper.reload_policies(ALICE).overrides == ()
+    assert office.keeper.policies().policies.version > version
+    ended = next(e for e in office.keeper.journal("", "", 9, "").items if e.verb == "mode")
+    assert ended.reason == "Its file says the same now."
+    file.write_text(enforcing)
+    office.keeper.reload_policies(ALICE)
+    assert office.modes == {"p": "enforce"}, "the file's word counts again"
+    office.ledger.close()
+
+
 def test_what_a_silent_collector_said_last_is_not_the_present(office: Office) -> None:
     office.keeper.report_collector(ALICE, CollectorReport("c1", 0.0, talkers=(Talker("vm", 8e6),)))
     office.up += 30

@@ -11,10 +11,12 @@ import pytest
 from sekisho.app.switches import Switches
 from sekisho.devices.switch.driver import Account, Step
 from sekisho.devices.switch.intent import Vlan
-from sekisho.model.errors import Conflict
+from sekisho.model.errors import Conflict, Refused
 from sekisho.model.switch import Accord, ChangeState, DriftView, Verb
-from sekisho.testing.switch import MemorySwitch
+from sekisho.testing.switch import Fault, MemorySwitch
 from support_keeping import ADA, NOW, WIDER, Rig
+
+NO = Refused("It says no.")
 
 
 @pytest.fixture
@@ -99,6 +101,26 @@ def test_drift_is_repaired_where_the_operator_says_so_but_not_for_ever(rig: Rig)
         by_hand(rig, switch)  # soon again: somebody works against us
         look(rig, keeper)
         assert keeper.changes("", 1, "").items[0].state is ChangeState.PROPOSED
+
+
+def test_a_repair_that_could_not_begin_begins_at_the_next_look(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_asked: object) -> None:
+        raise Conflict("leaf-1 is being changed.")
+
+    rig.settings["drift"] = "repair"
+    switch = rig.add("leaf-1")
+    with rig.keeper() as keeper:
+        rig.apply(keeper, "leaf-1")
+        look(rig, keeper)
+        by_hand(rig, switch)
+        with monkeypatch.context() as for_now:
+            for_now.setattr(keeper._repairs, "start", busy)
+            look(rig, keeper)
+        assert keeper.changes("", 1, "").items[0].verb is Verb.APPLY
+        look(rig, keeper)
+        assert newest(rig, keeper) == {"leaf-1": ChangeState.APPLIED}
 
 
 def test_drift_whose_repair_is_dangerous_is_proposed(rig: Rig) -> None:
@@ -190,6 +212,45 @@ def test_a_repair_leaves_a_pair_alone_where_nobody_agreed_to_change_the_other(ri
         looked(rig, keeper, "leaf-2")
         assert set(newest(rig, keeper).values()) == {ChangeState.APPLIED}
         assert [s.state.parts["vlan", "20"] for s in (one, two)] == [Vlan(20, "mail", 0)] * 2
+
+
+def test_what_comes_again_is_not_repaired_along_with_its_pair_either(rig: Rig) -> None:
+    rig.settings["drift"] = "repair"
+    with rig.keeper() as keeper:
+        one, two = pair(rig, keeper)
+        by_hand(rig, one)
+        by_hand(rig, two)
+        looked(rig, keeper, "leaf-1")
+        assert set(newest(rig, keeper).values()) == {ChangeState.APPLIED}
+        by_hand(rig, one, "other")
+        by_hand(rig, two)  # as before, and soon again
+        looked(rig, keeper, "leaf-1")
+        assert set(newest(rig, keeper).values()) == {ChangeState.REFUSED}
+        assert two.state.parts["vlan", "20"] == Vlan(20, "broken", 0)
+        looked(rig, keeper, "leaf-1", "leaf-2")
+        proposed = [c.id for c in keeper.changes("", 9, "").items if c.state is ChangeState.PROPOSED]
+        assert len(proposed) == 2
+        assert set(rig.ended(keeper, keeper.approve(ADA, proposed[0], "yes")).values()) == {
+            ChangeState.APPLIED
+        }
+
+
+def test_a_switch_in_doubt_is_not_repaired_along_with_its_pair(rig: Rig) -> None:
+    rig.settings["drift"] = "repair"
+    with rig.keeper() as keeper:
+        one, two = pair(rig, keeper)
+        by_hand(rig, two, "new")
+        never = tuple(Fault(c, NO, n) for c in ("rollback", "restore") for n in range(1, 9))
+        two.faults = (Fault("restore", NO, 1, after=True), *never)
+        backup = keeper.backups("leaf-2")[0].name
+        begun = keeper.restore(ADA, "leaf-2", backup, "as it was")
+        assert rig.ended(keeper, begun) == {"leaf-2": ChangeState.IN_DOUBT}
+        two.faults = ()
+        by_hand(rig, one)
+        by_hand(rig, two)
+        looked(rig, keeper, "leaf-1")
+        assert set(newest(rig, keeper).values()) == {ChangeState.REFUSED}
+        assert two.state.parts["vlan", "20"] == Vlan(20, "broken", 0)
 
 
 def test_a_file_of_the_other_of_a_pair_is_not_applied_by_a_repair(rig: Rig) -> None:

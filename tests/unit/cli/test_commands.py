@@ -249,6 +249,19 @@ def test_a_policys_mode_is_turned_for_a_reason_and_shown_as_turned(run: Run, kee
     assert (told.code, told.out) == (0, f"smtp-spam: {other}, over its file.\n")
     assert keeper.policies().policies.policies[0].mode == other
     assert f"smtp-spam is turned to {other} (its file says {before})" in run("policy", "list").err
-    back = run("policy", "mode", "smtp-spam", "file", "--reason", "Over.")
+    back = run("policy", "mode", "smtp-spam", "file", "--reason", "Over.", "--yes")
     assert back.out == f"smtp-spam: {before}, as its file says.\n"
     assert keeper.policies().overrides == ()
+
+
+def test_whatever_makes_a_policy_bind_is_asked_about(run: Run, keeper: FakeKeeper) -> None:
+    keeper.set_mode(BOB, "smtp-spam", Mode.WATCH, "Too many.", None)
+    (turned,) = keeper.policies().overrides
+    assert turned.written is Mode.ENFORCE
+    asked = run("policy", "mode", "smtp-spam", "file", "--reason", "The line is higher.")
+    assert asked.code == 2
+    assert "From now on smtp-spam binds" in asked.err
+    assert keeper.policies().overrides == (turned,)
+    assert run("policy", "mode", "smtp-spam", "file", "--reason", "The line is higher.", "--yes").code == 0
+    assert keeper.policies().policies.policies[0].mode is Mode.ENFORCE
+    assert run("policy", "mode", "smtp-spam", "propose", "--reason", "Too many.").code == 0, "binds nobody"

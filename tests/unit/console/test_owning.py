@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
@@ -37,6 +37,30 @@ def release(browser: Browser, restriction: str, reason: str = "The queue was cle
 
 def bound(cloud: Cloud, i: int) -> str:
     return cloud.keeper.restrictions(cloud.subjects[i].id, "", (State.ACTIVE,), 1, "").items[0].id
+
+
+def test_a_customer_signs_nobody_out_but_itself(fresh: Fresh, put: Callable[..., None]) -> None:
+    cloud, url = fresh
+    put(cloud, sessions=12)
+    with (
+        support_console.browsing(cloud, url, Role.VIEWER) as vera,
+        support_console.browsing(cloud, url, None) as mia,
+        support_console.browsing(cloud, url, None) as umi,
+        ExitStack() as desks,
+    ):
+        cloud.passed += 1
+        other = cloud.keystone.issue("uma", "member", project="umbrella", project_id="umbrella")
+        assert umi.sign_in(other, "keystone").status_code == 303
+        secret = cloud.member("acme")
+        for _ in range(9):  # each a browser of its own: a session that is replaced would make no crowd
+            cloud.passed += 1
+            mia.client.cookies.clear()
+            assert mia.sign_in(secret, "keystone").status_code == 303
+        assert umi.client.get("/own").status_code == 200, "another customer's, though it is idlest"
+        for _ in range(5):  # 12 are full now, and more of ours come
+            cloud.passed += 1
+            desks.enter_context(support_console.browsing(cloud, url, Role.OPERATOR))
+        assert vera.client.get("/audit").status_code == 200, "idlest of all, and no customer"
 
 
 def test_a_customer_sees_its_own_and_nothing_of_others(fresh: Fresh) -> None:

@@ -10,18 +10,21 @@ import hashlib
 import secrets
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from sekisho.api.console.settings import ConsoleSettings
     from sekisho.model.access import Issuer
+
+# How many browsers one customer may be signed in with: its own token lets it sign in as often as it likes.
+EACH: Final = 8
 
 
 @dataclass(slots=True)
 class Session:
     """One browser that is signed in. `forgery` must come with every form (CSRF); times: unix seconds.
 
-    `told` are messages for the next page, a code and what is put into its sentence.
+    `told` are messages for the next page, a code and what is put into its sentence. `member` is a customer's.
     """
 
     secret: str = field(repr=False)
@@ -31,10 +34,11 @@ class Session:
     seen: float
     forgery: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    member: bool = False
 
 
 class Sessions:
-    """All of them, bounded: whoever has been away longest makes room. Thread-safe."""
+    """All of them, bounded: whoever has been away longest makes room, customers first. Thread-safe."""
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self._settings = settings
@@ -44,14 +48,20 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._known)
 
-    def begin(self, secret: str, issuer: Issuer, name: str, now: float) -> tuple[str, Session]:
+    def begin(
+        self, secret: str, issuer: Issuer, name: str, now: float, *, member: bool = False
+    ) -> tuple[str, Session]:
         """Sign a browser in; gives what its cookie must say."""
         cookie = secrets.token_urlsafe(32)
-        session = Session(secret, issuer, name, now, now)
+        session = Session(secret, issuer, name, now, now, member=member)
         with self._lock:
             self._forget_ended(now)
+            mine = [k for k, s in self._known.items() if s.member and s.name == name]
+            if member and len(mine) >= EACH:
+                self._forget_idlest(mine)
             while len(self._known) >= self._settings.sessions:
-                del self._known[min(self._known, key=lambda key: self._known[key].seen)]
+                crowd = [k for k, s in self._known.items() if s.member]
+                self._forget_idlest(crowd or list(self._known))
             self._known[_hashed(cookie)] = session
         return cookie, session
 
@@ -72,6 +82,9 @@ class Sessions:
     def _forget_ended(self, now: float) -> None:
         for key in [k for k, s in self._known.items() if self._has_ended(s, now)]:
             del self._known[key]
+
+    def _forget_idlest(self, among: list[str]) -> None:
+        del self._known[min(among, key=lambda key: self._known[key].seen)]
 
     def _has_ended(self, session: Session, now: float) -> bool:
         return now - session.seen > self._settings.idle or now - session.began > self._settings.longest

@@ -14,7 +14,7 @@ from sekisho.api.console.asking import read
 from sekisho.api.console.forms import fields, need_own_form, need_own_page
 from sekisho.api.console.language import LANGUAGES
 from sekisho.api.console.view import THEMES, as_page, here, local, to
-from sekisho.model.access import Issuer
+from sekisho.model.access import Issuer, Role
 from sekisho.model.errors import Forbidden, Unauthenticated
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ async def sign_in(request: Request) -> Response:
         attempts.failed(address, now)
         return _again(request, onward, error.asker, 0.0)
     forget(request)
-    cookie, _ = request.app.state.sessions.begin(secret, issuer, who.name, now)
+    member = who.role is Role.MEMBER
+    cookie, _ = request.app.state.sessions.begin(secret, issuer, who.name, now, member=member)
     answer = to(onward)
     # Lax, not strict: an address pasted into a ticket must lead to its page. Forms carry their own proof.
     answer.set_cookie(
