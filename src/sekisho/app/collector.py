@@ -166,6 +166,7 @@ class Collector:
         self.troubles = Troubles(log)
         self.receiver = Receiver(settings.receive, sockets)
         self.tap = _tap(settings, clock.now(), self._exporters, self.troubles)
+        self._keeping: threading.Thread | None = None
 
     def run(self) -> None:
         """Hear, decode, resolve, count; judge each second; until `stop`."""
@@ -274,12 +275,19 @@ class Collector:
             ("reporting", self._send_report),
         ):
             spawn(self.stop, self.troubles, name, task)
+        self._spawn_keeping()
+
+    def _spawn_keeping(self) -> None:
         if self.tap is not None:
-            spawn(self.stop, self.troubles, KEEPING, self.tap.work)
+            self._keeping = spawn(self.stop, self.troubles, KEEPING, self.tap.work)
 
     def _finish_tap(self) -> None:
-        """Write what is left; a disk that does not take it holds nobody up."""
+        """Write what is left, once stopped; a disk that does not take it holds nobody up."""
         if self.tap is not None:
+            if self._keeping is not None:
+                # Its thread may be in the middle of a block, which would be lost with the process.
+                self.tap.wake()
+                self._keeping.join()
             try:
                 self.tap.finish()
             except Unavailable as error:
