@@ -62,6 +62,28 @@ def test_every_detector_counts_the_same(name: str, destinations: str) -> None:
     assert any(column.any() for column in columns[2:]), "nothing was counted"
 
 
+@pytest.mark.parametrize(
+    ("name", "emptied"),
+    [
+        ("login-attempts", "login_ports"),
+        ("login-hosts", "login_ports"),
+        ("amplification-bytes", "amplification_ports"),
+        ("amplification-packets", "amplification_ports"),
+        ("ingress-amplification-bytes", "amplification_ports"),
+    ],
+)
+def test_a_list_of_ports_that_was_emptied_means_no_port(name: str, emptied: str) -> None:
+    def told() -> float:
+        names = [f"s{n}" for n in range(SUBJECTS)]
+        asked = policy(condition(name, 20.0, 60), destinations="all")
+        found = detection(asked, subjects=names, **{emptied: ()})
+        found.add(traffic(seed=3))
+        found.close(START + 1)
+        return float(found.judges[0].lines[0].lane.estimate(np.arange(SUBJECTS)).sum())
+
+    assert both(told) == (0.0, 0.0)
+
+
 def everything(seed: int) -> list[np.ndarray[Any, Any]]:
     """Count for all detectors together, to all destinations and to the internet, and tell all sums."""
     policies = [
