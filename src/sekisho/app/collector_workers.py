@@ -205,7 +205,11 @@ class Workers:
             "workers.restarted": float(sum(max(0, child.starts - 1) for child in self.children)),
             "workers.unread": float(self._unread),
         }
-        reports = [self._reports[number] for number in sorted(self._reports)]
+        # What a silent worker saw last of somebody is not the present.
+        reports = [
+            replace(report, talkers=()) if number in silent else report
+            for number, report in sorted(self._reports.items())
+        ]
         return joined(self._settings.name, reports, self._settings.talkers, own)
 
     def _send_report(self) -> None:

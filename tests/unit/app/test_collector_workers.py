@@ -17,7 +17,7 @@ from sekisho.app.collector_workers import ToldByWorker, Workers, joined, setting
 from sekisho.flows.receive import ReceiveSettings
 from sekisho.host.clock import Clock
 from sekisho.model.errors import Malformed
-from sekisho.model.plain import from_plain
+from sekisho.model.plain import from_plain, to_plain
 from sekisho.model.report import CollectorReport, ExporterReport, Talker
 
 if TYPE_CHECKING:
@@ -124,6 +124,45 @@ def test_a_silent_worker_is_counted(workers: Workers, keeper: Told) -> None:
     assert report.counters["workers"] == 2
     send(workers, range(1, 41))
     keeper.wait(lambda report: report.counters["workers.silent"] < 2)
+
+
+class Set:
+    """A clock that stands where it was set."""
+
+    at = 1000.0
+
+    def now(self) -> float:
+        return self.at
+
+
+def test_what_a_silent_worker_said_last_of_somebody_is_not_the_present(keeper: Told) -> None:
+    clock = Set()
+    settings = CollectorSettings("c", workers=2, receive=ReceiveSettings(ports=(0,), buffer=1 << 16))
+    workers = Workers(settings, cast("Keeper", keeper), cast("Clock", clock), lambda *_: [])
+
+    def hear(number: int) -> None:
+        told = CollectorReport(f"c.{number}", clock.at, (), (Talker(f"vm{number}", 5.0),), (), {"rows": 7.0})
+        workers._hear(number, json.dumps(to_plain(told)))
+
+    def report() -> CollectorReport:
+        found = workers.report()
+        assert found is not None
+        return found
+
+    try:
+        hear(0)
+        hear(1)
+        assert {talker.subject for talker in report().talkers} == {"vm0", "vm1"}
+        clock.at += 60.0
+        hear(1)
+        assert {talker.subject for talker in report().talkers} == {"vm1"}
+        assert report().counters["rows"] == 14.0  # totals stay
+        hear(0)
+        assert {talker.subject for talker in report().talkers} == {"vm0", "vm1"}
+    finally:
+        workers.close()
+        for reading, _ in workers._pipes:
+            os.close(reading)
 
 
 def test_counters_are_added_up_but_for_what_all_have_in_common() -> None:
