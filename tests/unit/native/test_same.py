@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import sys
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
 
+from sekisho import native
 from sekisho.detect import counting
 from sekisho.detect.distinct import Distinct
 from sekisho.detect.sums import Sums
@@ -126,6 +129,23 @@ def test_rows_count_the_same_however_little_room_there_is(
     assert len(compiled) == len(columns) > 100
     for one, other in zip(compiled, columns, strict=True):
         assert np.allclose(one, other, rtol=1e-12)
+
+
+def test_a_batch_to_be_filled_is_one_s_own_whatever_another_thread_makes_meanwhile() -> None:
+    another = native.fresh(1)
+
+    def meanwhile(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code is native.fresh.__code__ and event == "line":
+            native._LAST = another
+        return meanwhile
+
+    before = sys.gettrace()
+    sys.settrace(meanwhile)
+    try:
+        made = native.fresh(5)
+    finally:
+        sys.settrace(before)
+    assert len(made.batch) == 5
 
 
 # --- resolving --------------------------------------------------------------------------------------------
