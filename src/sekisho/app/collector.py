@@ -45,6 +45,8 @@ PENDING = 20_000
 CHUNK = 500
 # Each worker is a process with tables of its own.
 MOST_WORKERS = 256
+# What a resolver tells of the present, which those before it have no part in.
+PRESENT = frozenset({"shared_exporters"})
 # What writes what was heard into the archive's spool.
 KEEPING = "keeping flows for the archive"
 
@@ -240,7 +242,8 @@ class Collector:
                     self._detection.replace_policies(new)
                 case Inventory():
                     for name, count in self._resolver.counters.items():
-                        self._resolved[name] = self._resolved.get(name, 0.0) + count
+                        if name not in PRESENT:
+                            self._resolved[name] = self._resolved.get(name, 0.0) + count
                     self._inventory = new
                     self._resolver = Resolver(self._settings.resolve, new, self._exporters)
                     self._detection.replace_inventory(new)
@@ -249,9 +252,11 @@ class Collector:
                     gc.freeze()  # looking for cycles among so many subjects would hold up the loop
 
     def _counters(self) -> dict[str, float]:
+        now = self._resolver.counters
         return {
             **self._decoder.counters(),
-            **{f"resolve.{k}": v + self._resolved.get(k, 0.0) for k, v in self._resolver.counters.items()},
+            # Also what this resolver has not counted yet: a total that goes and comes looks like a new start.
+            **{f"resolve.{k}": now.get(k, 0) + self._resolved.get(k, 0.0) for k in {**self._resolved, **now}},
             **{f"detect.{k}": float(v) for k, v in self._detection.counters().items()},
             **({f"archive.{k}": v for k, v in self.tap.counters().items()} if self.tap else {}),
             **{f"trouble.{k}": float(v) for k, v in self.troubles.counts.items()},

@@ -36,9 +36,7 @@ Line: TypeAlias = "Callable[[int, Sequence[int], int], Sequence[str]]"
 log = logging.getLogger("sekisho.collector")
 
 # Counters of what all workers have in common: the largest is told instead of the sum.
-COMMON: Final = frozenset(
-    {"detect.subjects", "detect.lanes", "detect.policies_unjudged", "resolve.shared_exporters"}
-)
+COMMON: Final = frozenset({"detect.subjects", "detect.lanes", "detect.policies_unjudged"})
 # Counters that are true of all workers or not at all.
 ALL: Final = frozenset({"engine.compiled"})
 # A worker that has not reported for so many times the wait between two reports is silent.

@@ -88,6 +88,17 @@ def test_a_collector_keeps_what_it_heard_and_what_it_was_told(keeper: Keeper, tm
     )
 
 
+def test_totals_of_resolvers_add_up_over_inventories_and_gauges_do_not(collector: Collector) -> None:
+    for _ in range(2):
+        collector._resolver._counts.count("strangers", 3)
+        collector._resolver._sources.shared = 2
+        assert collector._counters()["resolve.shared_exporters"] == 2
+        collector._news["inventory"] = inventory()
+        collector._replace()
+    told = collector._counters()
+    assert (told["resolve.strangers"], told["resolve.shared_exporters"]) == (6, 0)
+
+
 def test_a_collector_that_stops_writes_the_block_that_it_is_at(
     keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,7 +172,12 @@ def test_counters_are_added_up_but_for_what_all_have_in_common() -> None:
         (ExporterReport("192.0.2.1", "sflow"),),
         (Talker("a", 1.0, 2.0, 3.0, 4.0, 5.0), Talker("b", 7.0)),
         (25,),
-        {"detect.rows": 3.0, "detect.subjects": 10.0, "engine.compiled": 1.0},
+        {
+            "detect.rows": 3.0,
+            "detect.subjects": 10.0,
+            "engine.compiled": 1.0,
+            "resolve.shared_exporters": 1.0,
+        },
         1.0,
         ("192.0.2.9",),
     )
@@ -181,7 +186,12 @@ def test_counters_are_added_up_but_for_what_all_have_in_common() -> None:
         exporters=(ExporterReport("192.0.2.2", "ipfix"),),
         talkers=(Talker("c", 9.0), Talker("a", 1.0, 1.0, 1.0, 1.0, 1.0)),
         exact_ports=(25, 587),
-        counters={"detect.rows": 4.0, "detect.subjects": 10.0, "engine.compiled": 0.0},
+        counters={
+            "detect.rows": 4.0,
+            "detect.subjects": 10.0,
+            "engine.compiled": 0.0,
+            "resolve.shared_exporters": 2.0,
+        },
     )
     report = joined("c", [one, other], 2, {"workers": 2.0})
     assert [each.address for each in report.exporters] == ["192.0.2.1", "192.0.2.2"]
@@ -192,6 +202,7 @@ def test_counters_are_added_up_but_for_what_all_have_in_common() -> None:
         "detect.rows": 7.0,
         "detect.subjects": 10.0,
         "engine.compiled": 0.0,
+        "resolve.shared_exporters": 3.0,  # each exporter is one worker's
         "workers": 2.0,
     }
 
