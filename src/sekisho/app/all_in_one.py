@@ -220,13 +220,22 @@ class Supervisor:
                 child.due = now + wait
                 log.error("%s ended with %d; again in %.1f s", child.name, child.process.returncode, wait)
             elif now >= child.due:
-                child.due = 0.0
-                child.start()
+                self._again(child, now)
+
+    def _again(self, child: Child, now: float) -> None:
+        """Start one again; where the machine has no room for it just now, the others go on without."""
+        try:
+            child.start()
+        except OSError as error:
+            child.due = now + RESTART[1]
+            log.error("%s cannot be started: %s; again in %.1f s", child.name, error, RESTART[1])  # noqa: TRY400
+        else:
+            child.due = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Keep all running until `stop`."""
-        self.start()
         try:
+            self.start()
             while not stop.wait(0.2):
                 self.watch()
         finally:

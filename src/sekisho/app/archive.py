@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sekisho.app.archive_settings import ArchiveSettings
     from sekisho.app.backtests import Backtests
     from sekisho.archive.store import Store
+    from sekisho.detect.settings import DetectSettings
     from sekisho.host.clock import Clock
     from sekisho.model.archived import Backtest, BacktestOrder, FlowTop, Rows, Series, SubjectFlows
 
@@ -178,8 +179,10 @@ def read_secret(path: str, setting: str) -> str:
     return secret
 
 
-def run(settings: ArchiveSettings, clock: Clock, sockets: Sequence[socket.socket] = ()) -> None:
-    """Load and answer until a signal ends it."""
+def run(
+    settings: ArchiveSettings, clock: Clock, sockets: Sequence[socket.socket], detect: DetectSettings
+) -> None:
+    """Load and answer until a signal ends it; back-tests judge by `detect`, which the collectors have."""
     from sekisho.api import serve
     from sekisho.api.archive_door import create_archive_door
     from sekisho.app.backtests import Backtests
@@ -187,7 +190,8 @@ def run(settings: ArchiveSettings, clock: Clock, sockets: Sequence[socket.socket
 
     secret = read_secret(settings.token_file, "archive.token_file")
     store = open_store(settings)
-    archive = Archive(settings, store, clock.now, Backtests(store, settings.backtest_spells, clock.passed))
+    backtests = Backtests(store, settings.backtest_spells, clock.passed, lambda: detect)
+    archive = Archive(settings, store, clock.now, backtests)
     stop = threading.Event()
     stop_on_signal(stop)
     threads = follow(archive, clock, stop, embedded=not settings.url)

@@ -45,6 +45,8 @@ PENDING = 20_000
 CHUNK = 500
 # Each worker is a process with tables of its own.
 MOST_WORKERS = 256
+# What a resolver tells of the present, which those before it have no part in.
+PRESENT = frozenset({"shared_exporters"})
 # What writes what was heard into the archive's spool.
 KEEPING = "keeping flows for the archive"
 
@@ -166,6 +168,7 @@ class Collector:
         self.troubles = Troubles(log)
         self.receiver = Receiver(settings.receive, sockets)
         self.tap = _tap(settings, clock.now(), self._exporters, self.troubles)
+        self._keeping: threading.Thread | None = None
 
     def run(self) -> None:
         """Hear, decode, resolve, count; judge each second; until `stop`."""
@@ -239,7 +242,8 @@ class Collector:
                     self._detection.replace_policies(new)
                 case Inventory():
                     for name, count in self._resolver.counters.items():
-                        self._resolved[name] = self._resolved.get(name, 0.0) + count
+                        if name not in PRESENT:
+                            self._resolved[name] = self._resolved.get(name, 0.0) + count
                     self._inventory = new
                     self._resolver = Resolver(self._settings.resolve, new, self._exporters)
                     self._detection.replace_inventory(new)
@@ -248,9 +252,11 @@ class Collector:
                     gc.freeze()  # looking for cycles among so many subjects would hold up the loop
 
     def _counters(self) -> dict[str, float]:
+        now = self._resolver.counters
         return {
             **self._decoder.counters(),
-            **{f"resolve.{k}": v + self._resolved.get(k, 0.0) for k, v in self._resolver.counters.items()},
+            # Also what this resolver has not counted yet: a total that goes and comes looks like a new start.
+            **{f"resolve.{k}": now.get(k, 0) + self._resolved.get(k, 0.0) for k in {**self._resolved, **now}},
             **{f"detect.{k}": float(v) for k, v in self._detection.counters().items()},
             **({f"archive.{k}": v for k, v in self.tap.counters().items()} if self.tap else {}),
             **{f"trouble.{k}": float(v) for k, v in self.troubles.counts.items()},
@@ -274,12 +280,19 @@ class Collector:
             ("reporting", self._send_report),
         ):
             spawn(self.stop, self.troubles, name, task)
+        self._spawn_keeping()
+
+    def _spawn_keeping(self) -> None:
         if self.tap is not None:
-            spawn(self.stop, self.troubles, KEEPING, self.tap.work)
+            self._keeping = spawn(self.stop, self.troubles, KEEPING, self.tap.work)
 
     def _finish_tap(self) -> None:
-        """Write what is left; a disk that does not take it holds nobody up."""
+        """Write what is left, once stopped; a disk that does not take it holds nobody up."""
         if self.tap is not None:
+            if self._keeping is not None:
+                # Its thread may be in the middle of a block, which would be lost with the process.
+                self.tap.wake()
+                self._keeping.join()
             try:
                 self.tap.finish()
             except Unavailable as error:

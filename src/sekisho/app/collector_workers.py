@@ -36,9 +36,7 @@ Line: TypeAlias = "Callable[[int, Sequence[int], int], Sequence[str]]"
 log = logging.getLogger("sekisho.collector")
 
 # Counters of what all workers have in common: the largest is told instead of the sum.
-COMMON: Final = frozenset(
-    {"detect.subjects", "detect.lanes", "detect.policies_unjudged", "resolve.shared_exporters"}
-)
+COMMON: Final = frozenset({"detect.subjects", "detect.lanes", "detect.policies_unjudged"})
 # Counters that are true of all workers or not at all.
 ALL: Final = frozenset({"engine.compiled"})
 # A worker that has not reported for so many times the wait between two reports is silent.
@@ -205,7 +203,11 @@ class Workers:
             "workers.restarted": float(sum(max(0, child.starts - 1) for child in self.children)),
             "workers.unread": float(self._unread),
         }
-        reports = [self._reports[number] for number in sorted(self._reports)]
+        # What a silent worker saw last of somebody is not the present.
+        reports = [
+            replace(report, talkers=()) if number in silent else report
+            for number, report in sorted(self._reports.items())
+        ]
         return joined(self._settings.name, reports, self._settings.talkers, own)
 
     def _send_report(self) -> None:

@@ -223,6 +223,7 @@ def archive(
     if context.invoked_subcommand is not None:
         return
     from sekisho.app import archive, settings
+    from sekisho.app.collector import CollectorSettings
     from sekisho.host.clock import Clock
 
     start_log(log_level, log_format)
@@ -233,6 +234,7 @@ def archive(
         settings.archive({"archive": {**told, **raw.get("archive", {}), **given}}),
         Clock(),
         inherited_sockets(listen_fd or ()),
+        settings.validate(CollectorSettings, raw.get("collector", {}), "collector").detect,
     )
 
 

@@ -78,17 +78,20 @@ class Wanted:
 EVERYTHING: Final = Wanted()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Known:
     """An inventory from a moment on, and the places of its subjects by their keys."""
 
     time: float
     inventory: Inventory
-    places: keys.Places
+    # Made once rows are asked for: megabytes, and a span may have hundreds of inventories.
+    _places: keys.Places | None = None
 
     def rows_of(self, wanted: U64) -> I32:
         """Give the row of each key, -1 for who is not in this inventory."""
-        return self.places.rows_of(wanted)
+        if self._places is None:
+            self._places = keys.places(keys.keys(s.id for s in self.inventory.subjects))
+        return self._places.rows_of(wanted)
 
 
 def outline(store: Store, since: float, until: float, wanted: Wanted = EVERYTHING) -> Outline:
@@ -225,8 +228,7 @@ def _change(there: dict[tuple[str, str], Host | Subject], kind: str, name: str, 
 def _known(time: float, version: int, there: dict[tuple[str, str], Host | Subject]) -> Known:
     hosts = tuple(noun for noun in there.values() if isinstance(noun, Host))
     subjects = tuple(noun for noun in there.values() if isinstance(noun, Subject))
-    places = keys.places(keys.keys(s.id for s in subjects))
-    return Known(time, Inventory(version, hosts, subjects), places)
+    return Known(time, Inventory(version, hosts, subjects))
 
 
 def _read(store: Store, question: str) -> dict[str, NDArray[Any]]:

@@ -138,8 +138,12 @@ class Tap:
                 case _Moment():
                     self._tick(item.at)
 
+    def wake(self) -> None:
+        """Let `work` wait no longer."""
+        self._filled.set()
+
     def finish(self) -> None:
-        """Write all there is; the last word of a run."""
+        """Write all there is; the last word of a run, and nobody else may be at `work`."""
         self.work(0.0)
         self._flush()
         self._write_moments()

@@ -67,5 +67,5 @@ class Picking(Protocol):
     """A detector that says its `take` by traits: the same rows and amounts, a Pick for each part."""
 
     def picks(self, settings: DetectSettings) -> tuple[Pick, ...]:
-        """Say what is taken, all destinations included."""
+        """Say what is taken, all destinations included; nothing where settings leave nothing to take."""
         ...

@@ -161,8 +161,9 @@ def fresh(rows: int) -> Fresh:
     held = tuple(np.ndarray(rows, dtype, block.data, each * at) for at, (_, dtype) in _PLACED)
     structure = Structure(block)
     structure.values = block.ctypes.data + each * _OFFSETS
-    _LAST = Fresh(FlowBatch(*held), held, structure)
-    return _LAST
+    made = Fresh(FlowBatch(*held), held, structure)
+    _LAST = made  # another thread may put its own there at any time
+    return made
 
 
 def columns_of(batch: FlowBatch) -> Structure:

@@ -28,6 +28,11 @@ when = [{ detector = "egress-bytes", threshold = "1 Mbit/s" }]
 destinations = "any"
 then = [{ limit = "1 Mbit/s", for = "1h" }]
 """
+LOGINS = """
+[policy.logins]
+when = [{ detector = "login-attempts", threshold = "100/min" }]
+then = [{ warn = true, for = "1h" }]
+"""
 
 
 class Archive:
@@ -118,6 +123,29 @@ def test_it_loads_answers_and_says_who_may_ask(archive: Archive) -> None:
     heavy = flows.backtested(begun.id).policies[0]
     assert (heavy.subjects, {s.subject for s in heavy.spells}) == (2, {"port-0", "port-1"})
     assert archive.end() == 0
+
+
+def test_a_back_test_judges_by_the_settings_that_the_collectors_have(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    with (tmp_path / "archive.toml").open("a") as config:
+        config.write("[collector.detect]\nlogin_ports = [2222]\n")
+    kept = tap(archive.spool)
+    kept.meet(inventory(), BEGIN)
+    for second in range(30):
+        kept.put(batch(BEGIN + second, [0] * 50, port=22, flags=2, rate=1.0))
+        kept.put(batch(BEGIN + second, [1] * 50, port=2222, flags=2, rate=1.0))
+    kept.finish()
+    archive.start()
+    try:
+        archive.until(lambda: archive.rows() == 3000)
+        begun = archive.client.flows.backtest(BacktestOrder(LOGINS, BEGIN, BEGIN + 60))
+        archive.until(lambda: archive.client.flows.backtested(begun.id).state == "done")
+        found = archive.client.flows.backtested(begun.id).policies[0]
+        assert {s.subject for s in found.spells} == {"port-1"}
+    finally:
+        archive.end(signal.SIGKILL)
+        archive.client.close()
+        archive.listener.close()
 
 
 def test_killed_while_it_loads_it_has_every_row_once_in_the_end(archive: Archive) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from sekisho.app.collector import Collector, CollectorSettings, own_addresses
+from sekisho.archive import spool
 from sekisho.archive.settings import SpoolSettings, TapSettings
 from sekisho.archive.spool import blocks
 from sekisho.flows.receive import ReceiveSettings
@@ -84,6 +86,48 @@ def test_a_collector_keeps_what_it_heard_and_what_it_was_told(keeper: Keeper, tm
     assert (
         0 < held["flows"] == collector._counters()["archive.written"] == collector._counters()["resolve.rows"]
     )
+
+
+def test_totals_of_resolvers_add_up_over_inventories_and_gauges_do_not(collector: Collector) -> None:
+    for _ in range(2):
+        collector._resolver._counts.count("strangers", 3)
+        collector._resolver._sources.shared = 2
+        assert collector._counters()["resolve.shared_exporters"] == 2
+        collector._news["inventory"] = inventory()
+        collector._replace()
+    told = collector._counters()
+    assert (told["resolve.strangers"], told["resolve.shared_exporters"]) == (6, 0)
+
+
+def test_a_collector_that_stops_writes_the_block_that_it_is_at(
+    keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = TapSettings(on=True, every=0.1, spool=SpoolSettings(str(tmp_path)))
+    settings = CollectorSettings("c", receive=ReceiveSettings(ports=(0,)), archive=kept)
+    collector = Collector(settings, cast("Any", keeper), Clock())
+    writing, clean = threading.Event(), threading.Event()
+    write, held = spool._write_through, []
+
+    def slow(path: Path, pieces: Any) -> None:
+        if not writing.is_set():
+            writing.set()
+            held.append(clean.wait(0.5))
+        write(path, pieces)
+
+    monkeypatch.setattr(spool, "_write_through", slow)
+    assert collector.tap is not None
+    monkeypatch.setattr(collector.tap.writer, "close", clean.set)
+    now = Clock().now()
+    collector._count(burst_of(captured("ovs31-sflow.pcap"), time=now), now)
+    collector._judge(now + 1.0)
+    collector._spawn_keeping()
+    assert writing.wait(60.0)
+    collector.stop.set()
+    collector._finish_tap()
+    collector.receiver.close()
+    assert held == [False]
+    assert clean.is_set()
+    assert sum(b.rows for b in blocks(tmp_path) if b.table == "flows") > 0
 
 
 def test_a_collector_that_can_keep_nothing_judges_all_the_same(keeper: Keeper, tmp_path: Path) -> None:

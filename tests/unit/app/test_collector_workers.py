@@ -17,7 +17,7 @@ from sekisho.app.collector_workers import ToldByWorker, Workers, joined, setting
 from sekisho.flows.receive import ReceiveSettings
 from sekisho.host.clock import Clock
 from sekisho.model.errors import Malformed
-from sekisho.model.plain import from_plain
+from sekisho.model.plain import from_plain, to_plain
 from sekisho.model.report import CollectorReport, ExporterReport, Talker
 
 if TYPE_CHECKING:
@@ -126,6 +126,45 @@ def test_a_silent_worker_is_counted(workers: Workers, keeper: Told) -> None:
     keeper.wait(lambda report: report.counters["workers.silent"] < 2)
 
 
+class Set:
+    """A clock that stands where it was set."""
+
+    at = 1000.0
+
+    def now(self) -> float:
+        return self.at
+
+
+def test_what_a_silent_worker_said_last_of_somebody_is_not_the_present(keeper: Told) -> None:
+    clock = Set()
+    settings = CollectorSettings("c", workers=2, receive=ReceiveSettings(ports=(0,), buffer=1 << 16))
+    workers = Workers(settings, cast("Keeper", keeper), cast("Clock", clock), lambda *_: [])
+
+    def hear(number: int) -> None:
+        told = CollectorReport(f"c.{number}", clock.at, (), (Talker(f"vm{number}", 5.0),), (), {"rows": 7.0})
+        workers._hear(number, json.dumps(to_plain(told)))
+
+    def report() -> CollectorReport:
+        found = workers.report()
+        assert found is not None
+        return found
+
+    try:
+        hear(0)
+        hear(1)
+        assert {talker.subject for talker in report().talkers} == {"vm0", "vm1"}
+        clock.at += 60.0
+        hear(1)
+        assert {talker.subject for talker in report().talkers} == {"vm1"}
+        assert report().counters["rows"] == 14.0  # totals stay
+        hear(0)
+        assert {talker.subject for talker in report().talkers} == {"vm0", "vm1"}
+    finally:
+        workers.close()
+        for reading, _ in workers._pipes:
+            os.close(reading)
+
+
 def test_counters_are_added_up_but_for_what_all_have_in_common() -> None:
     one = CollectorReport(
         "c.0",
@@ -133,7 +172,12 @@ def test_counters_are_added_up_but_for_what_all_have_in_common() -> None:
         (ExporterReport("192.0.2.1", "sflow"),),
         (Talker("a", 1.0, 2.0, 3.0, 4.0, 5.0), Talker("b", 7.0)),
         (25,),
-        {"detect.rows": 3.0, "detect.subjects": 10.0, "engine.compiled": 1.0},
+        {
+            "detect.rows": 3.0,
+            "detect.subjects": 10.0,
+            "engine.compiled": 1.0,
+            "resolve.shared_exporters": 1.0,
+        },
         1.0,
         ("192.0.2.9",),
     )
@@ -142,7 +186,12 @@ def test_counters_are_added_up_but_for_what_all_have_in_common() -> None:
         exporters=(ExporterReport("192.0.2.2", "ipfix"),),
         talkers=(Talker("c", 9.0), Talker("a", 1.0, 1.0, 1.0, 1.0, 1.0)),
         exact_ports=(25, 587),
-        counters={"detect.rows": 4.0, "detect.subjects": 10.0, "engine.compiled": 0.0},
+        counters={
+            "detect.rows": 4.0,
+            "detect.subjects": 10.0,
+            "engine.compiled": 0.0,
+            "resolve.shared_exporters": 2.0,
+        },
     )
     report = joined("c", [one, other], 2, {"workers": 2.0})
     assert [each.address for each in report.exporters] == ["192.0.2.1", "192.0.2.2"]
@@ -153,6 +202,7 @@ def test_counters_are_added_up_but_for_what_all_have_in_common() -> None:
         "detect.rows": 7.0,
         "detect.subjects": 10.0,
         "engine.compiled": 0.0,
+        "resolve.shared_exporters": 3.0,  # each exporter is one worker's
         "workers": 2.0,
     }
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import sys
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
 
+from sekisho import native
 from sekisho.detect import counting
 from sekisho.detect.distinct import Distinct
 from sekisho.detect.sums import Sums
@@ -62,6 +65,28 @@ def test_every_detector_counts_the_same(name: str, destinations: str) -> None:
     assert any(column.any() for column in columns[2:]), "nothing was counted"
 
 
+@pytest.mark.parametrize(
+    ("name", "emptied"),
+    [
+        ("login-attempts", "login_ports"),
+        ("login-hosts", "login_ports"),
+        ("amplification-bytes", "amplification_ports"),
+        ("amplification-packets", "amplification_ports"),
+        ("ingress-amplification-bytes", "amplification_ports"),
+    ],
+)
+def test_a_list_of_ports_that_was_emptied_means_no_port(name: str, emptied: str) -> None:
+    def told() -> float:
+        names = [f"s{n}" for n in range(SUBJECTS)]
+        asked = policy(condition(name, 20.0, 60), destinations="all")
+        found = detection(asked, subjects=names, **{emptied: ()})
+        found.add(traffic(seed=3))
+        found.close(START + 1)
+        return float(found.judges[0].lines[0].lane.estimate(np.arange(SUBJECTS)).sum())
+
+    assert both(told) == (0.0, 0.0)
+
+
 def everything(seed: int) -> list[np.ndarray[Any, Any]]:
     """Count for all detectors together, to all destinations and to the internet, and tell all sums."""
     policies = [
@@ -104,6 +129,23 @@ def test_rows_count_the_same_however_little_room_there_is(
     assert len(compiled) == len(columns) > 100
     for one, other in zip(compiled, columns, strict=True):
         assert np.allclose(one, other, rtol=1e-12)
+
+
+def test_a_batch_to_be_filled_is_one_s_own_whatever_another_thread_makes_meanwhile() -> None:
+    another = native.fresh(1)
+
+    def meanwhile(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code is native.fresh.__code__ and event == "line":
+            native._LAST = another
+        return meanwhile
+
+    before = sys.gettrace()
+    sys.settrace(meanwhile)
+    try:
+        made = native.fresh(5)
+    finally:
+        sys.settrace(before)
+    assert len(made.batch) == 5
 
 
 # --- resolving --------------------------------------------------------------------------------------------

@@ -37,6 +37,8 @@ class Amplification:
 
     def picks(self, settings: DetectSettings) -> tuple[Pick, ...]:
         """Say the same by traits."""
+        if not settings.amplification_ports:  # none, where a pick without ports means any
+            return ()
         worth: Literal["bytes", "packets"] = "bytes" if self.unit is Unit.BYTES else "packets"
         terms = ((Trait.UDP | side(self.direction), NOTHING),)
         return (Pick(terms, self.direction, worth, source_ports=settings.amplification_ports),)

@@ -42,6 +42,8 @@ class Login:
     def picks(self, settings: DetectSettings) -> tuple[Pick, ...]:
         """Say the same by traits."""
         ours, ports = side(self.direction), settings.login_ports
+        if not ports:  # none, where a pick without ports means any
+            return ()
         opening = Trait.OPENING | ours, NOTHING
         if not self.distinct:
             return (Pick((opening,), self.direction, destination_ports=ports),)
