@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -66,10 +67,12 @@ def watched(stack: Stack) -> Iterator[Stack]:
     host.restart_agent(added=before)
 
 
-def servers(vm: Vm, count: int) -> list[str]:
-    """Give a VM more addresses, each a mail server's."""
-    head, last = vm.ipv4.rsplit(".", 1)
-    added = [f"{head}.{n}" for n in range(200, 200 + count) if n != int(last)]
+def servers(vm: Vm, count: int, *others: Vm) -> list[str]:
+    """Give a VM more addresses, each a mail server's; Neutron gave the others any of the network's."""
+    head = vm.ipv4.rpartition(".")[0]
+    taken = {each.ipv4 for each in (vm, *others)}
+    free = (address for n in range(200, 250) if (address := f"{head}.{n}") not in taken)
+    added = list(islice(free, count))
     for address in added:
         call(*enter(vm.namespace), "ip", "addr", "add", f"{address}/24", "dev", "eth0")
     return [vm.ipv4, *added]
@@ -82,7 +85,7 @@ def test_a_spammer_is_bound_its_owner_sees_why_and_it_is_freed(watched: Stack) -
     spammer, mail = (stack.plug(make.port(network, "h1", security_groups=group)) for _ in range(2))
     port = make.port(network, "h2", security_groups=group, allowed_address_pairs=pairs)
     receiver = stack.plug(port)
-    addresses = servers(receiver, 20)
+    addresses = servers(receiver, 20, spammer, mail)
     with talkers(stack, mail, receiver, spammer, ports=(25, 80)) as (honest, _, bound):
         services = {("tcp", receiver.ipv4, port) for port in (25, 80)}
         for each in (honest, bound):
