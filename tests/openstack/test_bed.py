@@ -161,7 +161,8 @@ def test_what_a_crashed_run_left_is_removed(tmp_path: Path) -> None:
 
     remove_leftovers(tmp_path, "s", lambda folder: Stack(StackSettings(folder, tmp_path, tmp_path)))
     assert namespaces(crashed.place.prefix) == []
-    assert not sleeper.alive
+    assert sleeper.process is not None
+    assert sleeper.process.wait(10) != 0, "it was ended, and did not come to its end"
     assert processes_in(tmp_path) == []
     assert not crashed.folder.exists()
 
