@@ -373,7 +373,8 @@ def open_director(settings: DirectorSettings, client: Balancers, clock: Clock) -
 
 def _spared(vrrp: VrrpSettings) -> frozenset[str]:
     """Give addresses that stay open though somebody made them VIPs: without them the director is lost."""
-    return Kernels().networked() | {plain(vrrp.address)} if vrrp.address else Kernels().networked()
+    own = Kernels().networked()
+    return own | {plain(vrrp.address)} if vrrp.address else own
 
 
 def site(settings: DirectorSettings) -> Site:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from sekisho.model.access import Principal
     from sekisho.model.cloud import Cloud, CloudPort
     from sekisho.model.inventory import HostReport, Inventory, Subject
-    from sekisho.model.policy import Mode, Policy
+    from sekisho.model.policy import Mode
 
 log = logging.getLogger("sekisho.keeper")
 
@@ -211,10 +211,7 @@ class Keeper(Deciding):
 
     def _release(self, entry: Restriction, now: float) -> Release:
         before = self._ledger.releases(entry.subject, entry.policy, now - REMEMBERED)
-        return release(entry, self._policy(entry.policy), before, now)
-
-    def _policy(self, name: str) -> Policy | None:
-        return next((p for p in self._rules.policies.policies if p.name == name), None)
+        return release(entry, self._rules.policies.named(entry.policy), before, now)
 
     def release(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
         self.restriction(restriction, who.project)  # of others it is not there at all
@@ -223,7 +220,7 @@ class Keeper(Deciding):
         now = self._clock.now()
 
         def may(entry: Restriction, before: tuple[float, ...]) -> Release:
-            return release(entry, self._policy(entry.policy), before, now)
+            return release(entry, self._rules.policies.named(entry.policy), before, now)
 
         return self._changed(self._ledger.release(restriction, who.name, reason, now, may, key=key))
 
@@ -236,16 +233,16 @@ class Keeper(Deciding):
         return rules.check(text)
 
     def foresee(self, policy: str, mode: Mode, subjects: tuple[str, ...]) -> tuple[Verdict, ...]:
-        turned = replace(self._rules.by_file(policy), mode=mode)
+        turned = replace(self._rules.written.need(policy), mode=mode)
         return self._verdicts.foresee(turned, subjects, self._clock.now())
 
     def set_mode(
         self, who: Principal, policy: str, mode: Mode | None, reason: str, version: int | None
     ) -> PolicyView:
         with self._turning:
-            now, written = self._clock.now(), self._rules.by_file(policy).mode
+            now, written = self._clock.now(), self._rules.written.need(policy).mode
             chosen = written if mode is None else mode
-            present = self._policy(policy)
+            present = self._rules.policies.named(policy)
             # Who says the same twice (a form sent again) is not told that somebody was faster.
             if present and present.mode is not chosen and version not in (None, self._rules.policies.version):
                 raise Conflict("The policies have changed since you looked: look again.")

@@ -14,7 +14,7 @@ from sekisho import plugins
 from sekisho.detect.detectors.catalogue import CATALOGUE, LARGEST
 from sekisho.metering.catalogue import METERED
 from sekisho.model import policy_file
-from sekisho.model.errors import Malformed, NotFound, Unavailable
+from sekisho.model.errors import Malformed, Unavailable
 from sekisho.model.plain import from_plain, to_plain
 from sekisho.model.policy import Baseline, Policy, PolicySet, Unit
 from sekisho.model.report import PolicyView
@@ -76,13 +76,6 @@ class Rules:
             return False
         self.policies = PolicySet(self._version(now), policies, self.written.baselines)
         return True
-
-    def by_file(self, name: str) -> Policy:
-        """Find a policy as its file says it; raises NotFound."""
-        found = next((p for p in self.written.policies if p.name == name), None)
-        if found is None:
-            raise NotFound(f"There is no policy {name!r} in force.")
-        return found
 
     def stray(self) -> tuple[Override, ...]:
         """List overrides that turn nothing any more: the files have no such policy, or say the same."""

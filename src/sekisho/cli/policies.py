@@ -146,14 +146,15 @@ def mode(
         raise Malformed("Say why: --reason TEXT.")
     chosen = None if wanted == FILE else Mode(wanted)
     # Turned back, a policy is what its file says, which may be to bind.
-    becomes = chosen or next((o.written for o in door.client.policies().overrides if o.policy == name), None)
+    turned = None if chosen else door.client.policies().override(name)
+    becomes = turned.written if turned else chosen
     if becomes is Mode.ENFORCE:
         door.confirm(
             f"From now on {name} binds whoever crosses its line, within the guard's limits.", yes=yes
         )
     view = door.client.set_mode(name, chosen, reason)
-    found = next(p for p in view.policies.policies if p.name == name)
-    said = "as its file says" if all(o.policy != name for o in view.overrides) else "over its file"
+    found = view.policies.need(name)
+    said = "as its file says" if view.override(name) is None else "over its file"
     door.tell(found, f"{name}: {found.mode}, {said}.")
 
 

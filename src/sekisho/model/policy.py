@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias
 
+from sekisho.model.errors import NotFound
 from sekisho.model.inventory import Subject
 from sekisho.model.plain import whole
 
@@ -244,6 +245,17 @@ class PolicySet:
     version: int = 0
     policies: tuple[Policy, ...] = ()
     baselines: tuple[Baseline, ...] = ()
+
+    def named(self, name: str) -> Policy | None:
+        """Find a policy."""
+        return next((p for p in self.policies if p.name == name), None)
+
+    def need(self, name: str) -> Policy:
+        """Find a policy; raises NotFound."""
+        found = self.named(name)
+        if found is None:
+            raise NotFound(f"There is no policy {name!r} in force.")
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,6 +169,10 @@ class PolicyView:
     problems: tuple[str, ...] = ()
     overrides: tuple[Override, ...] = ()
 
+    def override(self, policy: str) -> Override | None:
+        """Find how a person turned a policy's mode, if anybody did."""
+        return next((o for o in self.overrides if o.policy == policy), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:

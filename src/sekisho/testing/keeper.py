@@ -381,7 +381,7 @@ class FakeKeeper:
             if (r.subject, r.policy, r.state) == (entry.subject, entry.policy, State.EXPIRED)
             and r.ended < r.until
         ]
-        policy = next((p for p in self._view.policies.policies if p.name == entry.policy), None)
+        policy = self._view.policies.named(entry.policy)
         return release(entry, policy, before, self.now)
 
     def release(self, who: Principal, restriction: str, reason: str, key: str) -> Restriction:
@@ -464,7 +464,7 @@ class FakeKeeper:
     def foresee(self, policy: str, mode: Mode, subjects: tuple[str, ...]) -> tuple[Verdict, ...]:
         """Tell what a mode leads to for whoever is there; the fake's guard looks at nobody here."""
         with self._open():
-            self._by_name(policy)
+            self._view.policies.need(policy)
             known = {s.id for s in self._inventory.subjects}
             outcome = _OUTCOMES[mode] if self._enforcement.enabled else Outcome.WATCHED
             return tuple(
@@ -476,7 +476,7 @@ class FakeKeeper:
     ) -> PolicyView:
         """Turn a policy's mode."""
         with self._open():
-            before, held = self._by_name(policy), self._view.policies
+            before, held = self._view.policies.need(policy), self._view.policies
             written = self._written.setdefault(policy, before.mode)
             chosen = written if mode is None else mode
             if before.mode is not chosen and version not in (None, held.version):
@@ -492,12 +492,6 @@ class FakeKeeper:
             self._write(who.name, "mode", reason=reason)
             self._tell("policies")
             return self._view
-
-    def _by_name(self, policy: str) -> Policy:
-        found = next((p for p in self._view.policies.policies if p.name == policy), None)
-        if found is None:
-            raise NotFound(f"There is no policy {policy!r} in force.")
-        return found
 
     def exemptions(self) -> tuple[Exemption, ...]:
         """List those that have not ended."""
@@ -763,7 +757,7 @@ class FakeKeeper:
         )
 
     def _judge(self, evidence: Evidence) -> Verdict:
-        policy = next((p for p in self._view.policies.policies if p.name == evidence.policy), None)
+        policy = self._view.policies.named(evidence.policy)
         subject = next((s for s in self._inventory.subjects if s.id == evidence.subject), None)
         if policy is None or subject is None:
             return self._verdict(evidence, Outcome.REFUSED, reason="Nobody knows this subject or policy.")

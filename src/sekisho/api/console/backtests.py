@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from sekisho.api.console import modes
 from sekisho.api.console.decide import Done
 from sekisho.model import policy_text, wording
 from sekisho.model.archived import BacktestOrder
@@ -49,7 +48,7 @@ def start(ask: Ask) -> Backtests:
     """Show where one begins: with a policy in force to begin from, if one is named."""
     name = ask.query.text("policy")
     ask.query.done()
-    text = policy_text.write(modes.named(ask.keeper.policies(), name)) if name else ""
+    text = policy_text.write(ask.keeper.policies().policies.need(name)) if name else ""
     return Backtests(ask.flows is not None, name, text)
 
 
@@ -62,7 +61,7 @@ def show(ask: Ask) -> OneBacktest:
 def begin(ask: Ask) -> Done:
     """Begin to play the policies of a file, or one in force, over what the archive holds."""
     name = ask.query.text("policy")
-    text = policy_text.write(modes.named(ask.keeper.policies(), name)) if name else ask.query.long("text")
+    text = policy_text.write(ask.keeper.policies().policies.need(name)) if name else ask.query.long("text")
     reach = ask.query.choice("last", REACHES, "24h")
     ask.query.text("key")
     ask.query.done()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sekisho.api.console.view import Ask
     from sekisho.model.inventory import Subject
     from sekisho.model.policy import Policy
-    from sekisho.model.report import Override, PolicyView, Verdict
+    from sekisho.model.report import Override, Verdict
 
 # What turns a mode back to what the file says.
 FILE: Final = "file"
@@ -67,8 +67,8 @@ class Turning:
 def show(ask: Ask) -> Turning:
     """Show what turning a policy's mode would lead to."""
     view = ask.keeper.policies()
-    policy = named(view, ask.param("policy"))
-    turned = override(view, policy.name)
+    policy = view.policies.need(ask.param("policy"))
+    turned = view.override(policy.name)
     others = [m.value for m in Mode if m is not policy.mode]
     asked = ask.query.choice("to", (*Mode, FILE), others[0])
     ask.query.done()
@@ -103,21 +103,8 @@ def turn(ask: Ask) -> Done:
     ask.query.text("key")
     ask.query.done()
     view = ask.keeper.set_mode(ask.who, name, to, reason, version or None)
-    about = {"name": name, "mode": named(view, name).mode.value}
+    about = {"name": name, "mode": view.policies.need(name).mode.value}
     return Done("turned", f"/policies/{quote(name, safe='')}", about)
-
-
-def named(view: PolicyView, name: str) -> Policy:
-    """Find a policy in force; raises NotFound."""
-    found = next((p for p in view.policies.policies if p.name == name), None)
-    if found is None:
-        raise NotFound(f"There is no policy {name!r} in force.")
-    return found
-
-
-def override(view: PolicyView, name: str) -> Override | None:
-    """Find how a person turned a policy's mode, if anybody did."""
-    return next((o for o in view.overrides if o.policy == name), None)
 
 
 def _mode(query: Asked) -> Mode | None:

@@ -248,8 +248,8 @@ def policy(ask: Ask) -> OnePolicy:
     """Show one policy."""
     ask.query.done()
     name, view = ask.param("policy"), ask.keeper.policies()
-    found = modes.named(view, name)
-    turned = modes.override(view, name)
+    found = view.policies.need(name)
+    turned = view.override(name)
     others = tuple(m.value for m in Mode if m is not found.mode)
     everybody = ask.keeper.status().subjects
     talkers = ask.keeper.top(RATES[0], 100_000)
