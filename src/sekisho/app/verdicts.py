@@ -101,8 +101,8 @@ class Verdicts:
         verdicts: dict[int, Verdict] = {}
         with self._lock:
             cases = self._cases(evidence, PolicySet(policies=(policy,)), verdicts, now)
-            for i in self._watches(cases):
-                verdicts[i] = _verdict(evidence[i], Outcome.WATCHED, self._why_watched())
+            watched, reason = self._only_watched(cases)
+            verdicts |= {i: _verdict(evidence[i], Outcome.WATCHED, reason) for i in watched}
             left = {i: c for i, c in cases.items() if i not in verdicts}
             candidates = self._candidates(left, verdicts, now)
             ruling = self._ruling(candidates.values(), now)
@@ -149,9 +149,9 @@ class Verdicts:
         self, who: Principal, cases: Mapping[int, _Case], verdicts: dict[int, Verdict], now: float
     ) -> None:
         """Answer what is only watched, journaling each crossing once."""
-        reason = self._why_watched()
+        watched, reason = self._only_watched(cases)
         fresh: list[_Case] = []
-        for i in self._watches(cases):
+        for i in watched:
             case = cases[i]
             verdicts[i] = _verdict(case.evidence, Outcome.WATCHED, reason)
             key = (case.subject.id, case.policy.name)
@@ -162,14 +162,11 @@ class Verdicts:
             self._watched.pop(next(iter(self._watched)))
         self._journal_watched(who, fresh, now)
 
-    def _watches(self, cases: Mapping[int, _Case]) -> list[int]:
-        """Find what is only watched: by its policy's mode, or everything while the kill switch is off."""
-        enforcing = self._ledger.enforcement().enabled
-        return [i for i, case in cases.items() if case.policy.mode is Mode.WATCH or not enforcing]
-
-    def _why_watched(self) -> str:
-        enforcing = self._ledger.enforcement().enabled
-        return "The policy only watches." if enforcing else "Enforcement is switched off."
+    def _only_watched(self, cases: Mapping[int, _Case]) -> tuple[list[int], str]:
+        """Find what is only watched, and why: its policy's mode, or for everything the kill switch."""
+        if not self._ledger.enforcement().enabled:
+            return list(cases), "Enforcement is switched off."
+        return [i for i, c in cases.items() if c.policy.mode is Mode.WATCH], "The policy only watches."
 
     def _journal_watched(self, who: Principal, fresh: Sequence[_Case], now: float) -> None:
         lines = [
