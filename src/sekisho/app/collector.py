@@ -195,11 +195,14 @@ class Collector:
             self._finish_tap()
 
     def _hear(self, due: float) -> None:
-        while (now := self._clock.now()) < due:
+        """Take what is there; what came meanwhile and is little waits until more of it has gathered."""
+        little = 0
+        while little < len(self.receiver.addresses) and (now := self._clock.now()) < due:
             burst = self.receiver.receive(now)
             if burst is None:
                 return
             self._count(burst, now)
+            little = 0 if burst.count >= self._settings.receive.burst // 2 else little + 1
 
     def _let_gather(self, due: float) -> None:
         """Wait for a fuller burst, but not where a second is about to be closed without it."""
