@@ -273,7 +273,7 @@ def test_a_chart_with_gaps_says_that_no_archive_told(told: Told) -> None:
     with support_console.browsing(cloud, url, Role.VIEWER) as browser:
         subject = cloud.subjects[7].id
 
-        def lacking(**asked: object) -> str:
+        def lacking(**asked: str | float) -> str:
             answer = browser.client.get("/traffic", params={"subject": subject, **asked})
             return str(answer.json()["lacking"])
 
