@@ -107,7 +107,17 @@ def test_processor_time_is_that_of_the_whole_tree() -> None:
 @pytest.mark.timeout(300)
 def test_the_whole_of_it_once(capsys: pytest.CaptureFixture[str]) -> None:
     collector.main(
-        ["--datagrams", "300", "--protocols", "netflow9", "--subjects", "500", "--no-peers", "--json"]
+        [
+            "--datagrams",
+            "300",
+            "--protocols",
+            "netflow9",
+            "--subjects",
+            "500",
+            "--no-peers",
+            "--json",
+            "--warm=0.2",
+        ]
     )
     told = json.loads(capsys.readouterr().out)
     assert told["machine"]["cores"] > 0
