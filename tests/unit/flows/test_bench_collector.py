@@ -176,6 +176,22 @@ def test_people_get_a_table() -> None:
 
 
 @pytest.mark.timeout(300)
+def test_a_collector_that_is_not_overloaded_hears_and_keeps_everything(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    soak.main(
+        [
+            *("steady", "--seconds=1.5", "--measure=0.3", "--share=0.1", "--subjects=500", "--exporters=3"),
+            "--json",
+        ]
+    )
+    told = json.loads(capsys.readouterr().out)["steady"]
+    assert told["datagrams_received"] == told["datagrams_sent"] > 0
+    assert told["records_kept"] == told["records_counted"] == told["records_sent"]
+    assert told["records_not_kept"] == 0
+
+
+@pytest.mark.timeout(300)
 def test_an_overloaded_collector_accounts_for_every_datagram(capsys: pytest.CaptureFixture[str]) -> None:
     soak.main(["overload", "--overload-seconds", "1", "--subjects", "500", "--exporters", "3", "--json"])
     told = json.loads(capsys.readouterr().out)["overload"]
