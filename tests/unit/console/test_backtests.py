@@ -152,4 +152,7 @@ def test_a_curve_falls_as_the_line_rises() -> None:
     assert heights[0] == 0
     assert 0 < drawn.now < 600
     assert drawn.highest == 64
+    # Words stand in boxes of one width, so that what they name is where they begin.
+    assert [at for at, _ in drawn.ticks] == [0, 100, 200, 300, 400, 500]
+    assert [text for _, text in drawn.ticks] == ["10", "18", "32", "57", "101", "180"]
     assert curve(PolicyBacktest("x", "watch", "d", "count", 1, 1, curve=POINTS[:1])) is None
