@@ -101,3 +101,12 @@ def test_a_line_drops_at_the_moment_and_not_over_a_minute() -> None:
     late = Charts(made.recent, made.flows, lambda: NOW + 1000)
     found = late.series("a", NOW, NOW + 60, 5).egress_bytes
     assert found[:4] == (5.0, 500.0, 500.0, 500.0)
+
+
+def test_why_the_archive_did_not_tell_is_said() -> None:
+    archive = Archive(NOW)
+    made = charts(archive)
+    assert made.series("a", NOW - 20, NOW, 10).lacking == ""
+    archive.away = True
+    assert made.series("a", NOW - 20, NOW, 10).lacking == "away"
+    assert charts(None).series("a", NOW - 20, NOW, 10).lacking == "none"

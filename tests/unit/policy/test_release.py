@@ -8,11 +8,13 @@ from sekisho.model.restriction import Restriction, State
 
 DAY = 86400.0
 NOW = 1000 * DAY
+YEAR = 365 * DAY
 SMTP = Drop(Protocol.TCP, Direction.EGRESS, 25, 25)
 WHEN = (Condition("smtp-connections", Threshold(60, 60, Unit.COUNT, "60/min")),)
 SPAM = Policy("spam", WHEN, (Step((SMTP,), DAY),), Mode.ENFORCE, early_release=7 * DAY)
-BOUND = Restriction("r1", "port-1", (SMTP,), "x", "policy:spam", State.ACTIVE, NOW, NOW + DAY, DAY, 0, "spam",
-                    automatic=True)  # fmt: skip
+BOUND = Restriction(
+    "r1", "port-1", (SMTP,), "x", "p", State.ACTIVE, NOW, NOW + YEAR, YEAR, 0, "spam", automatic=True
+)
 
 
 @pytest.mark.parametrize(
