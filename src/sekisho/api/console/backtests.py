@@ -84,8 +84,8 @@ def _archive(ask: Ask) -> FlowKeeper:
 class Curve:
     """Where the line would be against how many subjects a day, as points of a picture.
 
-    `mean` and `most` are SVG points, `now` is where the line stands, `highest` is what the top stands for, and
-    `ticks` are places with their words.
+    `mean` and `most` are SVG points, `now` is where the line stands, `highest` is what the top stands for,
+    and `ticks` are places with their words.
     """
 
     mean: str
