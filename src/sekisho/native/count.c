@@ -139,9 +139,12 @@ static inline u32 traits_of(const columns *c, i64 i, i64 sender, i64 receiver, d
     return t | (u32)by_source[c->src_port[i]] << PORT_CLASSES | (u32)by_destination[c->dst_port[i]] << (PORT_CLASSES + 8);
 }
 
+/* The picks of one side that take such rows: none where whoever is on that side is nobody's. */
 static u64 matching(u32 traits, const pick *picks, i64 count, u32 outward)
 {
     u64 found = 0;
+    if (!(traits & (outward ? EGRESS | EXACT_EGRESS : INGRESS | EXACT_INGRESS)))
+        return 0;
     for (i64 p = 0; p < count; p++)
         for (u32 term = 0; term < picks[p].terms; term++)
             if (picks[p].outward == outward && (traits & picks[p].need[term]) == picks[p].need[term] &&
