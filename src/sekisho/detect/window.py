@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sekisho.model.policy import Policy, PolicySet
     from sekisho.model.report import Talker
     from sekisho.model.restriction import Evidence
-    from sekisho.tables import I64, FlowBatch
+    from sekisho.tables import I64, Bool, FlowBatch
 
 _SLOTS = 256  # to begin with; doubles as needed
 
@@ -140,14 +140,17 @@ class Detection:
     def add(self, batch: FlowBatch) -> None:
         """Count a resolved batch; rows of nobody's are left out."""
         self._counters["rows"] += len(batch)
-        ours = (batch.sender >= 0) | (batch.receiver >= 0)
-        known = int(np.count_nonzero(ours))
+        if not len(batch):
+            return
+        known, first, last = _glance(batch)
         if not known:
             return
         self._counters["rows_ours"] += known
         if known < len(batch) // 2:
-            batch = batch.take(ours)
-        for piece in _by_second(batch, self._settings.tick):
+            batch = batch.take(_ours(batch))
+        for piece in (
+            (batch,) if last - first <= self._settings.tick else _by_second(batch, self._settings.tick)
+        ):
             self._add(piece)
 
     def _add(self, batch: FlowBatch) -> None:
@@ -262,6 +265,20 @@ class Detection:
             "crossed": float(sum(int(judge.standing.crossed.sum()) for judge in self._judges)),
             "window_bytes": float(sum(lane.counter.nbytes for lane in lanes)),
         }
+
+
+def _ours(batch: FlowBatch) -> Bool:
+    mask: Bool = (batch.sender >= 0) | (batch.receiver >= 0)
+    return mask
+
+
+def _glance(batch: FlowBatch) -> tuple[int, float, float]:
+    """Tell how many rows of a batch are of ours, and when the first and the last of all arrived."""
+    if native.LIBRARY is None:
+        return int(np.count_nonzero(_ours(batch))), float(batch.time.min()), float(batch.time.max())
+    span = np.empty(2)
+    known = native.LIBRARY.sk_glance(native.columns_of(batch).address, len(batch), span.ctypes.data)
+    return known, *span.tolist()
 
 
 def _by_second(batch: FlowBatch, tick: float) -> Iterator[FlowBatch]:
