@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sekisho.detect.lanes import Stream
     from sekisho.detect.roster import Roster
     from sekisho.detect.settings import DetectSettings
-    from sekisho.tables import I32, I64, U64, Bool, FlowBatch
+    from sekisho.tables import I64, U32, U64, Bool, FlowBatch
 
 _AT_ONCE: Final = 64  # picks that gather together, a bit each
 _CLASSES: Final = 8  # lists of ports on either side, a bit each
@@ -41,20 +41,19 @@ ENTRY: Final = 8  # words of `entry`
 _KIND: Final = 4  # words of `kind`
 _KINDS: Final = 1024
 _MEMORY: Final = 1024 * 8  # octets of all of `memory`
-_SHAPES: Final = 512
-_PAGE: Final = 256  # ports
-_TOLD, _SUSPECT, _SLOT = 1, 2, 4  # what a roster's code is made of
+_SHAPES: Final = 2048
+_OURS, _TOLD, _SUSPECT, _SLOT = 1, 2, 4, 8  # what a roster's code is made of
 # Kinds of rows that one subject has in a second, of which there is room for before all is poured out.
 _EACH: Final = 4
 _FEWEST, _MOST = 4096, 1 << 18
 
 
 class Tables(NamedTuple):
-    """What all picks look up: traits by a shape; by side and port a page of classes, uint8[pages, 256]."""
+    """What all picks look up: traits by a row's shape, and each side's classes by port up to the last."""
 
     shapes: NDArray[np.uint16]
-    pages: NDArray[np.uint16]
-    classes: NDArray[np.uint8]
+    source: NDArray[np.uint8]
+    destination: NDArray[np.uint8]
 
 
 class Gathered:
@@ -81,7 +80,8 @@ class Gathered:
         self.structure = native.Structure(
             *(entries, room, 0, np.full(slots, -1, np.int32), self.suspects),
             *(np.zeros((_KINDS + 1, _KIND), np.int64), _KINDS + 1, 1, np.full(_MEMORY, 0xFF, np.uint8)),
-            *(tables.shapes, picks, len(picks), tables.pages, tables.classes),
+            *(tables.shapes, picks, len(picks), tables.source, tables.destination),
+            *(len(tables.source) - 1, len(tables.destination) - 1),
             *(self.matched, self.suspected, slots),
         )
 
@@ -127,7 +127,7 @@ class Counting:
                 self.rest.append(stream)
         shapes = np.zeros(_SHAPES, np.uint16)
         library.sk_shapes(shapes.ctypes.data)
-        tables = Tables(shapes, *_paged(self._ports))
+        tables = Tables(shapes, *map(_listed, self._ports))
         self._gathered = [
             _gather(made[first : first + _AT_ONCE], tables) for first in range(0, len(made), _AT_ONCE)
         ]
@@ -236,17 +236,17 @@ def _gather(made: list[tuple[Pick, Stream, Any]], tables: Tables) -> Gathered:
     return Gathered([(pick, stream) for pick, stream, _ in made], picks, tables)
 
 
-def _paged(ports: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-    """Keep of a table of both sides' ports each page once: uint16[2 * 256] pages, and uint8[pages, 256].
+def _listed(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Leave out the ports above the last one that is listed: a short table stays in the nearest cache.
 
-    Nearly all pages are alike, and so the tables stay in the nearest cache.
+    The last of what is left stands for all above it, and is of no class; unless every port is there.
     """
-    kept, pages = np.unique(ports.reshape(-1, _PAGE), axis=0, return_inverse=True)
-    return pages.reshape(-1).astype(np.uint16), np.ascontiguousarray(kept)
+    listed = np.flatnonzero(classes)
+    return np.append(classes, np.uint8(0))[: min(listed[-1] + 2 if len(listed) else 1, len(classes))].copy()
 
 
-def _codes(row_slot: I64, told: Bool, suspects: Bool) -> I32:
+def _codes(row_slot: I64, told: Bool, suspects: Bool) -> U32:
     """Give each row's slot, whether its SMTP is told, and whether it is a suspect, in one number."""
     slots = np.where(row_slot < len(suspects), row_slot, -1)
-    codes = np.where(slots >= 0, slots * _SLOT + told * _TOLD + suspects[slots] * _SUSPECT, -_SLOT)
-    return codes.astype(np.int32)
+    codes = slots * _SLOT + suspects[slots] * _SUSPECT + told * _TOLD + _OURS
+    return np.where(slots >= 0, codes, 0).astype(np.uint32)

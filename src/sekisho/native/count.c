@@ -27,29 +27,33 @@ enum {
 
 /* What a row's octets say, from which all traits but its subjects' and ports' follow. */
 enum {
-    OF_TCP = 1 << 0,
-    OF_UDP = 1 << 1,
-    OF_EXACT = 1 << 2,
-    HAS_SYN = 1 << 3,
-    HAS_ACK = 1 << 4,
-    HAS_FLAGS = 1 << 5, /* the exporter told them */
-    SEVERAL = 1 << 6, /* more than one packet, as the exporter saw them */
-    FEW = 1 << 7, /* at most two */
+    HAS_FLAGS = 1 << 0, /* the exporter told them */
+    HAS_SYN = 0x02,
+    OF_TCP = 1 << 2,
+    OF_UDP = 1 << 3,
+    HAS_ACK = 0x10,
+    OF_EXACT = 1 << 5,
+    OUT_THERE = 1 << 6, /* sent to the internet */
+    FROM_THERE = 1 << 7,
     DOWNWARD = 1 << 8, /* to a port below the one it comes from */
-    SHAPES = 1 << 9
+    SEVERAL = 1 << 9, /* more than one packet, as the exporter saw them */
+    FEW = 1 << 10, /* at most two */
+    SHAPES = 1 << 11
 };
+
+/* The sort of a row is its port classes, the traits of its shape, and below them what is known of its subjects. */
+enum { SENDER_SIDE = 0, RECEIVER_SIDE = 2, EXACT_SORT = 1 << 14, OF_SHAPE = 0x7FF0 };
 
 static u32 shape_traits(u32 shape)
 {
-    u32 t = 0;
-    if (shape & OF_UDP && !(shape & OF_EXACT))
-        t |= SAMPLED_UDP;
+    u32 t = (shape & OUT_THERE ? TO_INTERNET : 0) | (shape & FROM_THERE ? FROM_INTERNET : 0);
+    if (shape & OF_EXACT)
+        return t | EXACT_SORT | (shape & OF_TCP ? IS_TCP : 0);
+    if (shape & OF_UDP)
+        return t | SAMPLED_UDP;
     if (!(shape & OF_TCP))
         return t;
-    t |= IS_TCP;
-    if (shape & OF_EXACT)
-        return t;
-    t |= SAMPLED_TCP;
+    t |= IS_TCP | SAMPLED_TCP;
     if (!(shape & HAS_FLAGS))
         return shape & FEW && shape & DOWNWARD ? t | PROBE : t;
     t |= KNOWN;
@@ -67,20 +71,12 @@ void sk_shapes(u16 *shapes)
         shapes[shape] = (u16)shape_traits(shape);
 }
 
-static inline u32 traits_of(const gathered *g, const columns *c, i64 i, i32 from, i32 to, double weight)
+static u32 traits_of(u32 sort)
 {
-    u32 exact = c->exact[i] != 0, flags = c->tcp_flags[i], protocol = c->protocol[i];
-    u32 source = c->src_port[i], destination = c->dst_port[i];
-    double packets = c->packets[i];
-    u32 shape = (u32)(protocol == TCP) | (u32)(protocol == UDP) << 1 | exact << 2 | (flags >> 1 & 1) << 3 |
-                (flags >> 4 & 1) << 4 | (flags >> 15 & 1) << 5 | (u32)(packets > 1.5 * weight) << 6 |
-                (u32)(packets < 2.5 * weight) << 7 | (u32)(destination < source) << 8;
-    u32 t = g->shapes[shape];
-    t |= (((u32)~from >> 31) | ((u32)~to >> 31) << 1) << 2 * exact;
-    t |= (u32)(c->dst_internet[i] != 0) << 4 | (u32)(c->src_internet[i] != 0) << 5;
-    t |= ((u32)from & IS_TOLD) << 14 | ((u32)to & IS_TOLD) << 15;
-    t |= (u32)g->classes[g->pages[source >> 8] << 8 | (source & 0xFF)] << PORT_CLASSES;
-    return t | (u32)g->classes[g->pages[256 + (destination >> 8)] << 8 | (destination & 0xFF)] << (PORT_CLASSES + 8);
+    u32 sender = sort >> SENDER_SIDE, receiver = sort >> RECEIVER_SIDE, exact = (sort & EXACT_SORT) != 0;
+    u32 t = sort & (0xFFFF0000u | (OF_SHAPE & ~EXACT_SORT));
+    t |= ((sender & IS_OURS ? EGRESS : 0) | (receiver & IS_OURS ? INGRESS : 0)) << 2 * exact;
+    return t | (sender & IS_TOLD ? SENDER_TOLD : 0) | (receiver & IS_TOLD ? RECEIVER_TOLD : 0);
 }
 
 /* The picks of one side that take such rows: none where whoever is on that side is nobody's. */
@@ -114,8 +110,9 @@ static i64 kind_of(gathered *g, u64 found, int syn)
     return g->kinds_used++;
 }
 
-static __attribute__((noinline)) int learn(gathered *g, u32 traits, memory *known)
+static __attribute__((noinline)) int learn(gathered *g, u32 sort, memory *known)
 {
+    u32 traits = traits_of(sort);
     u16 kinds[2];
     for (u32 outward = 0; outward < 2; outward++) {
         i64 k = kind_of(g, matching(traits, g->picks, g->count, outward), (traits & SYN) != 0);
@@ -123,30 +120,77 @@ static __attribute__((noinline)) int learn(gathered *g, u32 traits, memory *know
             return 0;
         kinds[outward] = (u16)k;
     }
-    *known = (memory){traits, {kinds[0], kinds[1]}};
+    *known = (memory){sort, {kinds[0], kinds[1]}};
     return 1;
 }
 
 enum { BLOCK = 32 };
 
-/* What is known of a row before anything is counted. */
+/* What is known of some rows before anything is counted, column by column. */
 typedef struct {
-    i32 code[2]; /* receiver's, sender's */
-    u16 kind[2];
-    double weight;
-} seen_row;
+    double weight[BLOCK];
+    i64 size[BLOCK]; /* SEVERAL and FEW */
+    u32 code[2][BLOCK]; /* receivers', senders' */
+    u16 kind[BLOCK][2];
+    u16 shape[BLOCK], source[BLOCK], destination[BLOCK]; /* shape: without size */
+    u8 octets[BLOCK];
+} block;
 
-/* 0 where there are more kinds of rows than there is room for. */
-static inline int see_row(gathered *g, const columns *c, i64 i, const roster *r, seen_row *row)
+/* Look at rows from i on. A loop for each few columns, because such loops work on many rows at once. */
+static inline void look(block *restrict b, const gathered *g, const columns *c, i64 i, i64 n)
 {
-    i32 from = code_of(r, c->sender[i]), to = code_of(r, c->receiver[i]);
-    double weight = weight_of(c, i);
-    u32 traits = traits_of(g, c, i, from, to, weight);
-    memory *known = g->known + ((traits * 0x9E3779B1u) >> 22);
-    if (__builtin_expect(known->traits != traits, 0) && !learn(g, traits, known))
-        return 0;
-    *row = (seen_row){{to, from}, {known->kind[0], known->kind[1]}, weight};
-    return 1;
+    const u8 *restrict exact = c->exact + i, *restrict protocol = c->protocol + i;
+    const u8 *restrict out = c->dst_internet + i, *restrict in = c->src_internet + i;
+    const u16 *restrict flags = c->tcp_flags + i;
+    const u16 *restrict source = c->src_port + i, *restrict destination = c->dst_port + i;
+    const float *restrict rate = c->rate + i;
+    const double *restrict packets = c->packets + i;
+    u16 last_source = (u16)g->last_source, last_destination = (u16)g->last_destination;
+    u8 any = 0;
+    for (i64 k = 0; k < n; k++) {
+        any |= exact[k];
+        b->octets[k] = (u8)((protocol[k] == TCP ? OF_TCP : 0) | (protocol[k] == UDP ? OF_UDP : 0) |
+                            (exact[k] ? OF_EXACT : 0) | (out[k] ? OUT_THERE : 0) | (in[k] ? FROM_THERE : 0));
+    }
+    for (i64 k = 0; k < n; k++) {
+        b->shape[k] = (u16)((flags[k] & (HAS_SYN | HAS_ACK)) | flags[k] >> 15 | b->octets[k] |
+                            (destination[k] < source[k] ? DOWNWARD : 0));
+        b->source[k] = source[k] < last_source ? source[k] : last_source;
+        b->destination[k] = destination[k] < last_destination ? destination[k] : last_destination;
+    }
+    for (i64 k = 0; k < n; k++)
+        b->weight[k] = rate[k] > 1.0f ? rate[k] : 1.0f;
+    for (i64 k = 0; any && k < n; k++)
+        b->weight[k] = exact[k] ? 1.0 : b->weight[k];
+    for (i64 k = 0; k < n; k++)
+        b->size[k] = (packets[k] > 1.5 * b->weight[k] ? SEVERAL : 0) | (packets[k] < 2.5 * b->weight[k] ? FEW : 0);
+}
+
+/* Find out whose the rows are, and of which kinds; gives how many, fewer than n where there are more kinds of rows
+ * than there is room for. */
+static inline i64 sort(block *b, gathered *g, const columns *c, i64 i, i64 n, const roster *r)
+{
+    const i32 *sender = c->sender + i, *receiver = c->receiver + i;
+    const u16 *shapes = g->shapes;
+    const u8 *by_source = g->by_source, *by_destination = g->by_destination;
+    memory *known = g->known;
+    const i32 *head = g->head;
+    for (i64 k = 0; k < n; k++) {
+        u32 from = code_of(r, sender[k]), to = code_of(r, receiver[k]);
+        u32 s = shapes[b->shape[k] | (u32)b->size[k]];
+        s |= (from & (IS_OURS | IS_TOLD)) << SENDER_SIDE | (to & (IS_OURS | IS_TOLD)) << RECEIVER_SIDE;
+        s |= (u32)by_source[b->source[k]] << PORT_CLASSES;
+        s |= (u32)by_destination[b->destination[k]] << (PORT_CLASSES + 8);
+        memory *of = known + ((s * 0x9E3779B1u) >> 22);
+        if (__builtin_expect(of->sort != s, 0) && !learn(g, s, of))
+            return k;
+        b->code[0][k] = to;
+        b->code[1][k] = from;
+        memcpy(b->kind[k], of->kind, sizeof of->kind);
+        __builtin_prefetch(head + (from >> SLOT_FROM));
+        __builtin_prefetch(head + (to >> SLOT_FROM));
+    }
+    return n;
 }
 
 static inline entry *entry_of(gathered *g, i64 slot, i32 k)
@@ -188,18 +232,19 @@ static inline void list(gathered *g, const columns *c, i64 i, u64 apart, i64 slo
     }
 }
 
-static inline u64 take(gathered *g, const columns *c, i64 i, const seen_row *row, int side)
+static inline u64 take(gathered *g, const columns *c, i64 i, const block *b, i64 k, int side)
 {
-    i32 number = row->kind[side];
+    i32 number = b->kind[k][side];
     if (!number)
         return 0;
     kind *of = g->kinds + number;
-    i64 slot = row->code[side] >> SLOT_FROM;
+    u32 code = b->code[side][k];
+    i64 slot = code >> SLOT_FROM;
     of->rows++;
-    if (row->code[side] & IS_SUSPECT)
+    if (__builtin_expect(code & IS_SUSPECT, 0))
         for (u64 left = of->found & g->suspects[slot]; left; left &= left - 1)
             g->suspected[__builtin_ctzll(left)]++;
-    add(entry_of(g, slot, number), c, i, row->weight);
+    add(entry_of(g, slot, number), c, i, b->weight[k]);
     if (of->apart)
         list(g, c, i, of->apart, slot);
     return of->found;
@@ -211,28 +256,23 @@ static inline u64 take(gathered *g, const columns *c, i64 i, const seen_row *row
  * way from memory for many rows at once. */
 i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const roster *r, u64 *found)
 {
-    seen_row rows[BLOCK];
+    block b;
     i64 done = first;
     int room = 1;
     for (i64 p = 0; p < g->count && !first; p++)
         g->matched[p] = g->suspected[p] = g->picks[p].listed = 0;
     while (done < n && room && g->used + 2 * BLOCK <= g->room) {
-        i64 size = least(BLOCK, n - done), k = 0;
-        while (k < size && (room = see_row(g, c, done + k, r, rows + k))) {
-            for (int side = 0; side < 2; side++)
-                if (rows[k].kind[side])
-                    __builtin_prefetch(g->head + (rows[k].code[side] >> SLOT_FROM));
-            k++;
-        }
-        size = k;
-        for (k = 0; k < size; k++)
-            for (int side = 0; side < 2; side++)
-                if (rows[k].kind[side]) {
-                    i32 head = g->head[rows[k].code[side] >> SLOT_FROM];
-                    __builtin_prefetch(g->entries + (head >= 0 ? head : 0), 1);
-                }
-        for (k = 0; k < size; k++)
-            found[done + k] = take(g, c, done + k, rows + k, 0) | take(g, c, done + k, rows + k, 1);
+        i64 wanted = least(BLOCK, n - done);
+        look(&b, g, c, done, wanted);
+        i64 size = sort(&b, g, c, done, wanted, r);
+        room = size == wanted;
+        for (i64 k = 0; k < size; k++)
+            for (int side = 0; side < 2; side++) {
+                i32 head = g->head[b.code[side][k] >> SLOT_FROM];
+                __builtin_prefetch(g->entries + (head >= 0 ? head : 0), 1);
+            }
+        for (i64 k = 0; k < size; k++)
+            found[done + k] = take(g, c, done + k, &b, k, 0) | take(g, c, done + k, &b, k, 1);
         done += size;
     }
     for (kind *k = g->kinds; k < g->kinds + g->kinds_used; k++) {

@@ -57,9 +57,9 @@ typedef struct {
 
 enum { REMEMBERED = 1024 }; /* a power of two */
 
-/* Which kinds rows of some traits are: few sorts of rows are most of all rows. */
+/* Which kinds rows of some sort are: few sorts of rows are most of all rows. */
 typedef struct {
-    u32 traits;
+    u32 sort;
     u16 kind[2]; /* of the receiver's side, of the sender's */
 } memory;
 
@@ -75,22 +75,22 @@ typedef struct {
     const u16 *shapes; /* traits by what a row's octets say; sk_shapes */
     pick *picks;
     i64 count;
-    const u16 *pages; /* by side and the port's upper octet: which page tells the classes of its ports */
-    const u8 *classes; /* pages of 256 ports: a bit for each list of ports */
+    const u8 *by_source, *by_destination; /* each port's classes, a bit each; none from the last port on */
+    i64 last_source, last_destination;
     i64 *matched, *suspected; /* by pick: rows of the batch, and of them those of suspects */
     i64 slots;
 } gathered;
 
-/* Whose rows: by inventory row, four times the slot, one more where its switch tells its SMTP connections exactly,
- * two more for a suspect; below 0 nobody. The last of rows + 1 is for whoever is not in the inventory. */
+/* Whose rows: by inventory row, eight times the slot and the bits below; 0 is nobody. The last of rows + 1 is for
+ * whoever is not in the inventory. */
 typedef struct {
-    const i32 *codes;
+    const u32 *codes;
     i64 rows;
 } roster;
 
-enum { IS_TOLD = 1, IS_SUSPECT = 2, SLOT_FROM = 2 };
+enum { IS_OURS = 1, IS_TOLD = 2, IS_SUSPECT = 4, SLOT_FROM = 3 };
 
-static inline i32 code_of(const roster *r, i32 row)
+static inline u32 code_of(const roster *r, i32 row)
 {
     u32 last = (u32)r->rows, at = (u32)row; /* a row below 0 is a large number */
     return r->codes[at < last ? at : last];

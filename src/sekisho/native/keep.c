@@ -71,7 +71,7 @@ static void keep_some(const gathered *g, const columns *c, i64 n, const roster *
         }
         for (int k = 0; k < many; k++) {
             i64 i = rows[k];
-            i32 code[2] = {code_of(r, c->receiver[i]), code_of(r, c->sender[i])};
+            u32 code[2] = {code_of(r, c->receiver[i]), code_of(r, c->sender[i])};
             for (u64 left = found[i] & stay[zeros_of(i)]; left; left &= left - 1) {
                 int number = __builtin_ctzll(left);
                 const pick *p = g->picks + number;
