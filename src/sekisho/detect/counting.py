@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sekisho.detect.lanes import Stream
     from sekisho.detect.roster import Roster
     from sekisho.detect.settings import DetectSettings
-    from sekisho.tables import I64, U32, U64, Bool, FlowBatch
+    from sekisho.tables import I64, U32, U64, Bool
 
 _AT_ONCE: Final = 64  # picks that gather together, a bit each
 _CLASSES: Final = 8  # lists of ports on either side, a bit each
@@ -84,6 +84,7 @@ class Gathered:
             *(len(tables.source) - 1, len(tables.destination) - 1),
             *(self.matched, self.suspected, slots),
         )
+        self.at = self.structure.address
 
     def fit(self, rows: int) -> None:
         """Make room for what the distinct counts may take of a batch of so many rows."""
@@ -116,7 +117,8 @@ class Counting:
         self._classes: dict[tuple[str, tuple[int, ...]], int] = {}
         self._ports = np.zeros((2, 65_536), np.uint8)
         self._found: U64 = np.zeros(0, np.uint64)
-        self._roster: tuple[I64, native.Structure] | None = None
+        self._found_at = 0
+        self._roster: tuple[I64, native.Structure, int] | None = None
         self.rest: list[Stream] = []
         self._held: list[NDArray[Any]] = []
         made: list[tuple[Pick, Stream, Any]] = []
@@ -132,37 +134,36 @@ class Counting:
             _gather(made[first : first + _AT_ONCE], tables) for first in range(0, len(made), _AT_ONCE)
         ]
 
-    def add(self, batch: FlowBatch, roster: Roster, now: float) -> None:
-        """Count a batch, and keep of each stream's rows what its evidence may name."""
-        n = len(batch)
+    def add(self, columns: native.Structure, n: int, roster: Roster, now: float) -> None:
+        """Count a batch of n rows, given as its C side; keep of each stream's rows what evidence may name."""
         if not n or not self._gathered:
             return
         if n > len(self._found):
             self._found = np.zeros(n + n // 4, np.uint64)
-        columns, known = native.columns_of(batch), self._known(roster)
+            self._found_at = self._found.ctypes.data
+        known, at = self._known(roster), columns.address
         for gathered in self._gathered:
             gathered.fit(n)
-            self._add(gathered, columns, known, n, now)
+            self._add(gathered, at, known, n, now)
 
-    def _known(self, roster: Roster) -> native.Structure:
-        """Give the C side of the roster; its suspects are those of the last tick."""
+    def _known(self, roster: Roster) -> int:
+        """Say where the C side of the roster is; its suspects are those of the last tick."""
         if self._roster is None or self._roster[0] is not roster.row_slot:
             suspects = np.any([gathered.suspect() for gathered in self._gathered], axis=0)
             codes = _codes(roster.row_slot, roster.told, suspects)
-            self._roster = roster.row_slot, native.Structure(codes, len(codes) - 1)
-        return self._roster[1]
+            made = native.Structure(codes, len(codes) - 1)
+            self._roster = roster.row_slot, made, made.address
+        return self._roster[2]
 
-    def _add(
-        self, gathered: Gathered, columns: native.Structure, known: native.Structure, n: int, now: float
-    ) -> None:
-        here, found, done = gathered.structure.address, self._found.ctypes.data, 0
+    def _add(self, gathered: Gathered, columns: int, known: int, n: int, now: float) -> None:
+        here, found, done = gathered.at, self._found_at, 0
         while True:
-            done = self._library.sk_gather(here, columns.address, done, n, known.address, found)
+            done = self._library.sk_gather(here, columns, done, n, known, found)
             if done >= n:
                 break
             self._library.sk_pour(here)
-        self._library.sk_keep(here, columns.address, n, known.address, found, now)
-        for number in np.flatnonzero(gathered.matched).tolist():
+        self._library.sk_keep(here, columns, n, known, found, now)
+        for number in gathered.matched.nonzero()[0].tolist():
             stream = gathered.streams[number][1]
             stream.touched = True
             if number in gathered.lists:
@@ -173,7 +174,7 @@ class Counting:
     def pour(self) -> None:
         """Pour what has gathered into the streams' sums; who is a suspect is asked again next time."""
         for gathered in self._gathered:
-            self._library.sk_pour(gathered.structure.address)
+            self._library.sk_pour(gathered.at)
         self._roster = None
 
     def _picks_of(self, stream: Stream) -> list[tuple[Pick, Any]]:

@@ -142,24 +142,28 @@ class Detection:
         self._counters["rows"] += len(batch)
         if not len(batch):
             return
-        known, first, last = _glance(batch)
+        columns = None if native.LIBRARY is None else native.columns_of(batch)
+        known, first, last = _glance(batch, columns)
         if not known:
             return
         self._counters["rows_ours"] += known
         if known < len(batch) // 2:
-            batch = batch.take(_ours(batch))
-        for piece in (
-            (batch,) if last - first <= self._settings.tick else _by_second(batch, self._settings.tick)
-        ):
+            batch, columns = batch.take(_ours(batch)), None
+        if last - first <= self._settings.tick:
+            self._add(batch, columns)
+            return
+        for piece in _by_second(batch, self._settings.tick):
             self._add(piece)
 
-    def _add(self, batch: FlowBatch) -> None:
+    def _add(self, batch: FlowBatch, columns: native.Structure | None = None) -> None:
+        """Count a batch; `columns` is its C side, if somebody has made it already."""
         self._advance(float(batch.time[-1]))
         streams = [*self._streams.values()]
         if native.LIBRARY is not None:
             if self._one_pass is None:
                 self._one_pass = Counting(streams, self._settings, native.LIBRARY)
-            self._one_pass.add(batch, self._roster, self._steady.now)
+            columns = columns or native.columns_of(batch)
+            self._one_pass.add(columns, len(batch), self._roster, self._steady.now)
             streams = self._one_pass.rest
         if streams:
             self._add_in_columns(batch, streams)
@@ -272,12 +276,12 @@ def _ours(batch: FlowBatch) -> Bool:
     return mask
 
 
-def _glance(batch: FlowBatch) -> tuple[int, float, float]:
+def _glance(batch: FlowBatch, columns: native.Structure | None) -> tuple[int, float, float]:
     """Tell how many rows of a batch are of ours, and when the first and the last of all arrived."""
-    if native.LIBRARY is None:
+    if native.LIBRARY is None or columns is None:
         return int(np.count_nonzero(_ours(batch))), float(batch.time.min()), float(batch.time.max())
     span = np.empty(2)
-    known = native.LIBRARY.sk_glance(native.columns_of(batch).address, len(batch), span.ctypes.data)
+    known = native.LIBRARY.sk_glance(columns.address, len(batch), span.ctypes.data)
     return known, *span.tolist()
 
 

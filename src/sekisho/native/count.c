@@ -168,7 +168,7 @@ static inline void look(block *restrict b, const gathered *g, const columns *c, 
 
 /* Find out whose the rows are, and of which kinds; gives how many, fewer than n where there are more kinds of rows
  * than there is room for. */
-static inline i64 sort(block *b, gathered *g, const columns *c, i64 i, i64 n, const roster *r)
+static inline i64 sort(block *b, gathered *g, const columns *c, i64 i, i64 n, roster r)
 {
     const i32 *sender = c->sender + i, *receiver = c->receiver + i;
     const u16 *shapes = g->shapes;
@@ -250,11 +250,18 @@ static inline u64 take(gathered *g, const columns *c, i64 i, const block *b, i64
     return of->found;
 }
 
+/* Built for processors with wide registers and for all others; which one runs is found out when it is loaded. */
+#if defined(__x86_64__) && defined(__gnu_linux__)
+#define FOR_WIDE __attribute__((target_clones("avx2", "default")))
+#else
+#define FOR_WIDE
+#endif
+
 /* Gather rows of a batch from `first` on, and tell in `found` which picks take each; gives the row after the last one.
  *
  * That is not the end where there is no more room: pour out, and go on. In blocks, so that what is far is on its
  * way from memory for many rows at once. */
-i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const roster *r, u64 *found)
+FOR_WIDE i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const roster *r, u64 *found)
 {
     block b;
     i64 done = first;
@@ -264,12 +271,12 @@ i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const roster *r, 
     while (done < n && room && g->used + 2 * BLOCK <= g->room) {
         i64 wanted = least(BLOCK, n - done);
         look(&b, g, c, done, wanted);
-        i64 size = sort(&b, g, c, done, wanted, r);
+        i64 size = sort(&b, g, c, done, wanted, *r);
         room = size == wanted;
         for (i64 k = 0; k < size; k++)
             for (int side = 0; side < 2; side++) {
                 i32 head = g->head[b.code[side][k] >> SLOT_FROM];
-                __builtin_prefetch(g->entries + (head >= 0 ? head : 0), 1);
+                __builtin_prefetch(g->entries + (head & ~(head >> 31)), 1);
             }
         for (i64 k = 0; k < size; k++)
             found[done + k] = take(g, c, done + k, &b, k, 0) | take(g, c, done + k, &b, k, 1);

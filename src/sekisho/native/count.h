@@ -90,10 +90,10 @@ typedef struct {
 
 enum { IS_OURS = 1, IS_TOLD = 2, IS_SUSPECT = 4, SLOT_FROM = 3 };
 
-static inline u32 code_of(const roster *r, i32 row)
+static inline u32 code_of(roster r, i32 row)
 {
-    u32 last = (u32)r->rows, at = (u32)row; /* a row below 0 is a large number */
-    return r->codes[at < last ? at : last];
+    u32 last = (u32)r.rows, at = (u32)row; /* a row below 0 is a large number */
+    return r.codes[at < last ? at : last];
 }
 
 /* How many events a row stands for; 1 where nothing was sampled. */

@@ -32,10 +32,12 @@ static int steps_of(i64 there, i64 most)
     return power;
 }
 
+static inline u32 hash_of(i64 i) { return (u32)i * 0x9E3779B1u >> 16; }
+
 /* How many zeros end the hash of a row's place: rows that stay where every 2^zeros-th stays. */
 static inline int zeros_of(i64 i)
 {
-    u32 hash = (u32)i * 0x9E3779B1u >> 16;
+    u32 hash = hash_of(i);
     return hash ? __builtin_ctz(hash) : STEPS - 1;
 }
 
@@ -56,22 +58,27 @@ static void keep_some(const gathered *g, const columns *c, i64 n, const roster *
                       const i64 *there, i64 *room, u64 suspects, double now)
 {
     u64 stay[STEPS] = {0}; /* by zeros: the picks whose rows stay */
+    u32 none = 0; /* rows with one of these bits in their hash stay for nobody */
     for (u64 left = of; left; left &= left - 1) {
         int p = __builtin_ctzll(left);
         for (int zeros = steps_of(there[p], room[p]); room[p] > 0 && zeros < STEPS; zeros++)
             stay[zeros] |= 1ull << p;
     }
+    for (int zeros = 0; zeros < STEPS - 1 && !stay[zeros]; zeros++)
+        none |= 1u << zeros;
     for (i64 first = 0; first < n; first += BLOCK) {
         i64 rows[BLOCK], end = least(first + BLOCK, n);
-        int many = 0;
+        int maybe = 0, many = 0;
         for (i64 i = first; i < end; i++) {
-            rows[many] = i;
-            if (found[i] & stay[zeros_of(i)])
-                fetch(c, rows[many++]);
+            rows[maybe] = i;
+            maybe += !(hash_of(i) & none);
         }
+        for (int k = 0; k < maybe; k++)
+            if (found[rows[k]] & stay[zeros_of(rows[k])])
+                fetch(c, rows[many++] = rows[k]);
         for (int k = 0; k < many; k++) {
             i64 i = rows[k];
-            u32 code[2] = {code_of(r, c->receiver[i]), code_of(r, c->sender[i])};
+            u32 code[2] = {code_of(*r, c->receiver[i]), code_of(*r, c->sender[i])};
             for (u64 left = found[i] & stay[zeros_of(i)]; left; left &= left - 1) {
                 int number = __builtin_ctzll(left);
                 const pick *p = g->picks + number;

@@ -28,6 +28,7 @@ i64 sk_see(distinct *d, const i64 *row_of, const i64 *slots, const u64 *items, i
     } ahead[AHEAD] = {0}; /* on their way from memory */
     float *sighted = d->sighted + d->index * d->rows;
     u16 *hits = d->hits + d->index * d->rows;
+    u64 cells = (u64)d->cells, mask = cells & (cells - 1) ? 0 : cells - 1; /* a division takes as long as all else */
     i64 missing = 0;
     for (i64 k = 0; k < n; k++)
         missing += row_of[slots[k]] < 0;
@@ -38,7 +39,8 @@ i64 sk_see(distinct *d, const i64 *row_of, const i64 *slots, const u64 *items, i
         u8 *cell = ahead[k % AHEAD].cell;
         if (k < n) {
             i64 next = row_of[slots[k]];
-            u8 *place = d->table + next * d->cells + (i64)(mixed(items[k] + d->seed) % (u64)d->cells);
+            u64 hash = mixed(items[k] + d->seed);
+            u8 *place = d->table + next * d->cells + (i64)(mask ? hash & mask : hash % cells);
             ahead[k % AHEAD].row = next;
             ahead[k % AHEAD].cell = place;
             __builtin_prefetch(place, 1);
