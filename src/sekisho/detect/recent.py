@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sekisho.detect.detector import Detector, Rows, Take
     from sekisho.tables import F64, I32, I64, U16, U64, Bool
 
-_SHARE: Final = 16  # one batch fills at most this share of the ring
+_SHARE: Final = 32  # one batch fills at most this share of the ring
 _HASH: Final = np.uint32(0x9E37_79B1)
 _ROUGHEST: Final = 16  # of a large batch every 2**16th row stays, at least
 # `kept` of native/count.h: short, for what is written to memory here is what it costs.

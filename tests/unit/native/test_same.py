@@ -93,6 +93,46 @@ def test_a_list_of_ports_that_was_emptied_means_no_port(name: str, emptied: str)
     assert both(told) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("ports", [(65_535,), (0,), (0, 40_000, 65_535), (22, 23, 40_000)], ids=str)
+@pytest.mark.parametrize("name", ["login-attempts", "login-hosts", "amplification-bytes"])
+def test_the_first_and_the_last_port_are_ports_like_any(name: str, ports: tuple[int, ...]) -> None:
+    def told() -> F64:
+        names = [f"s{n}" for n in range(SUBJECTS)]
+        asked = policy(condition(name, 1e9, 60), destinations="all")
+        found = detection(asked, subjects=names, login_ports=ports, amplification_ports=ports)
+        batch = traffic(seed=8)
+        batch.time[:] = START
+        found.add(batch)
+        found.close(START + 1)
+        return found.judges[0].lines[0].lane.estimate(np.arange(SUBJECTS))
+
+    compiled, columns = both(told)
+    assert np.allclose(compiled, columns, rtol=1e-12)
+    assert compiled.any()
+
+
+@pytest.mark.parametrize("ours", [0.0, 0.02, 0.3, 1.0])
+@pytest.mark.parametrize("spread", [0.0, 0.9, 3.5])
+def test_a_batch_over_several_seconds_or_hardly_of_ours_counts_the_same(spread: float, ours: float) -> None:
+    def told() -> tuple[F64, dict[str, float]]:
+        asked = policy(condition("egress-bytes", 1e15, 60), destinations="all")
+        found = detection(asked, subjects=[f"s{n}" for n in range(SUBJECTS)])
+        found.close(START)
+        batch, rng = traffic(seed=5), np.random.default_rng(9)
+        batch.time[:] = START + rng.permutation(np.linspace(0.0, spread, len(batch)))
+        nobody = rng.random(len(batch)) >= ours
+        batch.sender[nobody] = batch.receiver[nobody] = -1
+        found.add(batch)
+        found.close(START + 4)
+        return found.judges[0].lines[0].lane.estimate(np.arange(SUBJECTS)), found.counters()
+
+    (compiled, counts), (columns, counts_in_columns) = both(told)
+    assert np.allclose(compiled, columns, rtol=1e-12)
+    assert compiled.any() == (ours > 0)
+    del counts["window_bytes"], counts_in_columns["window_bytes"]
+    assert counts == counts_in_columns
+
+
 def everything(seed: int) -> list[np.ndarray[Any, Any]]:
     """Count for all detectors together, to all destinations and to the internet, and tell all sums."""
     policies = [
