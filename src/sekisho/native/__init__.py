@@ -33,12 +33,13 @@ _POINTER, _WHOLE, _REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_gather": (_POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER),
     "sk_pour": (_POINTER,),
-    "sk_items": (_POINTER, _POINTER, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _POINTER),
+    "sk_glance": (_POINTER, _WHOLE, _POINTER),
+    "sk_shapes": (_POINTER,),
     "sk_sums_pour": (_POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER, _WHOLE),
     "sk_sums_take": (_POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER),
     "sk_sums_leave": (_POINTER, _POINTER, _WHOLE),
     "sk_sums_turn": (_POINTER, _POINTER, _POINTER, _WHOLE, _REAL),
-    "sk_see": (_POINTER, _POINTER, _POINTER, _WHOLE),
+    "sk_see": (_POINTER, _POINTER, _POINTER, _POINTER, _WHOLE),
     "sk_table_fill": (_POINTER, _POINTER, _POINTER, _WHOLE),
     "sk_resolve": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _POINTER),
     "sk_locate": (_POINTER, _WHOLE, _POINTER),
@@ -62,7 +63,8 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
 
 _COUNTING: Final = (
     "sk_gather",
-    "sk_items",
+    "sk_glance",
+    "sk_see",
     "sk_sums_take",
     "sk_locate",
     "sk_decode",
