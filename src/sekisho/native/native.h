@@ -16,7 +16,8 @@ typedef uint64_t u64;
 typedef int32_t i32;
 typedef int64_t i64;
 
-/* The columns of tables.FlowBatch, in its order. */
+/* The columns of tables.FlowBatch, in its order; behind them, of columns that decoders fill, how many first rows of each
+ * may be something else than zero. */
 typedef struct {
     double *time;
     i32 *exporter;
@@ -33,6 +34,7 @@ typedef struct {
     double *packets, *bytes;
     i32 *sender, *receiver;
     u8 *exact, *src_internet, *dst_internet;
+    i64 *dirty;
 } columns;
 
 enum { TCP = 6, UDP = 17 };

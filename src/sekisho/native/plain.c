@@ -57,14 +57,14 @@ typedef struct {
     i32 *renewals; /* template sets that were renewed, as many as `renewals_found` */
     i32 *message, *layout, *located, *inputs_told;
     i64 sets, other, implausible, renewals_found, definitions;
-    u64 has; /* columns that every record of the burst has */
+    u64 has, told; /* columns that every record of the burst has, and that some have */
 } plain;
 
 enum { LAYOUTS = 2048, FIRST_TEMPLATE = 256 };
 enum { OF_EXPORTER, OF_TEMPLATE, OF_INTERFACE };
 
-/* Columns that each record of a program has. */
-static u64 has(const program *p)
+/* Columns that each record of a program has; `told`: and those that some may have. */
+static u64 has(const program *p, u64 *told)
 {
     static const u64 of[] = {
         [IN_IF] = HAS_IN_IF,       [OUT_IF] = HAS_OUT_IF,     [PROTOCOL] = HAS_PROTOCOL, [SRC_MAC] = HAS_SRC_MAC,
@@ -75,7 +75,11 @@ static u64 has(const program *p)
     u64 found = HAS_PACKETS; /* one, where no step says how many */
     for (const step *t = p->steps; t < p->steps + p->length; t++)
         found |= of[t->into];
-    return p->version ? found | HAS_VERSION : found;
+    found |= p->version ? HAS_VERSION : 0;
+    *told |= found;
+    for (const step *t = p->steps; t < p->steps + p->length; t++)
+        *told |= t->into == ICMP ? HAS_DST_PORT : t->into == POINT ? HAS_POINT : t->into == VLAN ? HAS_VLAN : 0;
+    return found;
 }
 
 static inline int is_fixed(const program *p) { return p->count == 1 && p->direction_segment < 0; }
@@ -157,7 +161,7 @@ static i64 sets_of(plain *b, i64 i, i64 here, i64 end, u8 *used)
         b->layout[s] = layout;
         b->located[s] = (i32)found;
         if (!used[layout])
-            b->has &= has(p);
+            b->has &= has(p, &b->told);
         used[layout] = 1;
         total += found;
         here += (i64)length;
@@ -189,6 +193,7 @@ i64 sk_plain_find(plain *b)
     i64 total = 0;
     b->sets = b->renewals_found = b->definitions = 0;
     b->has = ~0ull;
+    b->told = 0;
     for (i64 i = 0; i < b->n; i++) {
         i64 d = b->chosen ? b->chosen[i] : i, begin = d * b->slot, length = b->length[d];
         const u8 *message = b->at + begin;
@@ -304,13 +309,14 @@ static void account(const plain *b)
 i64 sk_plain_decode(plain *b, const columns *c, i64 room)
 {
     i64 rows = 0, clean = 0;
+    u64 has = b->has | begun(c, room, b->told);
     b->other = b->implausible = 0;
     account(b);
     for (i64 s = 0; s < b->sets; s++)
         if (b->inputs_told[s])
             b->input_heard[b->row[b->message[s]]] = b->template_clock;
     for (i64 s = 0; s < b->sets; s++) {
-        clean = cleared(c, clean, rows + b->located[s], room, b->has);
+        clean = cleared(c, clean, rows + b->located[s], room, has);
         rows = decode_set(b, c, s, rows);
     }
     return rows;

@@ -255,6 +255,7 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
     enum { HAS = HAS_IN_IF | HAS_OUT_IF | HAS_FORMAT | HAS_RATE | HAS_PACKETS | HAS_BYTES };
     const columns own = *given, *c = &own;
     slab octets = {s->at, s->size};
+    u64 has = HAS | begun(c, room, ~(u64)HAS_POINT);
     i64 rows = 0, clean = 0;
     s->others = 0;
     memset(&s->told, 0, sizeof s->told);
@@ -270,11 +271,11 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
                 s->ends[s->others++] = it.end;
             } else if (it.kind == FLOW || it.kind == EXPANDED_FLOW) {
                 if (it.end - it.body >= 32)
-                    clean = cleared(c, clean, rows + 1, room, HAS);
+                    clean = cleared(c, clean, rows + 1, room, has);
                 if (sample_of(octets, s, &it, c, rows, s->row[i]))
                     rows++;
                 else if (rows < clean)
-                    cleared(c, rows, rows + 1, rows + 1, HAS);
+                    cleared(c, rows, rows + 1, rows + 1, has);
             } else
                 s->told.samples_unknown++;
         }
