@@ -61,13 +61,13 @@ class Resolver:
 
     def resolve(self, batch: FlowBatch) -> None:
         """Fill the columns in place. Every row's exporter is a row of Exporters."""
-        rows = len(batch)
-        if not rows:
+        n = len(batch)
+        if not n:
             return
         self._sources.meet()
         if native.LIBRARY is not None and self._compiled:
-            self._rows += rows
-            native.LIBRARY.sk_resolve(native.columns_of(batch).address, rows, *self._where)
+            self._rows += n
+            native.LIBRARY.sk_resolve(native.columns_of(batch).address, n, *self._where)
             return
         host = self._sources.host[batch.exporter]
         batch.exact[:] = self._sources.exact[batch.exporter]
