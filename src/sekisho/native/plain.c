@@ -60,7 +60,7 @@ typedef struct {
     u64 has, told; /* columns that every record of the burst has, and that some have */
 } plain;
 
-enum { LAYOUTS = 2048, FIRST_TEMPLATE = 256 };
+enum { LAYOUTS = 2048, FIRST_TEMPLATE = 256, LINE = 64 };
 enum { OF_EXPORTER, OF_TEMPLATE, OF_INTERFACE };
 
 /* Columns that each record of a program has; `told`: and those that some may have. */
@@ -130,6 +130,13 @@ static int is_renewal(plain *b, i64 row, const u8 *content, i64 size, int option
     return b->definitions <= b->most_definitions;
 }
 
+/* Ask for octets that are read soon: none of it is a promise that they are there. */
+static inline void soon(const u8 *at, i64 octets)
+{
+    for (i64 line = 0; line < octets; line += LINE)
+        __builtin_prefetch(at + line);
+}
+
 /* Look through the sets of message i, which lies at here..end; its records, or -1 where something is not plain. */
 static i64 sets_of(plain *b, i64 i, i64 here, i64 end, u8 *used)
 {
@@ -191,6 +198,8 @@ i64 sk_plain_find(plain *b)
 {
     u8 used[LAYOUTS] = {0};
     i64 total = 0;
+    u64 before[3] = {0}; /* the exporter of the message before: mostly of this one too */
+    i32 row = NONE;
     b->sets = b->renewals_found = b->definitions = 0;
     b->has = ~0ull;
     b->told = 0;
@@ -201,8 +210,11 @@ i64 sk_plain_find(plain *b)
             return -1;
         if (b->length_at >= 0 && be16(message + b->length_at) != length)
             return -1;
-        u64 halves[4] = {b->address_hi[d], b->address_lo[d], 0, 0};
-        i32 row = exporter_of(b->known, halves, be32(message + b->domain_at), (u8)b->protocol);
+        u64 halves[4] = {b->address_hi[d], b->address_lo[d], 0, 0}, domain = be32(message + b->domain_at);
+        if (row == NONE || halves[0] != before[0] || halves[1] != before[1] || domain != before[2]) {
+            row = exporter_of(b->known, halves, (u32)domain, (u8)b->protocol);
+            memcpy(before, (u64[]){halves[0], halves[1], domain}, sizeof before);
+        }
         if (row == NONE || b->generation[row] != b->met[row] || (b->statistics[row] && !b->ovs[row]))
             return -1;
         b->row[i] = row;
@@ -255,7 +267,8 @@ static void complete(plain *b, const columns *c, const program *p, i64 set, i64 
         c->exporter[to] = row;
     }
     if (p->version)
-        memset(c->ip_version + first, (int)p->version, (size_t)(behind - first));
+        for (i64 to = first; to < behind; to++)
+            c->ip_version[to] = (u8)p->version;
     if (!p->counts_packets)
         for (i64 to = first; to < behind; to++)
             c->packets[to] = 1.0;
@@ -287,7 +300,7 @@ static i64 decode_set(plain *b, const columns *c, i64 set, i64 first)
             if (p->direction_segment >= 0 && !is_kept(b, b->row[b->message[set]], is_output(octets, p, begins)))
                 b->other++;
             else
-                rows_of(octets, c, p, begins, 0, to++, 1);
+                row_of(octets, c, p, begins, to++);
         }
     complete(b, c, p, set, first, to);
     return to;
@@ -316,6 +329,8 @@ i64 sk_plain_decode(plain *b, const columns *c, i64 room)
         if (b->inputs_told[s])
             b->input_heard[b->row[b->message[s]]] = b->template_clock;
     for (i64 s = 0; s < b->sets; s++) {
+        if (s + 1 < b->sets)
+            soon(b->at + b->start[s + 1], b->end[s + 1] - b->start[s + 1]);
         clean = cleared(c, clean, rows + b->located[s], room, has);
         rows = decode_set(b, c, s, rows);
     }
