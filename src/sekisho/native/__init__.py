@@ -115,6 +115,11 @@ class Places:
                 self._held[name] = value
                 self.structure.values[self._at[name]] = _word(value)
 
+    def point_nowhere(self, name: str) -> None:
+        """Point at nothing any more."""
+        if self._held.pop(name, None) is not None:
+            self.structure.values[self._at[name]] = 0
+
     def put(self, **numbers: int) -> None:
         """Write whole numbers."""
         for name, number in numbers.items():

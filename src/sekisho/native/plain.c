@@ -60,7 +60,8 @@ typedef struct {
     u64 has, told; /* columns that every record of the burst has, and that some have */
 } plain;
 
-enum { LAYOUTS = 2048, FIRST_TEMPLATE = 256, LINE = 64 };
+enum { LAYOUTS = 2048, FIRST_TEMPLATE = 256 };
+enum { LINE = 64, AHEAD = 4, NEAR = 4 * LINE }; /* octets of a line; messages, and octets of each, asked for */
 enum { OF_EXPORTER, OF_TEMPLATE, OF_INTERFACE };
 
 /* Columns that each record of a program has; `told`: and those that some may have. */
@@ -206,6 +207,10 @@ i64 sk_plain_find(plain *b)
     for (i64 i = 0; i < b->n; i++) {
         i64 d = b->chosen ? b->chosen[i] : i, begin = d * b->slot, length = b->length[d];
         const u8 *message = b->at + begin;
+        if (i + AHEAD < b->n) {
+            i64 later = b->chosen ? b->chosen[i + AHEAD] : i + AHEAD;
+            soon(b->at + later * b->slot, least(b->length[later], NEAR));
+        }
         if (length < b->header || length > b->slot || begin + length > b->size)
             return -1;
         if (b->length_at >= 0 && be16(message + b->length_at) != length)

@@ -17,7 +17,7 @@ typedef struct {
     i64 size, slot;
     const i32 *length;
     const u64 *address_hi, *address_lo;
-    const i64 *chosen;
+    const i64 *chosen; /* all where that is missing */
     i64 n;
     const exporters *known;
     sequences *sequences;
@@ -42,7 +42,7 @@ i64 sk_sflow_open(opened *o)
     i64 n = 0;
     o->unknown = o->agents_unknown = o->cut = o->items = o->packets = 0;
     for (i64 i = 0; i < o->n; i++) {
-        i64 d = o->chosen[i], start = d * o->slot, end = start + o->length[d];
+        i64 d = o->chosen ? o->chosen[i] : i, start = d * o->slot, end = start + o->length[d];
         u64 kind = be(octets, start + 4, 4);
         i64 size = kind == 2 ? 16 : kind == 1 ? 4 : 0;
         o->agents_unknown += kind > 2;
