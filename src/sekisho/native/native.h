@@ -101,6 +101,15 @@ static inline u64 mixed(u64 x)
     return x ^ (x >> 31);
 }
 
+enum { LINE = 64 }; /* octets that come into a cache at once */
+
+/* Ask for octets that are read soon: none of it is a promise that they are there. */
+static inline void soon(const u8 *at, i64 octets)
+{
+    for (i64 line = 0; line < octets; line += LINE)
+        __builtin_prefetch(at + line);
+}
+
 static inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
 static inline i64 most(i64 a, i64 b) { return a > b ? a : b; }
 

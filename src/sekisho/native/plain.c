@@ -61,7 +61,7 @@ typedef struct {
 } plain;
 
 enum { LAYOUTS = 2048, FIRST_TEMPLATE = 256 };
-enum { LINE = 64, AHEAD = 4, NEAR = 4 * LINE }; /* octets of a line; messages, and octets of each, asked for */
+enum { AHEAD = 4, NEAR = 4 * LINE }; /* messages, and octets of each, that are asked for */
 enum { OF_EXPORTER, OF_TEMPLATE, OF_INTERFACE };
 
 /* Columns that each record of a program has; `told`: and those that some may have. */
@@ -129,13 +129,6 @@ static int is_renewal(plain *b, i64 row, const u8 *content, i64 size, int option
     b->definitions += known->cost[r];
     b->renewals[b->renewals_found++] = r;
     return b->definitions <= b->most_definitions;
-}
-
-/* Ask for octets that are read soon: none of it is a promise that they are there. */
-static inline void soon(const u8 *at, i64 octets)
-{
-    for (i64 line = 0; line < octets; line += LINE)
-        __builtin_prefetch(at + line);
 }
 
 /* Look through the sets of message i, which lies at here..end; its records, or -1 where something is not plain. */

@@ -33,6 +33,7 @@ typedef struct {
     i64 items, packets; /* that there is room for in all datagrams, and of those samples of packets */
 } opened;
 
+enum { AHEAD = 8 }; /* datagrams: each is in another line, far from the last */
 enum { ITEM = 8, SAMPLE = 40 }; /* the fewest octets that an item takes, and a sample of a packet */
 
 /* Read the headers; how many datagrams are whole. Where all exporters are known, what got lost is counted too. */
@@ -42,7 +43,9 @@ i64 sk_sflow_open(opened *o)
     i64 n = 0;
     o->unknown = o->agents_unknown = o->cut = o->items = o->packets = 0;
     for (i64 i = 0; i < o->n; i++) {
-        i64 d = o->chosen ? o->chosen[i] : i, start = d * o->slot, end = start + o->length[d];
+        i64 later = least(i + AHEAD, o->n - 1), d = o->chosen ? o->chosen[i] : i;
+        __builtin_prefetch(o->at + (o->chosen ? o->chosen[later] : later) * o->slot);
+        i64 start = d * o->slot, end = start + o->length[d];
         u64 kind = be(octets, start + 4, 4);
         i64 size = kind == 2 ? 16 : kind == 1 ? 4 : 0;
         o->agents_unknown += kind > 2;
@@ -275,6 +278,8 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
     s->others = 0;
     memset(&s->told, 0, sizeof s->told);
     for (i64 i = 0; i < s->n; i++) {
+        if (i + 1 < s->n)
+            soon(s->at + s->body[i + 1], s->end[i + 1] - s->body[i + 1]);
         if (s->body[i] < 0 || s->end[i] > s->size)
             continue; /* no burst has such a datagram */
         walk all = {s->body[i], s->end[i], least(s->count[i], s->most_samples)};

@@ -256,6 +256,23 @@ def test_samples_of_all_kinds_are_the_same(seed: int) -> None:
     assert len(assert_same(bursts)) > 100
 
 
+def test_a_datagram_that_ends_with_the_slab_is_the_same() -> None:
+    rng = random.Random(9)
+    sent = [sampled(rng) for _ in range(150)] + [d for _, d in steady(0)[0]] + captured("ovs31-ipfix.pcap")
+
+    def alone() -> tuple[list[FlowBatch], dict[str, float]]:
+        decoder, batches = Decoder(Exporters(), SETTINGS), []
+        for datagram in sent:
+            burst = burst_of([(1, datagram)], 1000.0)
+            burst.data = np.frombuffer(datagram, np.uint8).copy().reshape(1, -1)
+            batches.append(decoder.decode(burst, 1000.0))
+        return batches, decoder.counters()
+
+    (compiled, told), (columns, told_in_columns) = both(alone)
+    assert told == told_in_columns
+    assert_same_rows(FlowBatch.concat(compiled), FlowBatch.concat(columns))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_records_of_version_5_are_the_same(seed: int) -> None:
     rng = random.Random(seed)
