@@ -68,7 +68,7 @@ def measure(spec: str, given: argparse.Namespace) -> dict[str, object]:
     """Have everybody who can hear a stream hear it."""
     name, _, exporters = spec.partition("@")
     cloud = Cloud(given.subjects, int(exporters or given.exporters))
-    load = Load(given.seconds, given.pace, given.datagrams)
+    load = Load(given.seconds, given.pace, given.datagrams, warm=given.warm)
     ours = fair_trial(Sekisho(cloud), name, cloud, load)
     bare = fair_trial(Sekisho(cloud, detectors=False), name, cloud, load)
     shared = several(name, cloud, load, given.workers, ours) if given.workers > 1 else {}
@@ -169,6 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--protocols", default=PROTOCOLS, help=f"of {', '.join(streams())}; name@exporters")
     parser.add_argument("--seconds", type=float, default=4.0, help="sent for each figure")
+    parser.add_argument("--warm", type=float, default=2.0, help="seconds sent before that")
     parser.add_argument("--datagrams", type=int, default=0, help="or so many datagrams")
     parser.add_argument("--pace", type=float, default=0.0, help="datagrams a second, the same for everybody")
     parser.add_argument("--subjects", type=int, default=20_000)

@@ -20,6 +20,7 @@ import struct
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -28,12 +29,13 @@ from contenders.contender import apart, at_rest, resident, together
 from contenders.ours import Sekisho, listen
 from contenders.trial import Load, Sending, trial
 from road import BEGAN, Road, burst_of, learn
+from sekisho.archive import spool
 from traffic.cloud import FIRST_IFINDEX, Cloud, exporter_address
 from traffic.sender import teach
 from traffic.streams import FLOW, SHAPES, a_set, stream, v9
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from contenders.ours import Listening
 
@@ -112,23 +114,49 @@ def run(running: Listening, name: str, cloud: Cloud, load: Load, window: int) ->
         "datagrams_unaccounted_for": sent["datagrams"] - received - dropped,
         "lost_by_sequence_numbers": after["exporters.lost"] - before["exporters.lost"],
         "records_counted": after["detect.rows"] - before.get("detect.rows", 0.0),
+        "not_kept": after.get("archive.dropped", 0.0),
         **watch.told(),
     }
 
 
 def steady(given: argparse.Namespace) -> dict[str, float]:
-    """Send at a share of what one core takes, for long, while the inventory is replaced."""
+    """Send at a share of what one core takes, for long; flows are kept, and the inventory is replaced."""
     cloud = Cloud(given.subjects, given.exporters)
-    most = trial(Sekisho(cloud), given.stream, cloud, Load(given.measure))
+    most = trial(Sekisho(cloud), given.stream, cloud, Load(given.measure, warm=given.measure))
     pace = given.share * most.per_core * most.datagrams / max(most.sent, 1)
     with tempfile.TemporaryDirectory(prefix="sekisho-bench-") as folder:
         options = ("--replace-every", "10", "--spool", folder)
         running = listen("collector", cloud, options, place=apart)
         try:
-            told = run(running, given.stream, cloud, Load(given.seconds, pace), 0)
+            with taking(Path(folder)) as taken:
+                told = run(running, given.stream, cloud, Load(given.seconds, pace), 0)
         finally:
             running.close()
-    return {"records_per_second_per_core": round(most.per_core), "share": given.share, **told}
+    rate = {"records_per_second_per_core": round(most.per_core), "share": given.share}
+    return {**rate, **told, "records_kept": sum(taken), "records_not_kept": told.pop("not_kept")}
+
+
+@contextmanager
+def taking(folder: Path) -> Iterator[list[int]]:
+    """Take blocks from a spool as the archive does, and tell the rows of each."""
+    rows: list[int] = []
+    stop = threading.Event()
+
+    def take() -> None:
+        over = False
+        while not over:
+            over = stop.wait(0.2)
+            for block in spool.blocks(folder):
+                rows.append(block.rows if block.table == "flows" else 0)
+                block.path.unlink()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    try:
+        yield rows
+    finally:
+        stop.set()
+        thread.join()
 
 
 def overload(given: argparse.Namespace) -> dict[str, float]:

@@ -18,6 +18,7 @@ from sekisho.api.console.live import Pulse
 from sekisho.api.console.sessions import Attempts, Sessions
 from sekisho.api.console.settings import Console, ConsoleSettings
 from sekisho.api.settings import ApiSettings
+from sekisho.app.charts import Charts
 from sekisho.app.identity import Identity, KeystoneSettings
 from sekisho.app.keeper import Keeper
 from sekisho.app.settings import KeeperSettings
@@ -247,11 +248,16 @@ def told(cloud: Cloud, subject: str) -> None:
         )
 
 
+def charts(cloud: Cloud) -> Charts:
+    """What its pages' charts show: it has no archive."""
+    return Charts(cloud.keeper.recent, None, lambda: cloud.now)
+
+
 @contextmanager
 def served(cloud: Cloud, **console: Any) -> Iterator[tuple[FastAPI, str]]:
     """Serve a cloud in a thread; gives the app and its address."""
     chosen = ApiSettings(port=0)
-    app = create_app(cloud.keeper, chosen, console=Console(ConsoleSettings(**console), cloud.keeper.recent))
+    app = create_app(cloud.keeper, chosen, console=Console(ConsoleSettings(**console), charts(cloud)))
     running = start(app, chosen)
     try:
         yield app, running.url
@@ -264,7 +270,7 @@ def put_behind(app: FastAPI, cloud: Cloud, **console: Any) -> None:
     """Put another cloud behind an app that is served, with nobody signed in."""
     settings = ConsoleSettings(**console)
     state = app.state
-    state.keeper, state.traffic = cloud.keeper, cloud.keeper.recent
+    state.keeper, state.traffic = cloud.keeper, charts(cloud)
     state.console = settings
     state.sessions, state.pulse = Sessions(settings), Pulse(settings.watching)
     state.attempts = Attempts(settings.attempts, settings.forgive)

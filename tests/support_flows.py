@@ -42,12 +42,16 @@ class Archive:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.holds = ArchiveStatus("chdb", 7, counters={"loaded_rows": 7.0})
+        self.empty = False
 
     def status(self) -> ArchiveStatus:
-        return ArchiveStatus("chdb", 7, counters={"loaded_rows": 7.0})
+        return self.holds
 
     def top(self, since: float, until: float, by: str, limit: int, of: str) -> FlowTop:
         self.asked.append((since, until, by, limit, of))
+        if self.empty:
+            return FlowTop(since, until, by)
         return FlowTop(since, until, by, (Traffic("port-1", 5.0),), Traffic("", 5.0))
 
     def series(self, subject: str, since: float, until: float, step: float) -> Series:

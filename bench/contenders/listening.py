@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 Pipes: TypeAlias = "list[tuple[TextIO, TextIO]]"
-SPOOL: Final = 2_000_000_000  # octets that may lie on the disk; what comes later is dropped and counted
+SPOOL: Final = 8_000_000_000  # octets that may lie on the disk; what comes later is dropped and counted
 
 
 class Keeper:

@@ -27,13 +27,15 @@ BENCH: Final = Path(__file__).parents[1]
 class Load:
     """What is sent: at `pace` datagrams a second, 0 for as fast as it is taken, so many seconds long.
 
-    With `datagrams` it ends after so many.
+    With `datagrams` it ends after so many. Before anything is measured it is sent for `warm` seconds: memory
+    that is taken once costs everybody, and nobody again.
     """
 
     seconds: float = 3.0
     pace: float = 0.0
     datagrams: int = 0
     shapes: int = SHAPES
+    warm: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Sending:
     """The sender's process; it begins when told to."""
 
     def __init__(self, name: str, port: int, cloud: Cloud, load: Load, window: int) -> None:
+        self._warm = load.warm > 0
         command = ["taskset", "-c", str(core()), sys.executable, "-m", "traffic.sender", name, str(port)]
         for option, value in (
             ("subjects", cloud.subjects),
@@ -72,6 +75,7 @@ class Sending:
             ("datagrams", load.datagrams),
             ("shapes", load.shapes),
             ("window", window),
+            ("warm", load.warm),
         ):
             command += [f"--{option}", str(value)]
         path = os.pathsep.join(filter(None, (str(BENCH), os.environ.get("PYTHONPATH"))))
@@ -84,6 +88,14 @@ class Sending:
         )
         assert self.process.stdout  # noqa: S101 - a pipe
         self.process.stdout.readline()
+
+    def warm(self) -> int:
+        """Have it send what nobody measures, and hear how many records that was."""
+        if not self._warm:
+            return 0
+        self.begin()
+        assert self.process.stdout  # noqa: S101 - a pipe
+        return int(json.loads(self.process.stdout.readline())["records"])
 
     def begin(self) -> None:
         """Let it send."""
@@ -112,12 +124,14 @@ def trial(contender: Contender, name: str, cloud: Cloud, load: Load) -> Result:
 
 def _measure(running: Running, sending: Sending) -> Result:
     at_rest(running.pid, running.port)
+    warmed = sending.warm()
+    at_rest(running.pid, running.port)
     before, began = cpu(running.pid), time.monotonic()
     sending.begin()
     sent = sending.end()
     at_rest(running.pid, running.port)
     spent, took, octets = cpu(running.pid) - before, time.monotonic() - began, resident(running.pid)
     heard = running.finish()
-    return Result(
-        int(sent["records"]), heard.records, int(sent["datagrams"]), spent, took, octets, heard.counters
-    )
+    # Whatever was lost, it counts as lost of what was measured.
+    records = heard.records - warmed if heard.records >= 0 else heard.records
+    return Result(int(sent["records"]), records, int(sent["datagrams"]), spent, took, octets, heard.counters)

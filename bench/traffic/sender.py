@@ -74,8 +74,10 @@ class Round:
         self._sources = np.arange(n) % exporters
         self._at = SEQUENCE[made.protocol]
         self._first = len(made.first) if made.counts_datagrams else 0
+        self._number = -1
         self._plan_sequence(np.array(made.steps * several, np.int64))
         self._lay_out(exporters)
+        self.next()
 
     def _plan_sequence(self, steps: NDArray[np.int64]) -> None:
         """Take down what each exporter has counted before each datagram, and after all of them."""
@@ -101,9 +103,10 @@ class Round:
             self.headers["control"] = self._controls.ctypes.data + rows * np.uint64(PKTINFO.itemsize)
             self.headers["controllen"] = PKTINFO.itemsize
 
-    def number(self, round_: int) -> None:
-        """Write the sequence numbers of a round into the datagrams."""
-        numbers = (self._first + round_ * self._total + self._before) & 0xFFFF_FFFF
+    def next(self) -> None:
+        """Begin a round: write its sequence numbers into the datagrams."""
+        self._number += 1
+        numbers = (self._first + self._number * self._total + self._before) & 0xFFFF_FFFF
         self._slab[:, self._at : self._at + 4] = numbers.astype(">u4").view(np.uint8).reshape(-1, 4)
 
 
@@ -125,14 +128,18 @@ class Sender:
         self._call.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
         self._batch = BATCH if not window else max(1, min(BATCH, window // 2 // TRUESIZE))
         self.sent = Sent()
+        self._at = 0  # of the round
+        self._room = 0  # datagrams that may be sent before the socket is asked again
 
     def run(self, seconds: float, most: int) -> Sent:
-        """Send for so many seconds, or so many datagrams where `most` is not 0."""
-        began, end, round_ = time.perf_counter(), time.perf_counter() + seconds, 0
+        """Send for so many seconds, or so many datagrams where `most` is not 0, from where it was on."""
+        began, end = time.perf_counter(), time.perf_counter() + seconds
+        self.sent, self._room = Sent(), 0
         while time.perf_counter() < end and not 0 < most <= self.sent.datagrams:
-            self._round.number(round_)
+            if self._at == len(self._round.headers):
+                self._round.next()
+                self._at = 0
             self._send_round(began, end, most)
-            round_ += 1
         self.sent.seconds = time.perf_counter() - began
         return self.sent
 
@@ -141,13 +148,13 @@ class Sender:
         self._sock.close()
 
     def _send_round(self, began: float, end: float, most: int) -> None:
-        at, n = 0, len(self._round.headers)
-        while at < n and time.perf_counter() < end:
-            count = min(self._batch, n - at, most - self.sent.datagrams if most else n)
+        n = len(self._round.headers)
+        while self._at < n and time.perf_counter() < end:
+            count = min(self._batch, n - self._at, most - self.sent.datagrams if most else n)
             if count <= 0:
                 return
             self._wait(began, end)
-            at += self._send(at, count)
+            self._at += self._send(self._at, count)
 
     def _send(self, at: int, count: int) -> int:
         address = self._round.headers.ctypes.data + at * MMSGHDR.itemsize
@@ -161,9 +168,13 @@ class Sender:
             ahead = began + self.sent.datagrams / self._pace - time.perf_counter()
             if ahead > 0:
                 time.sleep(ahead)
-        if self._window and queued(self._port) > self._window:
-            while queued(self._port) > self._window // 2 and time.perf_counter() < end:
+        if self._window and self.sent.datagrams >= self._room:
+            there = queued(self._port)
+            while there > self._window // 2 and time.perf_counter() < end:
                 time.sleep(0.0005)
+                there = queued(self._port)
+            # So many find room even if none is taken meanwhile: asking costs as much as sending thirty.
+            self._room = self.sent.datagrams + max(0, self._window - there) // TRUESIZE
 
 
 def numbered(made: Stream, datagram: bytes, number: int) -> bytes:
@@ -196,12 +207,16 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--datagrams", type=int, default=0)
+    parser.add_argument("--warm", type=float, default=0.0, help="seconds sent before, and told apart")
     given = parser.parse_args()
     made = stream(given.stream, Cloud(given.subjects, given.exporters), given.shapes)
     sender = Sender(made, given.port, given.exporters, given.pace, given.window)
     # Made and laid out: whoever measures begins now.
     print("ready", flush=True)
     sys.stdin.readline()
+    if given.warm:
+        print(json.dumps({"records": sender.run(given.warm, 0).records}), flush=True)
+        sys.stdin.readline()
     sent = sender.run(given.seconds, given.datagrams)
     sender.close()
     print(json.dumps({"datagrams": sent.datagrams, "records": sent.records, "seconds": sent.seconds}))

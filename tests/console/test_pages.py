@@ -252,3 +252,13 @@ def test_a_mode_is_turned_after_looking_at_what_would_come_of_it(
     ada.get_by_role("button", name="Let it enforce").click()
     expect(ada.locator(".note").first).to_contain_text("heavy-user: enforce from now on.")
     assert cloud.keeper.policies().overrides == ()
+
+
+def test_a_chart_says_why_it_is_empty(past: Past, ada: Page) -> None:
+    cloud, url = past
+    show(ada, f"{url}/subjects/{cloud.subjects[7].id}?range=15m")
+    said = ada.get_by_text("No archive is kept here")
+    expect(said).to_be_hidden()
+    show(ada, f"{url}/subjects/{cloud.subjects[7].id}?range=7d")
+    expect(said).to_be_visible()
+    expect(ada.get_by_text("The archive does not answer")).to_be_hidden()

@@ -20,7 +20,7 @@ from sekisho.model.access import Role
 from sekisho.model.errors import Malformed, SekishoError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sekisho.host.clock import Clock
 
@@ -28,8 +28,10 @@ log = logging.getLogger("sekisho.up")
 
 # Who needs a token of its own, and what it may do with it.
 TOKENS = {"admin": Role.ADMIN, "collector": Role.AGENT, "agent": Role.AGENT}
-# A process that dies is started again after so many seconds, doubled each time up to the second.
+# A process that dies is started again after so many seconds, doubled with each death up to the second.
 RESTART = (0.5, 10.0)
+# Who has run for so many seconds was in good health: its next death is a first one again.
+HEALTHY = 60.0
 # How long a process has to end by itself before it is killed.
 GRACE = 5.0
 # How the names of what stands in a state folder begin.
@@ -178,6 +180,8 @@ class Child:
     output: Path | None = None
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
+    began: float = 0.0
+    deaths: int = 0  # without good health in between
     due: float = 0.0
 
     def start(self) -> None:
@@ -201,22 +205,25 @@ def command(*words: str) -> list[str]:
 class Supervisor:
     """Starts children in order, starts again what dies, ends all in the reverse order."""
 
-    def __init__(self, children: Sequence[Child]) -> None:
+    def __init__(self, children: Sequence[Child], clock: Callable[[], float] = time.monotonic) -> None:
         self.children = children
+        self._clock = clock
 
     def start(self) -> None:
         """Start all."""
         for child in self.children:
             child.start()
+            child.began = self._clock()
 
     def watch(self) -> None:
         """Look once; start again what has died and waited long enough."""
-        now = time.monotonic()
+        now = self._clock()
         for child in self.children:
             if child.process is None or child.process.poll() is None:
                 continue
             if not child.due:
-                wait = min(RESTART[1], RESTART[0] * 2 ** min(child.starts - 1, 8))
+                child.deaths = 1 if now - child.began >= HEALTHY else child.deaths + 1
+                wait = min(RESTART[1], RESTART[0] * 2 ** min(child.deaths - 1, 8))
                 child.due = now + wait
                 log.error("%s ended with %d; again in %.1f s", child.name, child.process.returncode, wait)
             elif now >= child.due:
@@ -230,7 +237,7 @@ class Supervisor:
             child.due = now + RESTART[1]
             log.error("%s cannot be started: %s; again in %.1f s", child.name, error, RESTART[1])  # noqa: TRY400
         else:
-            child.due = 0.0
+            child.began, child.due = now, 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Keep all running until `stop`."""

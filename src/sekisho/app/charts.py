@@ -30,11 +30,11 @@ class Charts:
         """Give bytes per step."""
         fresh = self.recent.series(subject, since, until, step)
         if self.flows is None:
-            return fresh
+            return replace(fresh, lacking="none")
         try:
             kept = self.flows.series(subject, since, until, step)
         except SekishoError:  # its own door says what is wrong with it
-            return fresh
+            return replace(fresh, lacking="away")
         return self._joined(kept, fresh) if len(kept.egress_bytes) == len(fresh.egress_bytes) else kept
 
     def _joined(self, kept: Series, fresh: Series) -> Series:

@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import cache
+from time import thread_time
 from typing import TYPE_CHECKING, Protocol
 
 from sekisho import native
@@ -47,6 +48,8 @@ CHUNK = 500
 MOST_WORKERS = 256
 # What a resolver tells of the present, which those before it have no part in.
 PRESENT = frozenset({"shared_exporters"})
+# An inventory that changes all the time costs this part of a core, and is the older for it.
+FOLLOWING_SHARE = 0.2
 # What writes what was heard into the archive's spool.
 KEEPING = "keeping flows for the archive"
 
@@ -163,7 +166,7 @@ class Collector:
         self._resolved: dict[str, float] = {}  # what the resolvers of earlier inventories counted
         self._started = clock.now()
         self._report = CollectorReport(settings.name, 0.0)
-        self._seconds = {"busy": 0.0, "late": 0.0}
+        self._seconds = {"busy": 0.0, "replaced": 0.0}
         self.stop = threading.Event()
         self.troubles = Troubles(log)
         self.receiver = Receiver(settings.receive, sockets)
@@ -238,6 +241,7 @@ class Collector:
 
     def _replace(self) -> None:
         """Take over what the threads have fetched, between two bursts."""
+        began = thread_time()
         for kind in tuple(self._news):
             # taken one by one: what a thread puts in meanwhile stays for the next time
             match new := self._news.pop(kind):
@@ -247,12 +251,13 @@ class Collector:
                     for name, count in self._resolver.counters.items():
                         if name not in PRESENT:
                             self._resolved[name] = self._resolved.get(name, 0.0) + count
-                    self._inventory = new
                     self._resolver = Resolver(self._settings.resolve, new, self._exporters)
                     self._detection.replace_inventory(new)
                     if self.tap is not None:
                         self.tap.meet(new, self._clock.now())
                     gc.freeze()  # looking for cycles among so many subjects would hold up the loop
+                    self._seconds["replaced"] = thread_time() - began
+                    self._inventory = new
 
     def _counters(self) -> dict[str, float]:
         now = self._resolver.counters
@@ -302,13 +307,16 @@ class Collector:
                 self.troubles.begin(KEEPING, error.fixer)
 
     def _follow_inventory(self) -> None:
-        seen = self._news.get("inventory", self._inventory)
+        seen, began = self._news.get("inventory", self._inventory), thread_time()
         new = self._client.inventory(seen.version, self._settings.wait)
         if new is not None:
             self._news["inventory"] = new
             # until the loop has taken it over, do not ask for the same one again
-            while "inventory" in self._news and not self.stop.wait(0.05):
+            while self._inventory is not new and not self.stop.wait(0.05):
                 pass
+            # Whatever changes meanwhile comes as one.
+            spent = thread_time() - began + self._seconds["replaced"]
+            self.stop.wait(spent / FOLLOWING_SHARE)
 
     def _follow_policies(self) -> None:
         view = self._client.follow_policies(self._policies_version, self._settings.wait)

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import socket
-import ssl
 import sys
 import threading
 from pathlib import Path
@@ -355,16 +354,14 @@ def inherited_sockets(numbers: Sequence[int] = ()) -> list[socket.socket]:
 
 
 def _client(settings: ClientSettings, token_file: Path | None) -> Client:
-    from sekisho.client import Client
+    from sekisho.client import open_client
 
-    file = token_file or Path(settings.token_file)
     try:
-        token = file.read_text().strip()
-        context = ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else None
-    except OSError as error:  # ssl.SSLError is one of them
-        named = settings.ca_file if isinstance(error, ssl.SSLError) else error.filename or settings.ca_file
-        raise Malformed(f"client: {named} cannot be used: {error.strerror or error}.") from error
-    return Client(settings.url, token, settings.timeout, context, token_file=file)
+        return open_client(
+            settings.url, token_file or Path(settings.token_file), settings.ca_file, settings.timeout
+        )
+    except Malformed as error:
+        raise Malformed(f"client: {error.asker}") from error
 
 
 def main() -> None:

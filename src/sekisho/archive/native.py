@@ -6,7 +6,6 @@ its name, its type and its values as they stand in memory (little-endian); a str
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -21,46 +20,36 @@ if TYPE_CHECKING:
     from sekisho.tables import F64, I64
 
 
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """One column in pieces, one after the other: written from where they stand."""
-
-    arrays: Sequence[NDArray[Any]]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.arrays))
-
-
-Column: TypeAlias = "NDArray[Any] | Pieces | Sequence[str]"
+Column: TypeAlias = "NDArray[Any] | Sequence[str]"
 
 
 def block(types: Mapping[str, str], values: Mapping[str, Column]) -> Iterator[Any]:
     """Give the pieces of one block, in order, as buffers; every column is of one length."""
     count = len(values[next(iter(types))])
-    yield _varint(len(types)) + _varint(count)
+    yield header(len(types), count)
     for name, kind in types.items():
-        yield _text(name) + _text(kind)
-        match column := values[name]:
-            case np.ndarray():
-                yield _octets(column)
-            case Pieces():
-                yield from map(_octets, column.arrays)
-            case _:
-                yield b"".join(map(_text, column))
+        yield text(name) + text(kind)
+        column = values[name]
+        if isinstance(column, np.ndarray):
+            yield np.ascontiguousarray(column).view(np.uint8).data if len(column) else b""
+        else:
+            yield b"".join(map(text, column))
 
 
-def _octets(column: NDArray[Any]) -> Any:
-    return np.ascontiguousarray(column).view(np.uint8).data if len(column) else b""
+def header(columns: int, rows: int) -> bytes:
+    """Give what a block begins with."""
+    return _varint(columns) + _varint(rows)
+
+
+def text(text: str) -> bytes:
+    """Write a string."""
+    raw = text.encode()
+    return _varint(len(raw)) + raw
 
 
 def microseconds(time: F64) -> I64:
     """Give unix seconds as whole microseconds, rounded down."""
     return np.floor(time * 1e6).astype(np.int64)
-
-
-def _text(text: str) -> bytes:
-    raw = text.encode()
-    return _varint(len(raw)) + raw
 
 
 def _varint(number: int) -> bytes:

@@ -1,6 +1,7 @@
 """The side tap: what the collector heard goes into a bounded queue, and from there in blocks to the spool.
 
-On the road nothing is copied and nobody waits: a batch is put into a queue, or counted as dropped.
+On the road nobody waits: while a batch is still near, its columns are copied to where a block of the spool
+will have them, or it is counted as dropped. Each full block is queued, and every few seconds what there is.
 """
 
 from __future__ import annotations
@@ -8,42 +9,39 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from sekisho.archive import keys, shapes
-from sekisho.archive.native import Pieces, microseconds
+from sekisho.archive.filling import Filling
+from sekisho.archive.native import microseconds
 from sekisho.archive.spool import SpoolWriter
 from sekisho.model.inventory import Host, Subject
-from sekisho.tables import FlowBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sekisho.archive.native import Column
     from sekisho.archive.settings import TapSettings
     from sekisho.archive.spool import Columns
     from sekisho.model.inventory import Inventory
     from sekisho.model.report import ExporterReport
-    from sekisho.tables import I32, U64
+    from sekisho.tables import I32, U64, FlowBatch
 
 Noun: TypeAlias = Host | Subject
 # A snapshot of everybody is written anew after so many seconds, so that old ones may go.
 WHOLE_EVERY = 86400.0
 # Moments are few and small: so many of them make a block.
 MOMENTS = 60
+# Blocks that are kept for the next rows beside the one that fills and the one that is written.
+SPARE = 1
+# A disk that hangs gets no more blocks that are not full beside so many.
+WAITING = 8
 # Nouns as `model.plain` has them, at a fifth of its time: there are tens of thousands.
 _ENCODE = json.JSONEncoder(
     separators=(",", ":"), default=lambda noun: {name: getattr(noun, name) for name in noun.__slots__}
 ).encode
-
-
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    batch: FlowBatch
-    subjects: U64
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +75,18 @@ class Tap:
         self._exporter = exporter
         self._generation = generation
         self.writer = SpoolWriter(settings.spool, name, now)
-        self._queue: deque[_Heard | _Moment | _Met] = deque()
+        self._queue: deque[Filling | _Moment | _Met] = deque()
+        self._filling: Filling | None = None
+        self._sealed = 0  # blocks queued
+        self._written = 0  # blocks taken from there
+        self._spare: deque[Filling] = deque(maxlen=SPARE)
         self._queued = 0  # rows put
         self._taken = 0  # rows taken; each thread writes its own of the two
         self.dropped = 0
         self._subjects: U64 = np.zeros(1, np.uint64)
         self._filled = threading.Event()
-        self._gathered: list[_Heard] = []
-        self._rows = 0
         self._moments: list[float] = []
-        self._written_at = now
+        self._sealed_at = now
         self._whole_at = float("-inf")
         self._known: dict[tuple[str, str], Noun] = {}
         self._exporters: dict[int, tuple[int, int]] = {}  # row: generation, key
@@ -96,12 +96,18 @@ class Tap:
     # --- on the road ------------------------------------------------------------------------------
 
     def put(self, batch: FlowBatch) -> None:
-        """Keep a resolved batch; its columns must not change any more."""
+        """Keep a resolved batch."""
         if self._queued - self._taken + len(batch) > self._settings.queue_rows:
             self.dropped += len(batch)
             return
         self._queued += len(batch)
-        self._queue.append(_Heard(batch, self._subjects))
+        first = 0
+        while first < len(batch):
+            if self._filling is None:
+                self._filling = self._spare.pop() if self._spare else Filling(self._settings.block_rows)
+            first += self._filling.take(batch, first, self._subjects)
+            if self._filling.rows == self._filling.room:
+                self._seal()
 
     def meet(self, inventory: Inventory, now: float) -> None:
         """Take over an inventory: the batches from now on are resolved by it."""
@@ -110,8 +116,20 @@ class Tap:
 
     def close(self, at: float) -> None:
         """End a second, as the detection does."""
+        late = not 0 <= at - self._sealed_at < self._settings.every
+        if late and self._sealed - self._written < WAITING:
+            self._sealed_at = at
+            self._seal()
         self._queue.append(_Moment(at))
         self._filled.set()
+
+    def _seal(self) -> None:
+        """Let the block that fills be written, with what is in it."""
+        if self._filling is not None:
+            self._queue.append(self._filling)
+            self._sealed += 1
+            self._filling = None
+            self._filled.set()
 
     def counters(self) -> dict[str, float]:
         """Totals by name."""
@@ -130,13 +148,14 @@ class Tap:
         self._filled.clear()
         while self._queue:
             match item := self._queue.popleft():
-                case _Heard():
-                    self._gather(item)
+                case Filling():
+                    self._write(item)
                 case _Met():
                     self._unmet = item
-                    self._flush()
+                    self._meet(item)
                 case _Moment():
-                    self._tick(item.at)
+                    self._moments.append(item.at)
+                    self._write_late()
 
     def wake(self) -> None:
         """Let `work` wait no longer."""
@@ -144,30 +163,25 @@ class Tap:
 
     def finish(self) -> None:
         """Write all there is; the last word of a run, and nobody else may be at `work`."""
+        self._seal()
         self.work(0.0)
-        self._flush()
+        self._write_late()
         self._write_moments()
         self.writer.close()
 
-    def _gather(self, heard: _Heard) -> None:
-        self._gathered.append(heard)
-        self._rows += len(heard.batch)
-        if self._rows >= self._settings.block_rows:
-            self._flush()
-
-    def _tick(self, at: float) -> None:
-        self._moments.append(at)
-        if not 0 <= at - self._written_at < self._settings.every:
-            self._written_at = at
-            self._flush()
-
-    def _flush(self) -> None:
-        gathered, self._gathered = self._gathered, []
-        rows, self._rows = self._rows, 0
+    def _write(self, filled: Filling) -> None:
         # Let go of first: what the disk does not take is counted by the writer and does not come again.
-        self._taken += rows
-        if rows:
-            self.writer.write(shapes.FLOWS, rows, self._columns(gathered))
+        self._taken += filled.rows
+        self._written += 1
+        try:
+            self.writer.write_filled(filled, self._exporter_keys(filled.exporters))
+        finally:
+            filled.clear()
+            self._spare.append(filled)
+        self._write_late()
+
+    def _write_late(self) -> None:
+        """Write what is due beside the flows, and what found no room before."""
         if self._fresh:
             self._tell_exporters()
         if self._unmet is not None:
@@ -181,21 +195,6 @@ class Tap:
             at = np.array(moments)
             values: Columns = {"time": microseconds(at), "at": at, "collector": [self._name] * len(at)}
             self.writer.write(shapes.MOMENTS, len(at), values)
-
-    def _columns(self, gathered: list[_Heard]) -> Columns:
-        batches = [heard.batch for heard in gathered]
-        values: dict[str, Column] = {
-            f.name: Pieces([getattr(b, f.name) for b in batches])
-            for f in fields(FlowBatch)
-            if f.name not in shapes.KEYED
-        }
-        values["time"] = microseconds(np.concatenate([b.time for b in batches]))
-        # All of one inventory: a new one ends the block.
-        subjects = gathered[-1].subjects
-        for side in ("sender", "receiver"):
-            values[side] = _keyed(subjects, np.concatenate([getattr(b, side) for b in batches]))
-        values["exporter"] = self._exporter_keys(np.concatenate([b.exporter for b in batches]))
-        return values
 
     def _exporter_keys(self, rows: I32) -> U64:
         # Few and small numbers: a table beats sorting them.
@@ -219,7 +218,7 @@ class Tap:
     def _tell_exporters(self) -> None:
         reports = self._fresh.values()
         values: Columns = {
-            "time": np.full(len(reports), int(self._written_at * 1e6), np.int64),
+            "time": np.full(len(reports), int(self._sealed_at * 1e6), np.int64),
             "key": np.array(list(self._fresh), np.uint64),
             "address": [r.address for r in reports],
             "protocol": [r.protocol for r in reports],
@@ -258,9 +257,3 @@ class Tap:
             "server": [s.server if s else "" for s in who],
             "body": [_ENCODE(noun) if noun else "" for _, noun in changed],
         }
-
-
-def _keyed(subjects: U64, rows: I32) -> U64:
-    """Give the keys of rows; -1, and a row that this inventory does not have, is nobody: the last one."""
-    keyed: U64 = subjects[np.minimum(rows.view(np.uint32), np.uint32(len(subjects) - 1))]
-    return keyed

@@ -11,6 +11,7 @@ from sekisho.cli import (
     exemptions,
     flows,
     notices,
+    own,
     policies,
     restrictions,
     subjects,
@@ -37,7 +38,7 @@ def build(*more: Callable[[typer.Typer], None]) -> typer.Typer:
         pretty_exceptions_show_locals=False,  # locals hold tokens
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for group in (watch, subjects, restrictions, exemptions, notices, tokens, flows, support):
+    for group in (watch, subjects, restrictions, own, exemptions, notices, tokens, flows, support):
         group.add_to(app)
     flows.add_backtest(policies.add_to(app))
     switch = typer.Typer(no_args_is_help=True, help="Switches: what each should be, and making it so.")

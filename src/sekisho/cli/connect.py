@@ -6,7 +6,6 @@ The only file of this door that reads the environment or a settings file.
 from __future__ import annotations
 
 import os
-import ssl
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.cli.signin import SignIn, is_told
 from sekisho.client import Client
+from sekisho.client.files import authority
 from sekisho.model.errors import Malformed, Unavailable
 
 if TYPE_CHECKING:
@@ -77,20 +77,13 @@ def connect(url: str = "", token_file: str = "", timeout: float = 0.0, cloud: st
     found = connection(url, token_file, os.environ, cloud)
     wait = timeout or found.timeout
     if not found.keystone:
-        return Client(found.url, found.token, wait, _context(found.ca_file))
+        return Client(found.url, found.token, wait, authority(found.ca_file))
     if timeout:
         raise Unavailable("To sign in through Keystone takes longer than a completion may.")
     signed = SignIn(found.cloud)
     address = found.url or signed.address()
-    context = _context(found.ca_file or signed.ca_file)
+    context = authority(found.ca_file or signed.ca_file)
     return Client(address, "", wait, context, keystone=signed.token)
-
-
-def _context(ca_file: str) -> ssl.SSLContext | None:
-    try:
-        return ssl.create_default_context(cafile=ca_file) if ca_file else None
-    except OSError as error:  # ssl.SSLError is one of them
-        raise Malformed(f"The authority file {ca_file} cannot be used: {error}.") from error
 
 
 def _token(token_file: str, kept: str, environ: Mapping[str, str]) -> str:

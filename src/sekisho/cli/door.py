@@ -191,6 +191,39 @@ def command(
     return register
 
 
+def alone(
+    group: typer.Typer,
+) -> Callable[[Callable[Concatenate[Door, P], None]], Callable[Concatenate[Door, P], None]]:
+    """Register what a group does where none of its commands is named; the common options are added too."""
+
+    def register(act: Callable[Concatenate[Door, P], None]) -> Callable[Concatenate[Door, P], None]:
+        run = _with_common(act)
+
+        def opened(context: typer.Context, **given: Any) -> None:
+            if context.invoked_subcommand is None:
+                run(**given)
+            elif lost := _typed(context):
+                # They would be lost, and an address with them: another keeper would be asked.
+                context.fail(f"Write {', '.join(lost)} behind {context.invoked_subcommand}.")
+
+        first = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        parameters = (first, *inspect.signature(run).parameters.values())
+        opened.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # what Typer reads
+        opened.__annotations__ = {p.name: p.annotation for p in parameters}
+        group.callback(invoke_without_command=True)(opened)
+        opened.__doc__ = act.__doc__
+        return act
+
+    return register
+
+
+def _typed(context: typer.Context) -> list[str]:
+    """Name the options that somebody typed."""
+    kinds = {p.name: p.opts[0] for p in context.command.params}
+    found = ((name, context.get_parameter_source(name)) for name in context.params)
+    return [kinds[name] for name, source in found if source is not None and source.name == "COMMANDLINE"]
+
+
 def _with_common(act: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(act)
     def run(**given: Any) -> None:

@@ -66,6 +66,12 @@ ELSEWHERE: Final[dict[str, dict[type[errors.SekishoError], str]]] = {
         errors.Unsupported: "",
     },
     "tokens": {errors.NotFound: _TOKENS, errors.Conflict: _TOKENS},
+    "own": {
+        errors.NotFound: "Look for it with `sekisho self`.",
+        errors.Conflict: "Look at it again with `sekisho self`.",
+        errors.Unauthenticated: "Sign in through Keystone into your project: --os-cloud NAME, or OS_CLOUD.",
+        errors.Forbidden: "",  # who is turned away there is told what else there is
+    },
     "exemptions": {errors.NotFound: "Look for it with `sekisho exempt list`."},
     "policies": {errors.NotFound: "", errors.Conflict: ""},
     "watch": {errors.NotFound: "Look for it with `sekisho hosts`.", errors.Conflict: ""},

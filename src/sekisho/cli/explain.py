@@ -68,8 +68,8 @@ def title(r: Restriction) -> str:
 def told(r: Restriction, now: float) -> list[tuple[str, str | Text]]:
     """Tell a restriction's whole story, name by name; `now` by the keeper's clock."""
     rows: list[tuple[str, str | Text]] = [
-        ("what", _what(r)),
-        ("why", _why(r)),
+        ("what", what(r)),
+        ("why", why(r)),
         ("decided", _decided(r, now)),
     ]
     match r.state:
@@ -81,11 +81,12 @@ def told(r: Restriction, now: float) -> list[tuple[str, str | Text]]:
             rows += [("ended", f"{words.moment(r.ended)} ({r.state})"), ("dropped", _dropped(r))]
     rows.append(("offence", _offence(r)))
     if r.evidence is not None:
-        rows += _evidence(r.evidence)
+        rows += evidence(r.evidence)
     return [*rows, *_next(r)]
 
 
-def _what(r: Restriction) -> str:
+def what(r: Restriction) -> str:
+    """Say what it does, to somebody who has never read our documents."""
     if not r.actions:
         return "A warning: nothing is dropped or limited."
     said = "; ".join(words.plainly(a) for a in r.actions)
@@ -95,13 +96,18 @@ def _what(r: Restriction) -> str:
     return f"{said}. Everything else passes."
 
 
-def _why(r: Restriction) -> str:
+def why(r: Restriction) -> str:
+    """Give the reason, and the policy if there is one."""
     return f"policy {r.policy}: {r.reason}" if r.policy else r.reason
 
 
 def _decided(r: Restriction, now: float) -> str:
-    by = f"automatically, by {r.author}" if r.automatic else f"by hand, by {r.author}"
-    return f"{words.moment(r.created)} ({words.duration(now - r.created)} ago), {by}"
+    return f"{words.moment(r.created)} ({words.duration(now - r.created)} ago), {decider(r)}"
+
+
+def decider(r: Restriction) -> str:
+    """Say by whom it was decided, and whether by hand."""
+    return f"automatically, by {r.author}" if r.automatic else f"by hand, by {r.author}"
 
 
 def _in_force(r: Restriction) -> str | Text:
@@ -130,7 +136,8 @@ def _offence(r: Restriction) -> str:
     return f"{nth} against this policy; a further one may be answered more strictly or for longer"
 
 
-def _evidence(seen: Evidence) -> list[tuple[str, str | Text]]:
+def evidence(seen: Evidence) -> list[tuple[str, str | Text]]:
+    """Tell what was seen, when, towards whom, and measured by what."""
     rows: list[tuple[str, str | Text]] = [("evidence", _line(f, seen)) for f in seen.findings[:1]]
     rows += [("", _line(f, seen)) for f in seen.findings[1:]]
     span = f"{words.moment(seen.window_start)} to {words.moment(seen.window_end)}"

@@ -88,7 +88,18 @@ def top(
     rows = [_traffic(t) for t in found.items]
     if rows:
         rows.append(("all together", *_traffic(found.total)[1:]))
-    door.tell(found, table((of, *AMOUNTS), rows, "The archive holds nothing of this span."))
+    door.tell(found, table((of, *AMOUNTS), rows, "" if rows or door.as_json else _nothing(door, "this span")))
+
+
+def _nothing(door: Door, what: str) -> str:
+    """Say why there is no answer: what the archive holds, and what is wrong with it."""
+    holds = door.client.flows.status()
+    said = f"The archive holds nothing of {what}"
+    if holds.newest:
+        said += f"; it holds {words.moment(holds.oldest)} to {words.moment(holds.newest)}"
+    if holds.spooled_blocks:
+        said += f", and {words.count(holds.spooled_blocks, 'block')} wait to be loaded"
+    return f"{said}. {holds.problem}".rstrip()
 
 
 AMOUNTS: Final = (">sent", ">received", ">packets sent", ">packets received")
@@ -114,7 +125,10 @@ def subject(
 ) -> None:
     """Show what one subject sent and was sent, and with whom."""
     found = door.client.flows.subject(subject, *_span(door, last, since, until), limit)
-    rows = [("all together", "", *_traffic(found.total)[1:])]
+    total = found.total
+    if not (found.far or total.egress_packets or total.ingress_packets or door.as_json):
+        note(_nothing(door, f"{subject} in this span"))
+    rows = [("all together", "", *_traffic(total)[1:])]
     rows += [
         (
             f.address,

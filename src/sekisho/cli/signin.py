@@ -44,17 +44,24 @@ class SignIn:
 
     def address(self) -> str:
         """Look the keeper up in Keystone's catalogue; raises Malformed when it is not there."""
-        region, kind = self._cloud.get_region_name(), self._cloud.get_interface(SERVICE_TYPE)
-        found = _asked(
-            lambda: self._session.get_endpoint(
-                service_type=SERVICE_TYPE, region_name=region, interface=kind or "public"
-            )
-        )
+        found = _asked(self._looked_up)
         if not found:
             raise Malformed(
                 f"Keystone's catalogue has no service {SERVICE_TYPE}; name the keeper: --url or SEKISHO_URL."
             )
         return str(found)
+
+    def _looked_up(self) -> str | None:
+        from keystoneauth1.exceptions import EndpointNotFound
+
+        region, kind = self._cloud.get_region_name(), self._cloud.get_interface(SERVICE_TYPE)
+        try:
+            found: str | None = self._session.get_endpoint(
+                service_type=SERVICE_TYPE, region_name=region, interface=kind or "public"
+            )
+        except EndpointNotFound:  # not every way to sign in raises it
+            return None
+        return found
 
     @property
     def ca_file(self) -> str:

@@ -22,6 +22,7 @@ from sekisho.model.inventory import HostReport, Inventory, Subject
 from sekisho.model.notice import Letter
 from sekisho.model.plain import to_plain
 from sekisho.model.policy import Exemption, Scope
+from sekisho.model.release import OwnView
 from sekisho.model.report import (
     CollectorReport,
     Enforcement,
@@ -120,6 +121,10 @@ class Client:
     def whoami(self) -> WhoAmI:
         """Say who asks, and what that allows."""
         return self._get(WhoAmI, "whoami")
+
+    def own(self) -> OwnView:
+        """Show the asker's project itself; Forbidden for who is of none."""
+        return self._get(OwnView, "self")
 
     def status(self) -> Status:
         """Sum up the keeper."""
@@ -224,6 +229,11 @@ class Client:
     def lift(self, restriction: str, reason: str, key: str = "") -> Restriction:
         """End a restriction now."""
         return self._write(Restriction, f"restrictions/{_name(restriction)}/lift", {"reason": reason}, key)
+
+    def release(self, restriction: str, reason: str, key: str = "") -> Restriction:
+        """End a restriction of the asker's own project early; Forbidden says why it may not be."""
+        path = f"self/restrictions/{_name(restriction)}/release"
+        return self._write(Restriction, path, {"reason": reason}, key)
 
     def approve(self, restriction: str, reason: str = "", key: str = "") -> Restriction:
         """Put a proposal in force."""

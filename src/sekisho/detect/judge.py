@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from sekisho.detect.confidence import deviate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sekisho.detect.lanes import Lane
     from sekisho.model.inventory import Subject
@@ -73,9 +73,9 @@ class Judge:
         self.z = deviate(policy.confidence)
         self.scope: Bool = np.zeros(len(standing.streak), np.bool_)
 
-    def rescope(self, subjects: Sequence[Subject | None], present: Bool, wall: float) -> None:
+    def rescope(self, kinds: Kinds, present: Bool, wall: float) -> None:
         """Find out anew who is in scope; whoever is no longer has done nothing."""
-        self.scope = _in_scope(self.policy.scope, subjects, wall) & present
+        self.scope = kinds.within(self.policy.scope, wall) & present
         self.standing.forget(np.flatnonzero(~self.scope))
 
     def close(self, wall: float, steady: float, repeat: float) -> I64:
@@ -117,19 +117,32 @@ class Judge:
             standing.told[done] = -np.inf
 
 
-def _in_scope(scope: Scope, subjects: Sequence[Subject | None], wall: float) -> Bool:
-    """Ask the scope once per kind of subject: tens of thousands share a project and a host."""
-    known: dict[object, bool] = {}
-    named = bool(scope.subjects or scope.exclude_subjects)
-    inside = np.zeros(len(subjects), np.bool_)
-    for slot, subject in enumerate(subjects):
-        if subject is None:
-            continue
-        key = subject.id if named else _likeness(subject)
-        if key not in known:
-            known[key] = scope.matches(subject, wall)
-        inside[slot] = known[key]
-    return inside
+class Kinds:
+    """Who is alike to every scope that names no subject: tens of thousands share a project and a host.
+
+    subjects: by slot, None where free; `slot_of` finds them by id. Made once for each inventory.
+    """
+
+    def __init__(self, subjects: Sequence[Subject | None], slot_of: Mapping[str, int]) -> None:
+        self._subjects, self._slot_of = subjects, slot_of
+        numbers: dict[object, int] = {}
+        self._number: I64 = np.array(
+            [-1 if s is None else numbers.setdefault(_likeness(s), len(numbers)) for s in subjects], np.int64
+        )
+        _, first = np.unique(self._number, return_index=True)
+        alike = (subjects[slot] for slot in first.tolist())
+        self._alike = [replace(s, id="") for s in alike if s is not None]
+
+    def within(self, scope: Scope, wall: float) -> Bool:
+        """Give bool[slots]: who is in a scope."""
+        # The last one is the free slots' -1.
+        inside = np.array([*(scope.matches(s, wall) for s in self._alike), False], np.bool_)[self._number]
+        for name in (*scope.subjects, *scope.exclude_subjects):
+            slot = self._slot_of.get(name)
+            subject = None if slot is None else self._subjects[slot]
+            if slot is not None and subject is not None:
+                inside[slot] = scope.matches(subject, wall)
+        return inside
 
 
 def _likeness(s: Subject) -> object:

@@ -12,7 +12,7 @@ from sekisho.detect.counting import Counting
 from sekisho.detect.detector import Rows
 from sekisho.detect.detectors import registered
 from sekisho.detect.evidence import compose
-from sekisho.detect.judge import Judge, Line, Standing
+from sekisho.detect.judge import Judge, Kinds, Line, Standing
 from sekisho.detect.lanes import Key, Lane, Stream
 from sekisho.detect.roster import Roster
 from sekisho.detect.talkers import RATES, Present
@@ -134,8 +134,9 @@ class Detection:
         spare = self._slots - len(self._roster)
         subjects = [*self._roster.subjects, *([None] * spare)]
         present = np.concatenate([self._roster.present, np.zeros(spare, np.bool_)])
+        kinds = Kinds(subjects, self._roster.slot_of)
         for judge in self._judges:
-            judge.rescope(subjects, present, self._wall)
+            judge.rescope(kinds, present, self._wall)
 
     def add(self, batch: FlowBatch) -> None:
         """Count a resolved batch; rows of nobody's are left out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -10,10 +10,10 @@ import numpy as np
 from sekisho import native
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from sekisho.model.inventory import Inventory, Subject
-    from sekisho.tables import I32, I64, U32, U64
+    from sekisho.tables import I32, I64, U32, U64, Bool
 
 NONE: Final = -1
 AMBIGUOUS: Final = -2
@@ -29,12 +29,16 @@ _SPARE, _SPARSE = 64, 16
 class Table:
     """A map from 64-bit keys to rows; a key that two rows claim is AMBIGUOUS."""
 
-    def __init__(self, claims: Iterable[tuple[int, int]]) -> None:
-        rows: dict[int, int] = {}
-        for key, row in claims:
-            rows[key] = row if rows.get(key, row) == row else AMBIGUOUS
-        self._keys = np.array(sorted(rows), np.uint64)
-        self._rows = np.array([rows[int(key)] for key in self._keys], np.int32)
+    def __init__(self, keys: U64, rows: I32) -> None:
+        order = np.argsort(keys, kind="stable")
+        keys, rows = keys[order], rows[order]
+        first = np.flatnonzero(np.concatenate([np.ones(min(len(keys), 1), np.bool_), keys[1:] != keys[:-1]]))
+        self._keys = keys[first]
+        if len(first):
+            least, most = np.minimum.reduceat(rows, first), np.maximum.reduceat(rows, first)
+            self._rows = np.where(least == most, least, np.int32(AMBIGUOUS))
+        else:
+            self._rows = rows
 
     def structure(self) -> native.Structure:
         """Give a hash table of the same for the compiled core, never more than half full."""
@@ -82,24 +86,29 @@ class SubjectIndex:
     def __init__(self, inventory: Inventory) -> None:
         hosts = {host.name: row for row, host in enumerate(inventory.hosts)}
         self.bridges: Mapping[tuple[int, str], int] = _bridges(inventory, hosts)
-        placed = [(row, hosts[s.host], s) for row, s in enumerate(inventory.subjects) if s.host in hosts]
-        addresses = [(row, a) for row, s in enumerate(inventory.subjects) for a in _addresses(s)]
-        self._ids = _AddressIds({a for _, a in addresses})
-        self._by_ifindex = Table(
-            (host << 32 | s.ifindex, row) for row, host, s in placed if 0 < s.ifindex <= _NUMBERS
+        # A column for each thing that is asked by; this is done anew with each port that comes or goes.
+        subjects = inventory.subjects
+        host = np.array([hosts.get(s.host, -1) for s in subjects], np.int64)
+        bridge = np.array(
+            [self.bridges.get((h, s.bridge), -1) for h, s in zip(host.tolist(), subjects, strict=True)],
+            np.int64,
         )
-        self._by_ofport = Table(
-            (self.bridges[host, s.bridge] << 32 | s.ofport, row)
-            for row, host, s in placed
-            if 0 < s.ofport <= _NUMBERS
+        ifindex, ofport = (
+            np.array([min(max(n, 0), _NUMBERS + 1) for n in numbers], np.int64)
+            for numbers in ([s.ifindex for s in subjects], [s.ofport for s in subjects])
         )
-        self._by_mac = Table((host << 48 | mac, row) for row, host, s in placed if (mac := mac_number(s.mac)))
-        host_of = {row: host for row, host, _ in placed}
-        self._by_host_address = Table(
-            (host_of[row] << 32 | self._ids.of[a], row) for row, a in addresses if row in host_of
+        self.mac = np.array([mac_number(s.mac) for s in subjects], np.uint64)
+        self._by_ifindex = _table(host, 32, ifindex, (host >= 0) & (ifindex > 0) & (ifindex <= _NUMBERS))
+        self._by_ofport = _table(bridge, 32, ofport, (bridge >= 0) & (ofport > 0) & (ofport <= _NUMBERS))
+        self._by_mac = _table(host, 48, self.mac, (host >= 0) & (self.mac != 0))
+        addresses = [(row, a) for row, s in enumerate(subjects) for a in _addresses(s)]
+        row = np.array([row for row, _ in addresses], np.int32)
+        self._ids = _AddressIds(
+            np.array([a >> 64 for _, a in addresses], np.uint64),
+            np.array([a & _WORD for _, a in addresses], np.uint64),
         )
-        self._by_address = Table((self._ids.of[a], row) for row, a in addresses)
-        self.mac = np.array([mac_number(s.mac) for s in inventory.subjects], np.uint64)
+        self._by_host_address = _table(host[row], 32, self._ids.given, host[row] >= 0, row)
+        self._by_address = Table(self._ids.given.astype(np.uint64), row)
 
     def structure(self) -> native.Structure:
         """Give all of it to the compiled core."""
@@ -138,14 +147,17 @@ class SubjectIndex:
 class _AddressIds:
     """Numbers for the addresses that subjects have, so that a (host, address) fits one key."""
 
-    def __init__(self, addresses: set[int]) -> None:
-        in_order = sorted(addresses)
-        self.of: Mapping[int, int] = {address: number for number, address in enumerate(in_order)}
-        self._hi = np.array([a >> 64 for a in in_order], np.uint64)
-        self._lo = np.array([a & _WORD for a in in_order], np.uint64)
+    def __init__(self, hi: U64, lo: U64) -> None:
+        order = np.lexsort((lo, hi))
+        hi, lo = hi[order], lo[order]
+        fresh = np.ones(len(hi), np.bool_)
+        fresh[1:] = (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1])
+        self.given: I64 = np.zeros(len(hi), np.int64)  # the number of each that was told
+        self.given[order] = np.cumsum(fresh) - 1
+        self._hi, self._lo = hi[fresh], lo[fresh]
         # Upper halves are few: within one, addresses stand in order of their lower half.
         self._halves, self._first = np.unique(self._hi, return_index=True)
-        self._behind = np.append(self._first[1:], len(in_order))
+        self._behind = np.append(self._first[1:], len(self._hi))
 
     def structure(self) -> tuple[native.Structure, U64, U64]:
         """Give a hash table of the numbers by a mix of both halves, and the halves of each number."""
@@ -193,12 +205,14 @@ def mac_number(text: str) -> int:
 
 
 def address_number(text: str) -> int | None:
-    """128 bits of an address, IPv4 mapped; a prefix length behind it is passed over."""
+    """128 bits of an address, IPv4 mapped; a prefix length or a zone behind it is passed over."""
+    alone = text.partition("/")[0]
     try:
-        address = ip_address(text.partition("/")[0])
-    except ValueError:
+        if ":" not in alone:
+            return _V4_MAPPED | int.from_bytes(inet_pton(AF_INET, alone))
+        return int.from_bytes(inet_pton(AF_INET6, alone.partition("%")[0]))
+    except (OSError, ValueError):
         return None
-    return int(address) if address.version == 6 else _V4_MAPPED | int(address)
 
 
 def _addresses(subject: Subject) -> list[int]:
@@ -209,6 +223,12 @@ def _bridges(inventory: Inventory, hosts: Mapping[str, int]) -> dict[tuple[int, 
     of_telemetry = {(row, t.bridge) for row, host in enumerate(inventory.hosts) for t in host.telemetry}
     of_subjects = {(hosts[s.host], s.bridge) for s in inventory.subjects if s.host in hosts}
     return {bridge: number for number, bridge in enumerate(sorted(of_telemetry | of_subjects))}
+
+
+def _table(upper: I64, bits: int, lower: I64 | U64, there: Bool, rows: I32 | None = None) -> Table:
+    """Make a table of two numbers each, where they are there; `rows` are all in order unless told."""
+    keys = upper[there].astype(np.uint64) << np.uint64(bits) | lower[there].astype(np.uint64)
+    return Table(keys, (np.arange(len(upper), dtype=np.int32) if rows is None else rows)[there])
 
 
 def _joined(upper: I64, lower: U32 | I64) -> U64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from sekisho.model.policy import Action, Exemption
 from sekisho.model.restriction import Finding
@@ -44,7 +44,8 @@ class Series:
 
     All rows are of one length: entry i is what was sent in the step that begins at `since + i * step`, in
     bytes or packets (not per second). Steps in which nothing was seen are 0; `heard` is False for those
-    of which nobody reported at all, and empty where that cannot be told.
+    of which nobody reported at all, and empty where that cannot be told. `lacking` says why it is not the
+    archive that told: `none` is kept, or it was `away`; then only what is remembered of late is there.
     """
 
     subject: str
@@ -56,6 +57,7 @@ class Series:
     egress_packets: tuple[float, ...] = ()
     ingress_packets: tuple[float, ...] = ()
     heard: tuple[bool, ...] = field(default=(), kw_only=True)
+    lacking: Literal["", "none", "away"] = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_digest": (ctypes.c_char_p, _WHOLE, _WHOLE),
     "sk_plain_find": (_POINTER,),
     "sk_plain_decode": (_POINTER, _POINTER, _WHOLE),
+    "sk_fill": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE),
     "sk_keep": (_POINTER, _POINTER, _WHOLE, _POINTER, _POINTER, _REAL),
 }
 

@@ -6,12 +6,12 @@ import errno
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from sekisho.app import all_in_one
-from sekisho.app.all_in_one import RESTART, Child, Supervisor
+from sekisho.app.all_in_one import HEALTHY, RESTART, Child, Supervisor
 
 LASTING = [sys.executable, "-c", "import signal; signal.alarm(600); signal.pause()"]
 
@@ -21,15 +21,13 @@ class Time:
 
     at = 1000.0
 
-    def monotonic(self) -> float:
+    def __call__(self) -> float:
         return self.at
 
 
 @pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    made = Time()
-    monkeypatch.setattr(all_in_one, "time", made)
-    return made
+def time() -> Time:
+    return Time()
 
 
 def lasting() -> subprocess.Popen[bytes]:
@@ -47,7 +45,7 @@ def test_one_that_cannot_be_started_again_leaves_the_others_alone(
     time: Time, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, other = Child("one", LASTING, process=ended()), Child("other", LASTING, process=lasting())
-    supervisor = Supervisor([one, other])
+    supervisor = Supervisor([one, other], time)
     refused: list[str] = []
 
     def start(child: Child) -> None:
@@ -92,3 +90,41 @@ def test_where_one_cannot_be_started_at_first_none_is_left_behind(monkeypatch: p
         children[0].process.kill()
         children[0].process.wait()
     assert left is not None
+
+
+class Dying(Child):
+    """One whose processes have ended before anybody looks."""
+
+    def start(self) -> None:
+        self.starts += 1
+        self.process = ended()
+
+
+def pauses(supervisor: Supervisor, time: Time, lived: Sequence[float]) -> list[float]:
+    """Let the only child die after it has lived so long, each time; give for how long it is then down."""
+    child = supervisor.children[0]
+    found = []
+    for span in lived:
+        time.at += span
+        supervisor.watch()
+        found.append(child.due - time.at)
+        time.at = child.due
+        supervisor.watch()
+    return found
+
+
+def test_one_that_dies_at_once_is_waited_for_ever_longer(time: Time) -> None:
+    supervisor = Supervisor([Dying("one", LASTING)], time)
+    supervisor.start()
+    waited = pauses(supervisor, time, [0.1] * 7)
+    assert waited == pytest.approx([0.5, 1, 2, 4, 8, RESTART[1], RESTART[1]])
+
+
+def test_after_good_health_the_pause_begins_anew_and_every_start_counts(time: Time) -> None:
+    one = Dying("one", LASTING)
+    supervisor = Supervisor([one], time)
+    supervisor.start()
+    short = HEALTHY - 1
+    waited = pauses(supervisor, time, [short, short, short, HEALTHY, short, 7 * HEALTHY, 0])
+    assert waited == pytest.approx([0.5, 1, 2, 0.5, 1, 0.5, 1])
+    assert one.starts == 8, "how often it was started is told in metrics"

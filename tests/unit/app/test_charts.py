@@ -62,3 +62,12 @@ def test_what_neither_the_archive_nor_a_collector_tells_of_is_a_gap() -> None:
     found = made.series("a", NOW - 1200, NOW + 300, 60)
     # Nobody can tell of the time before this keeper's first report; then it was heard; then nobody reported.
     assert found.heard == (True,) * 20 + (False,) * 5
+
+
+def test_why_the_archive_did_not_tell_is_said() -> None:
+    archive = Archive(NOW)
+    made = charts(archive)
+    assert made.series("a", NOW - 20, NOW, 10).lacking == ""
+    archive.away = True
+    assert made.series("a", NOW - 20, NOW, 10).lacking == "away"
+    assert charts(None).series("a", NOW - 20, NOW, 10).lacking == "none"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from sekisho.app import collector as collector_module
 from sekisho.app.collector import Collector, CollectorSettings, own_addresses
 from sekisho.archive import spool
 from sekisho.archive.settings import SpoolSettings, TapSettings
@@ -22,6 +24,8 @@ from support_datagrams import burst_of, captured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sekisho.model.inventory import Inventory
 
 
 class Keeper:
@@ -99,6 +103,30 @@ def test_totals_of_resolvers_add_up_over_inventories_and_gauges_do_not(collector
     assert (told["resolve.strangers"], told["resolve.shared_exporters"]) == (6, 0)
 
 
+def test_an_inventory_that_changes_all_the_time_costs_a_part_of_a_core(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent, waited, told = [0.0], [], replace(inventory(), version=7)
+
+    def read(_since: int, _wait: float) -> Inventory:
+        spent[0] += 0.5  # what it costs to read
+        return told
+
+    def wait(seconds: float) -> bool:
+        waited.append(seconds)
+        collector._replace()
+        return False
+
+    monkeypatch.setattr(collector_module, "thread_time", lambda: spent[0])
+    monkeypatch.setattr(collector._client, "inventory", read, raising=False)
+    monkeypatch.setattr(collector._detection, "replace_inventory", lambda _: spent.append(spent.pop() + 0.1))
+    monkeypatch.setattr(collector.stop, "wait", wait)
+    collector._follow_inventory()
+    assert collector._inventory is told
+    # Once for the loop to take it over; then five times as long as both have worked.
+    assert waited[1:] == [pytest.approx(5 * (0.6 + 0.1))]
+
+
 def test_a_collector_that_stops_writes_the_block_that_it_is_at(
     keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,11 +136,11 @@ def test_a_collector_that_stops_writes_the_block_that_it_is_at(
     writing, clean = threading.Event(), threading.Event()
     write, held = spool._write_through, []
 
-    def slow(path: Path, pieces: Any) -> None:
+    def slow(path: Path, pieces: Any, how: int = 0) -> None:
         if not writing.is_set():
             writing.set()
             held.append(clean.wait(0.5))
-        write(path, pieces)
+        write(path, pieces, how)
 
     monkeypatch.setattr(spool, "_write_through", slow)
     assert collector.tap is not None

@@ -11,9 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sekisho.archive import native, spool
+from sekisho.archive import tap as tap_module
 from sekisho.archive.settings import SpoolSettings, TapSettings
 from sekisho.archive.tap import Tap
 from sekisho.model.errors import Unavailable
@@ -132,6 +134,64 @@ def test_a_disk_that_takes_a_little_at_a_time_gets_all_in_order(
     assert (found["time"] / 1e6).tolist() == told.time.tolist()
 
 
+def test_a_file_system_without_a_way_past_the_cache_gets_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = os.open, []
+
+    def refusing(path: Path, flags: int, mode: int = 0o777) -> int:
+        asked.append(bool(flags & spool.DIRECT))
+        if asked[-1]:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", refusing)
+    kept = tap(tmp_path)
+    kept.put(batch(BEGIN, [0, 1, 2]))
+    kept.finish()
+    monkeypatch.undo()
+    (block,) = (b for b in spool.blocks(tmp_path) if b.table == "flows")
+    assert native.read(block.path.read_bytes())["dst_port"].tolist() == [443] * 3
+    assert True in asked
+
+
+def test_more_rows_than_a_block_holds_are_several_blocks_in_order(tmp_path: Path) -> None:
+    settings = TapSettings(True, block_rows=10, spool=SpoolSettings(str(tmp_path)))
+    kept = Tap(settings, "c", BEGIN, exporter)
+    told = batch(BEGIN, [n % 3 for n in range(25)])
+    kept.put(told)
+    kept.work(0.0)
+    assert (rows(tmp_path), kept.counters()["waiting"]) == (20, 5)
+    kept.finish()
+    blocks = [b for b in spool.blocks(tmp_path) if b.table == "flows"]
+    assert [b.rows for b in blocks] == [10, 10, 5]
+    found = [native.read(b.path.read_bytes())["dst_lo"] for b in blocks]
+    assert np.concatenate(found).tolist() == told.dst_lo.tolist()
+
+
+def test_a_disk_that_hangs_gets_full_blocks_only(tmp_path: Path) -> None:
+    kept = tap(tmp_path, every=1.0)
+    for second in range(500):
+        kept.put(batch(BEGIN + second, [0]))
+        kept.close(BEGIN + second + 1)
+    assert kept.counters()["waiting"] == 500
+    kept.finish()
+    written = [b.rows for b in spool.blocks(tmp_path) if b.table == "flows"]
+    assert (len(written), sum(written)) == (tap_module.WAITING + 1, 500)
+
+
+def test_memory_of_a_block_that_was_written_is_taken_again(tmp_path: Path) -> None:
+    kept = tap(tmp_path, every=1.0)
+    made = []
+    for second in range(5):
+        kept.put(batch(BEGIN + second, [0] * (second + 1)))
+        made.append(kept._filling)
+        kept.close(BEGIN + second + 1)
+        kept.work(0.0)
+    assert len(set(map(id, made))) == 1
+    kept.finish()
+
+
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -176,13 +236,13 @@ def test_only_what_changed_of_an_inventory_is_written(tmp_path: Path) -> None:
 def test_a_row_given_to_another_exporter_has_another_key(tmp_path: Path) -> None:
     names = {0: "192.0.2.1"}
     generation = [1]
-    settings = TapSettings(True, spool=SpoolSettings(str(tmp_path)))
+    settings = TapSettings(True, every=1.0, spool=SpoolSettings(str(tmp_path)))
     kept = Tap(
         settings, "c", BEGIN, lambda row: type(exporter(row))(names[row], "sflow"), lambda _row: generation[0]
     )
     kept.put(batch(BEGIN, [0]))
+    kept.close(BEGIN + 1)
     kept.work(0.0)
-    kept._flush()
     names[0], generation[0] = "192.0.2.9", 2
     kept.put(batch(BEGIN, [0]))
     kept.finish()

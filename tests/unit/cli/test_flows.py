@@ -9,6 +9,8 @@ import pytest
 from fastapi import FastAPI
 
 from sekisho.model.access import Role
+from sekisho.model.archived import ArchiveStatus
+from sekisho.testing.keeper import START
 from support_cli import Run
 from support_flows import Archive
 
@@ -43,6 +45,20 @@ def test_a_subject_and_the_archive_itself_are_shown(run: Run, archive: Archive) 
     assert "all together" in run("flows", "subject", "port-1").out
     assert archive.asked[-1][0] == "port-1"
     assert run("flows", "status", "--json").json["rows"] == 7
+
+
+def test_no_answer_says_what_the_archive_holds_and_what_is_wrong(run: Run, archive: Archive) -> None:
+    archive.empty = True
+    assert run("flows", "top").out == "The archive holds nothing of this span.\n"
+    problem = "The store cannot be written."
+    archive.holds = ArchiveStatus(
+        "chdb", 7, oldest=START - 7200, newest=START, spooled_blocks=2, problem=problem
+    )
+    holds = "it holds 2023-11-14 20:13:20 UTC to 2023-11-14 22:13:20 UTC, and 2 blocks wait to be loaded."
+    assert run("flows", "top").out == f"The archive holds nothing of this span; {holds} {problem}\n"
+    told = run("flows", "subject", "port-9")
+    assert told.err == f"The archive holds nothing of port-9 in this span; {holds} {problem}\n"
+    assert run("flows", "subject", "port-9", "--json").err == ""
 
 
 def test_rows_are_written_into_a_file_of_the_kind_its_name_says(

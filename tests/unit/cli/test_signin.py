@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keystoneauth1.exceptions import EndpointNotFound
 from typer.testing import CliRunner
 
 from sekisho.cli import build, signin
@@ -103,6 +104,18 @@ def test_a_keystone_that_is_away_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="Keystone"):
         signed.token()
     with pytest.raises(Unavailable, match="Keystone"):
+        signed.address()
+
+
+@pytest.mark.usefixtures("clouds")
+def test_a_catalogue_without_a_keeper_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    signed = SignIn("mine")
+
+    def nothing(**_: str) -> str:
+        raise EndpointNotFound("public endpoint for traffic-checkpoint service not found")
+
+    monkeypatch.setattr(signed._session, "get_endpoint", nothing)
+    with pytest.raises(Malformed, match="has no service traffic-checkpoint; name the keeper: --url"):
         signed.address()
 
 

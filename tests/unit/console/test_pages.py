@@ -266,3 +266,20 @@ def test_a_twin_can_be_read_by_any_program(told: Told) -> None:
         for path in everywhere(cloud)[:-1]:
             sign = "&" if "?" in path else "?"
             json.loads(client.get(f"{path}{sign}format=json").text)
+
+
+def test_a_chart_with_gaps_says_that_no_archive_told(told: Told) -> None:
+    cloud, url = told
+    with support_console.browsing(cloud, url, Role.VIEWER) as browser:
+        subject = cloud.subjects[7].id
+
+        def lacking(**asked: str | float) -> str:
+            answer = browser.client.get("/traffic", params={"subject": subject, **asked})
+            return str(answer.json()["lacking"])
+
+        assert lacking(range="7d") == "none"
+        assert lacking(range="15m") == "", "all of it is remembered"
+        assert lacking(since=cloud.now - 600, until=cloud.now + 600) == "", "what is to come is no gap"
+        page = browser.page(f"/subjects/{subject}", range="7d")
+    assert re.search(r'data-lacking="none" hidden>No archive is kept here: ', page)
+    assert re.search(r'data-lacking="away" hidden>The archive does not answer: ', page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -234,3 +235,27 @@ def test_flavors_and_zones_name_what_the_keeper_has(
     keeper.error = Unavailable("away", "keeper: no answer")
     with pytest.raises(DriverError):
         lvs.validate_flavor({"pair": "rack"})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"keeper_url": "keeper.example.net:8790"}, "http://HOST:PORT"),
+        ({"ca_file": "/nowhere/authority.pem"}, "No such file"),
+        ({"token_file": "/nowhere/token"}, "/nowhere/token"),
+        ({"token": b"\xff\xfe"}, "codec"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_nobodys_who_asks_octavia(
+    modules: dict[str, Any], tmp_path: Path, wrong: dict[str, Any], says: str
+) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(wrong.pop("token", b"secret"))
+    options = modules["provider"].cfg.CONF.sekisho
+    good = {"keeper_url": "http://127.0.0.1:1", "token_file": str(token)}
+    for name, value in (good | wrong).items():
+        setattr(options, name, value)
+    driver = modules["provider"].LvsDriver()
+    with pytest.raises(Unavailable, match="cannot be asked") as caught:
+        _ = driver._keeper
+    assert says in caught.value.fixer

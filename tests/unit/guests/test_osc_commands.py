@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from keystoneauth1.exceptions import EndpointNotFound
 
 from sekisho.guests.osc import plugin
 from support_osc import PORT, PROJECT, Network, openstack, problem, response
@@ -232,16 +233,18 @@ def test_the_openstack_command_finds_every_command_where_it_looks(osc: SimpleNam
 class Session:
     """keystoneauth's session of whoever is signed in: a catalogue, and an answer."""
 
-    def __init__(self, where: str | None, answer: Any) -> None:
+    def __init__(self, where: str | Exception, answer: Any) -> None:
         self.where, self.answer = where, answer
         self.asked: list[tuple[Any, ...]] = []
 
-    def get_endpoint(self, **which: str) -> str | None:
+    def get_endpoint(self, **which: str) -> str:
         assert which == {
             "service_type": "traffic-checkpoint",
             "interface": "public",
             "region_name": "one",
         }
+        if isinstance(self.where, Exception):
+            raise self.where
         return self.where
 
     def post(self, url: str, json: Any, *, raise_exc: bool) -> Any:
@@ -269,7 +272,8 @@ def test_what_the_keeper_says_no_to_is_told_in_its_words(osc: SimpleNamespace) -
 
 
 def test_a_keeper_that_no_catalogue_names_is_said(osc: SimpleNamespace) -> None:
-    command = osc.commands.ReleasePortRestriction(owner(Session(None, None)))
+    nowhere = EndpointNotFound("public endpoint for traffic-checkpoint service in one region not found")
+    command = osc.commands.ReleasePortRestriction(owner(Session(nowhere, None)))
     with pytest.raises(osc.exceptions.CommandError, match="traffic-checkpoint"):
         command.ask("r1", "--reason", "mended")
     with pytest.raises(SystemExit):

@@ -53,7 +53,8 @@ class Span:
 class Chart:
     """Rates in bit/s, one for each step from `since` on, and what bound the subject meanwhile.
 
-    None is a step of which nobody reported: a gap, and no silence of the subject's.
+    None is a step of which nobody reported: a gap, and no silence of the subject's. Where there are such
+    because no archive told, `lacking` says so (`none` or `away`).
     """
 
     subject: str
@@ -64,6 +65,7 @@ class Chart:
     egress: tuple[float | None, ...]
     ingress: tuple[float | None, ...]
     spans: tuple[Span, ...] = ()
+    lacking: str = ""
 
 
 def window(reach: str, since: float, until: float, now: float) -> tuple[float, float, float]:
@@ -85,15 +87,17 @@ def chart(
     since, until, step = asked
     series = traffic.series(subject, since, until, step)
     found = keeper.restrictions(subject, "", BOUND, 200, "").items if subject else ()
+    egress = _rates(series, series.egress_bytes)
     return Chart(
         subject,
         since,
         until,
         step,
         now,
-        _rates(series, series.egress_bytes),
+        egress,
         _rates(series, series.ingress_bytes),
         tuple(spans(found, since, until)),
+        series.lacking if None in egress[: max(1, int((now - since) // step))] else "",
     )
 
 

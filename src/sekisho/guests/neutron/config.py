@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import ssl
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from oslo_config import cfg
 
-from sekisho.client import Client
-from sekisho.model.errors import SekishoError, Unavailable
+from sekisho.client import Client, open_client
+from sekisho.model.errors import Malformed, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,12 +69,9 @@ def client(options: Any) -> Client:
     Whoever asks Neutron has no part in that: it is never their mistake.
     """
     try:
-        file = Path(options.token_file)
-        token = file.read_text(encoding="utf-8")
-        context = ssl.create_default_context(cafile=options.ca_file) if options.ca_file else None
-        return Client(options.keeper_url, token, options.timeout, context, token_file=file)
-    except (OSError, ValueError, SekishoError) as error:
-        raise Unavailable("The keeper cannot be asked.", f"[sekisho]: {error}", 5.0) from error
+        return open_client(options.keeper_url, Path(options.token_file), options.ca_file, options.timeout)
+    except Malformed as error:
+        raise Unavailable("The keeper cannot be asked.", f"[sekisho]: {error.fixer}", 5.0) from error
 
 
 class OwnClient:

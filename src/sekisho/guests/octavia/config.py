@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ssl
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from oslo_config import cfg
 
-from sekisho.client import Client
+from sekisho.client import Client, open_client
+from sekisho.model.errors import Malformed, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,11 +60,14 @@ def opts() -> list[tuple[str, Sequence[Any]]]:
 
 
 def client(options: Any) -> Client:
-    """Make a client of the keeper; raises OSError where the token or the authority cannot be read."""
-    file = Path(options.token_file)
-    token = file.read_text(encoding="utf-8")
-    context = ssl.create_default_context(cafile=options.ca_file) if options.ca_file else None
-    return Client(options.keeper_url, token, options.timeout, context, token_file=file)
+    """Make a client of the keeper; raises Unavailable where settings, token or authority are no good.
+
+    Whoever asks Octavia has no part in that: it is never their mistake.
+    """
+    try:
+        return open_client(options.keeper_url, Path(options.token_file), options.ca_file, options.timeout)
+    except Malformed as error:
+        raise Unavailable("The keeper cannot be asked.", f"[sekisho]: {error.fixer}") from error
 
 
 def timeouts(conf: Any) -> Mapping[str, int]:

@@ -20,7 +20,7 @@ from sekisho.devices.balancer.lvs_dsr.provider import LvsProvider
 from sekisho.guests.octavia import config, refused, words
 from sekisho.guests.octavia.faults import told, unsupported
 from sekisho.model.balancer import Balancer, Kind, Member
-from sekisho.model.errors import Conflict, NotFound, Unavailable
+from sekisho.model.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -57,10 +57,7 @@ class _Driver(provider_base.ProviderDriver):
         """Give this process's client: connections are not shared with the one that it was forked from."""
         with self._lock:
             if self._made is None or self._made[0] != os.getpid():
-                try:
-                    self._made = os.getpid(), config.client(self._options)
-                except OSError as error:
-                    raise Unavailable("The keeper cannot be asked.", f"[sekisho]: {error}.") from error
+                self._made = os.getpid(), config.client(self._options)
             return self._made[1].balancers
 
     # --- load balancers ---------------------------------------------------------------------------

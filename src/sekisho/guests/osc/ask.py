@@ -6,9 +6,11 @@ only the keeper judges that, and Neutron's own token could not say for whom it a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from keystoneauth1.exceptions import EndpointNotFound
 from osc_lib import exceptions
 
 if TYPE_CHECKING:
@@ -37,13 +39,21 @@ def path(restriction: str) -> str:
 
 def of_owner(manager: Any, restriction: str, reason: str) -> Any:
     """End a restriction of the asker's project early: POST to the keeper, as whoever is signed in."""
-    where = manager.session.get_endpoint(
-        service_type=SERVICE_TYPE, interface=manager.interface, region_name=manager.region_name
-    )
-    if not where:
-        raise exceptions.CommandError(NOWHERE)
+    where = _keeper(manager)
     url = f"{where.rstrip('/')}/v1/self/restrictions/{quote(restriction, safe='')}/release"
     return answered(manager.session.post(url, json={"reason": reason}, raise_exc=False))
+
+
+def _keeper(manager: Any) -> str:
+    """Look the keeper up in Keystone's catalogue."""
+    where = None
+    with suppress(EndpointNotFound):  # not every way to sign in raises it
+        where = manager.session.get_endpoint(
+            service_type=SERVICE_TYPE, interface=manager.interface, region_name=manager.region_name
+        )
+    if not where:
+        raise exceptions.CommandError(NOWHERE)
+    return str(where)
 
 
 def answered(response: Any) -> Any:

@@ -132,6 +132,7 @@
       }
       if (chart) chart.setData(data(), true); else draw();
       tell();
+      for (const each of figure.querySelectorAll("[data-lacking]")) each.hidden = each.dataset.lacking !== got.lacking;
       figure.dataset.drawn = got.now;
     };
     await load();

@@ -1,0 +1,122 @@
+"""A block of flows that fills row by row; its columns stand where its file will have them."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sekisho import native
+from sekisho.archive import shapes
+from sekisho.archive.native import header, microseconds, text
+from sekisho.tables import FlowBatch, columns
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from sekisho.tables import I32, U64
+
+_NAMES: Final = tuple(columns(FlowBatch))
+_TYPES: Final = shapes.TABLES[shapes.FLOWS]
+_HEADS: Final = {name: text(name) + text(kind) for name, kind in _TYPES.items()}
+_DTYPES: Final = {
+    name: np.dtype(np.int64 if name == "time" else np.uint64 if name in shapes.KEYED else dtype)
+    for name, dtype in columns(FlowBatch).items()
+}
+_BOUND: Final = ("sender", "receiver")
+
+
+class Filling:
+    """Room for so many rows, in memory of its own that begins at a page and ends at one.
+
+    `rows` are filled so far, `exporters` int32[rows] are their exporters' rows, which `finish` wants as keys.
+    """
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.rows = 0
+        self._exporters: I32 = np.zeros(room, np.int32)
+        width = sum(dtype.itemsize for dtype in _DTYPES.values())
+        heads = sum(map(len, _HEADS.values())) + len(header(len(_TYPES), room))
+        pages = -(-(heads + width * room) // mmap.PAGESIZE)
+        self._memory = mmap.mmap(-1, pages * mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._octets: NDArray[np.uint8] = np.frombuffer(self._memory, np.uint8)
+        self._places: dict[str, NDArray[Any]] = {}
+        at = len(header(len(_TYPES), room))
+        for name, dtype in _DTYPES.items():
+            at += len(_HEADS[name])
+            # Where it stands is nobody's round number.
+            self._places[name] = np.ndarray(room, dtype, self._octets.data, at)
+            at += room * dtype.itemsize
+        self._subjects: U64 | None = None
+        self._structure = native.Structure(0)
+
+    @property
+    def exporters(self) -> I32:
+        """The exporters' rows of the rows so far."""
+        return self._exporters[: self.rows]
+
+    def take(self, batch: FlowBatch, first: int, subjects: U64) -> int:
+        """Copy rows of a resolved batch from `first` on, as many as there is room for; gives how many.
+
+        subjects: uint64[n + 1], keys by row of the inventory, and nobody's last.
+        """
+        n = min(len(batch) - first, self.room - self.rows)
+        if native.LIBRARY is None:
+            self._copy(batch.take(slice(first, first + n)), self.rows, subjects)
+        else:
+            if subjects is not self._subjects:
+                self._point(subjects)
+            given = native.columns_of(batch)
+            native.LIBRARY.sk_fill(given.address, first, n, self._structure.address, self.rows)
+        self.rows += n
+        return n
+
+    def _point(self, subjects: U64) -> None:
+        places = {**self._places, "exporter": self._exporters}
+        self._subjects = subjects
+        self._structure = native.Structure(*(places[name] for name in _NAMES), subjects, len(subjects) - 1)
+
+    def _copy(self, batch: FlowBatch, at: int, subjects: U64) -> None:
+        rows = slice(at, at + len(batch))
+        self._exporters[rows] = batch.exporter
+        for name, place in self._places.items():
+            column = getattr(batch, name)
+            if name in _BOUND:
+                # -1, and a row that this inventory does not have, is nobody
+                place[rows] = subjects[np.minimum(column.view(np.uint32), np.uint32(len(subjects) - 1))]
+            elif name != "exporter":
+                place[rows] = microseconds(column) if name == "time" else column
+
+    def finish(self, exporters: U64) -> memoryview:
+        """Give the block as its file will have it, of which `length` octets are the file, in whole pages.
+
+        exporters: uint64[rows], their keys. What is given is good until the next row is taken.
+        """
+        self._places["exporter"][: self.rows] = exporters
+        self._write(0, header(len(_TYPES), self.rows))
+        at = len(header(len(_TYPES), self.rows))
+        start = self._octets.ctypes.data
+        for name, place in self._places.items():
+            self._write(at, _HEADS[name])
+            at += len(_HEADS[name])
+            octets = self.rows * place.itemsize
+            if place.ctypes.data != start + at:
+                # Less than there was room for: what comes after moves up, in order.
+                ctypes.memmove(start + at, place.ctypes.data, octets)
+            at += octets
+        self.length = at
+        return memoryview(self._memory)[: -(-at // mmap.PAGESIZE) * mmap.PAGESIZE]
+
+    length = 0
+
+    def clear(self) -> None:
+        """Begin anew: the columns stand where they stood before."""
+        self.rows = self.length = 0
+
+    def _write(self, at: int, octets: bytes) -> None:
+        self._octets[at : at + len(octets)] = np.frombuffer(octets, np.uint8)

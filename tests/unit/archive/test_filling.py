@@ -1,0 +1,89 @@
+"""A block that fills holds what was put into it, whichever way it was copied and however full it is."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sekisho.archive import native, shapes
+from sekisho.archive.filling import Filling
+from sekisho.archive.native import microseconds
+from sekisho.tables import FlowBatch, columns
+from support_native import WAYS, way
+
+ROOM = 700
+
+
+def anything(rows: int, seed: int) -> FlowBatch:
+    """Rows of random octets, but times that are ones."""
+    rng = np.random.default_rng(seed)
+    batch = FlowBatch.empty(rows)
+    for name, dtype in columns(FlowBatch).items():
+        if dtype == np.bool_:
+            setattr(batch, name, rng.integers(0, 2, rows).astype(np.bool_))
+        elif dtype.kind != "f":
+            setattr(batch, name, np.frombuffer(rng.bytes(rows * dtype.itemsize), dtype).copy())
+    batch.time[:] = 1.7e9 + rng.random(rows) * 1e6
+    batch.bytes[:], batch.packets[:], batch.rate[:] = rng.random((3, rows))
+    batch.sender[:] = rng.integers(-1, 60, rows)
+    batch.receiver[:] = rng.integers(-1, 60, rows)
+    return batch
+
+
+def read(filled: Filling, exporters: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    pages = filled.finish(exporters)
+    assert len(pages) % 4096 == 0
+    assert len(pages) - filled.length < 4096
+    return native.read(bytes(pages[: filled.length]))
+
+
+@pytest.mark.parametrize("compiled", WAYS)
+@pytest.mark.parametrize("sizes", [(700,), (1, 2, 3), (699,), (90, 0, 1, 127, 128, 129), (1,)], ids=str)
+def test_a_block_holds_what_was_put_in(*, compiled: bool, sizes: tuple[int, ...]) -> None:
+    subjects = np.array([1000 + n for n in range(50)] + [0], np.uint64)  # the rows from 50 on are nobody
+    filled = Filling(ROOM)
+    # Twice: what is left of the first block must not be seen in the second one.
+    for seed in (random.randrange(1000), 7):
+        filled.clear()
+        batches = [anything(size, seed + size) for size in sizes]
+        with way(compiled=compiled):
+            assert [filled.take(batch, 0, subjects) for batch in batches] == list(sizes)
+        told = FlowBatch.concat(batches)
+        assert filled.exporters.tolist() == told.exporter.tolist()
+        found = read(filled, np.arange(len(told), dtype=np.uint64) + 5)
+    assert list(found) == list(shapes.flow_columns())
+    whose = [1000 + row if 0 <= row < 50 else 0 for row in range(-1, 60)]
+    for name, column in found.items():
+        want = getattr(told, name)
+        if name in ("sender", "receiver"):
+            want = np.array([whose[row + 1] for row in want], np.uint64)
+        elif name == "exporter":
+            want = np.arange(len(told)) + 5
+        elif name == "time":
+            want = microseconds(want)
+        assert np.array_equal(column, want), name
+
+
+@pytest.mark.parametrize("compiled", WAYS)
+def test_what_finds_no_room_is_left_for_the_next_block(*, compiled: bool) -> None:
+    batch, subjects = anything(ROOM + 50, 3), np.zeros(1, np.uint64)
+    one, other = Filling(ROOM), Filling(ROOM)
+    with way(compiled=compiled):
+        first = one.take(batch, 0, subjects)
+        assert (first, one.take(batch, first, subjects)) == (ROOM, 0)
+        assert other.take(batch, first, subjects) == 50
+    found = [read(each, np.zeros(each.rows, np.uint64))["src_lo"] for each in (one, other)]
+    assert np.concatenate(found).tolist() == batch.src_lo.tolist()
+
+
+@pytest.mark.parametrize("compiled", WAYS)
+def test_each_batch_is_keyed_by_the_inventory_it_was_resolved_by(*, compiled: bool) -> None:
+    filled, batch = Filling(ROOM), FlowBatch.empty(1)
+    batch.sender[:] = 0
+    with way(compiled=compiled):
+        for key in (11, 12):
+            filled.take(batch, 0, np.array([key, 0], np.uint64))
+    assert read(filled, np.zeros(2, np.uint64))["sender"].tolist() == [11, 12]
