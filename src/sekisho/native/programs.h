@@ -30,7 +30,7 @@ enum {
 /* One value of a record: `size` octets at `offset` of a segment. Where `size2` is not 0, a second value stands
  * there; `only` is ICMP's protocol, or 0 for any. */
 typedef struct {
-    i64 into, segment, offset, size, segment2, offset2, size2, only;
+    i32 into, segment, offset, size, segment2, offset2, size2, only;
 } step;
 
 typedef struct {
