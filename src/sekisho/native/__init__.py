@@ -53,6 +53,7 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_records5": (_POINTER, _WHOLE, *(_POINTER,) * 4, _WHOLE, _REAL, _POINTER, _WHOLE),
     "sk_sflow_open": (_POINTER,),
     "sk_sflow_decode": (_POINTER, _POINTER, _WHOLE),
+    "sk_received": (_POINTER, _POINTER, _POINTER, _WHOLE, *(_POINTER,) * 5),
     "sk_kinds": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _POINTER),
     "sk_digest": (ctypes.c_char_p, _WHOLE, _WHOLE),
     "sk_plain_find": (_POINTER,),
