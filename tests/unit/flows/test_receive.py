@@ -11,7 +11,6 @@ from sekisho.flows.memory import keep_freed
 from sekisho.flows.receive import Receiver, ReceiveSettings, has_recvmmsg
 from sekisho.model.errors import Unavailable
 from support_datagrams import split
-from support_native import way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 
     Listen = Callable[..., Receiver]
 
-IN_COLUMNS = "recvmmsg in columns"
-METHODS = ["recv_into", *(["recvmmsg", IN_COLUMNS] if has_recvmmsg() else [])]
+METHODS = ["recv_into", *(["recvmmsg"] if has_recvmmsg() else [])]
 
 
 @pytest.fixture(params=METHODS)
@@ -29,10 +27,8 @@ def listen(request: pytest.FixtureRequest) -> Iterator[Listen]:
     opened: list[Receiver] = []
 
     def listening(**settings: object) -> Receiver:
-        method = request.param.partition(" ")[0]
-        given = {"ports": (0,), "burst": 64, "buffer": 1 << 20, "method": method, **settings}
-        with way(compiled=request.param != IN_COLUMNS):
-            opened.append(Receiver(ReceiveSettings(**given)))
+        given = {"ports": (0,), "burst": 64, "buffer": 1 << 20, "method": request.param, **settings}
+        opened.append(Receiver(ReceiveSettings(**given)))
         return opened[-1]
 
     yield listening
