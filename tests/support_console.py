@@ -25,6 +25,7 @@ from sekisho.app.settings import KeeperSettings
 from sekisho.host.clock import Clock
 from sekisho.ledger.ledger import Ledger
 from sekisho.model.access import Principal, Role
+from sekisho.model.archived import Backtest, CurvePoint, PolicyBacktest, Spell
 from sekisho.model.inventory import Host, HostReport, Subject, Telemetry
 from sekisho.model.policy import (
     Baseline,
@@ -274,6 +275,30 @@ def put_behind(app: FastAPI, cloud: Cloud, **console: Any) -> None:
     state.console = settings
     state.sessions, state.pulse = Sessions(settings), Pulse(settings.watching)
     state.attempts = Attempts(settings.attempts, settings.forgive)
+
+
+class Played:
+    """An archive over which one back-test, of the heavy users of a week, has been played already."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        until, rate = cloud.now, 1e6 / 8 * 10
+        found = Finding("egress-bytes", Unit.BYTES, 10, 210 * rate, 190 * rate, 230 * rate, 200 * rate, 900)
+        limit = next(p for p in POLICIES if p.name == "heavy-user").ladder[0].actions
+        spells = tuple(
+            Spell(s.id, "heavy-user", until - 4e4 * n, until - 4e4 * n + 600, "imposed", 1, limit, (found,),
+                  overlaps=n == 1)
+            for n, s in enumerate(cloud.subjects[7:12], 1)
+        )  # fmt: skip
+        curve = tuple(CurvePoint(20 * rate * 1.1**n, 18 / 1.12**n, int(31 / 1.12**n)) for n in range(32))
+        told = PolicyBacktest(
+            "heavy-user", "enforce", "egress-bytes", Unit.BYTES, 10, 200 * rate, 5, 3, spells, 0, 1, 2, curve
+        )
+        notes = ("Traffic is what really was: where somebody was bound then, it is what was left of it.",)
+        self.told = Backtest("b1", "done", until - 604800, until, 10, 1, 8_412_377, 11.2, (told,), (), notes)
+
+    def backtested(self, backtest: str) -> Backtest:
+        assert backtest == self.told.id
+        return self.told
 
 
 class Browser:

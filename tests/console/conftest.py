@@ -62,7 +62,8 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, str]
     """A cloud with an hour behind it."""
     cloud = Cloud(tmp_path_factory.mktemp("past"))
     support_console.story(cloud)
-    with support_console.served(cloud) as (_, url):
+    with support_console.served(cloud) as (app, url):
+        app.state.flows = support_console.Played(cloud)
         yield cloud, url
     cloud.close()
 

@@ -37,6 +37,8 @@ def everywhere(cloud: Cloud) -> dict[str, str]:
         "policies": "/policies",
         "policy": "/policies/heavy-user",
         "mode": "/policies/heavy-user/mode?to=watch",
+        "backtests": "/backtests?policy=heavy-user",
+        "backtest": "/backtests/b1",
         "exporters": "/exporters",
         "audit": "/audit",
     }
@@ -102,6 +104,21 @@ def test_the_line_drops_where_the_shade_begins(past: Past, ada: Page) -> None:
     assert max(numbers["egress"][step + 2 : -3]) < 15e6
     assert [span["label"] for span in numbers["spans"]] == ["heavy-user"]
     expect(figure.locator("[data-summary]")).to_contain_text("egress")
+
+
+def test_words_under_a_curve_stand_where_they_belong(past: Past, ada: Page) -> None:
+    ada.goto(f"{past[1]}/backtests/b1")
+    curve, words = ada.locator(".curve svg"), ada.locator(".scale li").all()
+    box = curve.bounding_box()
+    assert box is not None
+    assert len(words) == 6
+    # The picture goes from 20 to 20 * 1.1 ** 31 Mbit/s, in equal steps of a logarithm.
+    for word in words:
+        at = word.bounding_box()
+        assert at is not None
+        rate = float((word.text_content() or "").split()[0])
+        assert rate == pytest.approx(20 * 1.1 ** (31 * (at["x"] - box["x"]) / box["width"]), rel=0.02)
+    expect(ada.locator(".curve + details, .legend").first).to_contain_text("31")
 
 
 def test_a_chart_is_read_by_the_keyboard_too(past: Past, ada: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import threading
 from collections import OrderedDict
@@ -67,6 +68,7 @@ class Backtests:
         step = order.step or next(s for most, s in STEPS if order.until - order.since <= most)
         if not 1.0 <= step <= 60.0:
             raise Malformed("A back-test closes every 1 to 60 seconds: `step`.")
+        step = _fitting(step, policies)
         with self._lock:
             if self._thread is not None and self._thread.is_alive():
                 raise Conflict("Another back-test is running; ask again when it has ended.")
@@ -142,6 +144,17 @@ def _policies(order: BacktestOrder) -> PolicySet:
     if not policies:
         raise Malformed("There is no policy in this text; baselines are in force anyway.")
     return PolicySet(1, policies)
+
+
+def _fitting(step: float, policies: PolicySet) -> float:
+    """Give the widest step, at most this one, of which every window is whole ones.
+
+    What is closed at once counts while all of it lies within the window: of a window that is shorter
+    nothing would ever count, and of one that is no whole number of steps its rest would not.
+    """
+    windows = {c.threshold.window for p in policies.policies for c in p.conditions}
+    narrower = (float(n) for n in range(math.ceil(step) - 1, 0, -1))
+    return next((s for s in (step, *narrower) if all(w % s == 0 for w in windows)), 1.0)
 
 
 def _result(policy: Policy, days: dict[int, F64], court: Court) -> PolicyBacktest:

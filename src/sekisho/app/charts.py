@@ -35,7 +35,9 @@ class Charts:
             kept = self.flows.series(subject, since, until, step)
         except SekishoError:  # its own door says what is wrong with it
             return replace(fresh, lacking="away")
-        return self._joined(kept, fresh) if len(kept.egress_bytes) == len(fresh.egress_bytes) else kept
+        if (kept.since, kept.step) != (fresh.since, fresh.step):
+            kept = _divided(kept, fresh)
+        return self._joined(kept, fresh)
 
     def _joined(self, kept: Series, fresh: Series) -> Series:
         """Fill in from memory what is too new to be in the archive."""
@@ -57,3 +59,27 @@ class Charts:
             bool(e or i or told) or start < self.recent.began
             for start, (e, i, told) in zip(starts, seen, strict=True)
         )
+
+
+def _divided(kept: Series, fresh: Series) -> Series:
+    """Give the archive's whole minutes in the steps of memory: in its shape where it saw any, else evenly."""
+    places = [
+        int((fresh.since + (i + 0.5) * fresh.step - kept.since) // kept.step)
+        for i in range(len(fresh.egress_bytes))
+    ]
+    egress, ingress = (
+        _shaped(places, fresh.step / kept.step, *each)
+        for each in (
+            (kept.egress_bytes, fresh.egress_bytes),
+            (kept.ingress_bytes, fresh.ingress_bytes),
+        )
+    )
+    return replace(fresh, egress_bytes=egress, ingress_bytes=ingress)
+
+
+def _shaped(
+    places: list[int], share: float, kept: tuple[float, ...], fresh: tuple[float, ...]
+) -> tuple[float, ...]:
+    seen = {place for place, sent in zip(places, fresh, strict=True) if sent}
+    even = [kept[place] * share if place < len(kept) else 0.0 for place in places]
+    return tuple(f if place in seen else e for place, f, e in zip(places, fresh, even, strict=True))

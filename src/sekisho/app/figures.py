@@ -37,12 +37,14 @@ def of_hosts(hosts: Iterable[HostStatus]) -> dict[str, float]:
 
 
 def of_collectors(collectors: Iterable[CollectorReport]) -> dict[str, float]:
-    """Pass on what collectors and exporters counted."""
+    """Pass on what collectors and exporters counted, and when each was heard last."""
     found: dict[str, float] = {}
     for c in collectors:
         found |= {metric("collector_count", collector=c.name, name=k): v for k, v in c.counters.items()}
+        found[metric("collector_last_seen_seconds", collector=c.name)] = c.time
         for e in c.exporters:
             labels = {"exporter": e.address, "protocol": e.protocol, "domain": str(e.domain)}
+            found[metric("exporter_last_seen_seconds", collector=c.name, **labels)] = e.last_seen
             found |= {
                 metric(f"exporter_{name}_total", collector=c.name, **labels): float(
                     min(getattr(e, name), LARGEST_COUNT)

@@ -165,10 +165,10 @@ class Lab:
         receive = {"host": "127.0.0.1", "ports": [COLLECTOR_PORT]}
         shared = {"client": {"url": self.url}}
         keeper = {"state": str(state), "policies": str(policies), **s.keeper}
+        fds = [each.fileno() for each in self._sockets]  # the archive's door is not the keeper's to answer at
         if s.archive:
             keeper["archive"] = self._listen_archive(state)
         inside = self.switch.enter()
-        fds = [each.fileno() for each in self._sockets]
         words = [w for fd in fds for w in ("--listen-fd", str(fd))]
         self._child("keeper", {**shared, "keeper": keeper}, [], words, fds)
         if s.collectors:

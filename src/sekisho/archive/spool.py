@@ -136,20 +136,20 @@ def _write_past(path: Path, pages: memoryview, size: int) -> None:
     A copy there costs as much as all that was done with the rows before; whoever loads reads them once.
     """
     try:
-        _write_through(path, [pages], DIRECT)
+        _write_through(path, [pages], DIRECT, size)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
         _write_through(path, [pages[:size]])
-        return
-    os.truncate(path, size)
 
 
-def _write_through(path: Path, pieces: Iterable[Any], how: int = 0) -> None:
-    """Write a file so that it is whole on disk when this returns."""
+def _write_through(path: Path, pieces: Iterable[Any], how: int = 0, size: int = -1) -> None:
+    """Write a file so that it is whole on disk, and cut to `size`, when this returns."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | how, 0o600)
     try:
         _write(fd, [memoryview(piece) for piece in pieces if len(piece)])
+        if size >= 0:
+            os.ftruncate(fd, size)
         os.fsync(fd)
     finally:
         os.close(fd)

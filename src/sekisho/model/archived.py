@@ -128,7 +128,8 @@ class Bound:
 class BacktestOrder:
     """What to play again: policies as the text of a file, over a span.
 
-    `step` is how many seconds are closed at once, 0: chosen by the span's length. `guard` are settings as
+    `step` is how many seconds are closed at once, 0: chosen by the span's length; less where they do not fit
+    evenly into the windows of all policies. `guard` are settings as
     ``[keeper.guard]`` has them, `exemptions` whom it leaves alone, `bound` who really was.
     """
 

@@ -198,3 +198,34 @@ def test_what_is_no_policy_is_refused(kept: tuple[Store, list[list[Evidence]]], 
         tests.begin(replace(ORDER, text=text))
     with pytest.raises(NotFound):
         tests.show("nothing")
+
+
+SHORT = """
+[policy.heavy]
+when = [{ detector = "egress-bytes", threshold = "60 Mbit/s", window = "1min" }]
+destinations = "any"
+then = [{ limit = "1 Mbit/s", for = "1h" }]
+
+[policy.spam]
+when = [{ detector = "smtp-connections", threshold = "%s" }]
+then = [{ drop = ["tcp/25"], for = "10min" }]
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "asked", "step"),
+    [
+        ("40 in 1min", 0.0, 10.0),
+        ("40 in 5s", 0.0, 5.0),
+        ("40 in 5s", 20.0, 5.0),
+        ("40 in 15s", 0.0, 5.0),
+        ("40 in 7s", 0.0, 1.0),
+    ],
+)
+def test_no_window_is_shorter_than_what_is_closed_at_once(
+    kept: tuple[Store, list[list[Evidence]]], line: str, asked: float, step: float
+) -> None:
+    week = BacktestOrder(SHORT % line, BEGIN - 6 * 86400, BEGIN + 151, step=asked)
+    found = played(kept[0], week)
+    assert found.step == step
+    assert {p.policy: p.subjects for p in found.policies}["spam"] == 1

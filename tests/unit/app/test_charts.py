@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import math
 from typing import Any, cast
+
+import pytest
 
 from sekisho.app.charts import Charts
 from sekisho.app.recent import Recent
@@ -62,6 +65,42 @@ def test_what_neither_the_archive_nor_a_collector_tells_of_is_a_gap() -> None:
     found = made.series("a", NOW - 1200, NOW + 300, 60)
     # Nobody can tell of the time before this keeper's first report; then it was heard; then nobody reported.
     assert found.heard == (True,) * 20 + (False,) * 5
+
+
+class Minutes(Archive):
+    """Sums whole minutes only, as the archive does: 60 bytes a second of everybody."""
+
+    def series(self, subject: str, since: float, until: float, step: float) -> Series:
+        width = math.ceil(step / 60) * 60
+        first = since // 60 * 60
+        count = math.ceil((until - first) / width)
+        held = tuple(60.0 * width if first + i * width < self.newest else 0.0 for i in range(count))
+        return Series(subject, first, first + count * width, float(width), held, held)
+
+
+@pytest.mark.parametrize("step", [5.0, 10.0, 100.0])
+@pytest.mark.parametrize("moved", [0.0, 20.0])
+def test_finer_steps_than_the_archive_has_stand_where_they_were(step: float, moved: float) -> None:
+    since = NOW - 3000 + moved
+    found = charts(Minutes(NOW - 600)).series("a", since, NOW, step)
+    assert (found.since, found.step) == (since, step)
+    assert len(found.egress_bytes) == math.ceil((NOW - since) / step)
+    at = [since + i * step for i in range(len(found.egress_bytes))]
+    # Nobody was busy in this keeper's memory before that: what the archive has is spread over its minute.
+    early = [n for t, n in zip(at, found.egress_bytes, strict=True) if t < NOW - 720]
+    assert early == pytest.approx([60.0 * step] * len(early))
+    late = [n for t, n in zip(at, found.egress_bytes, strict=True) if t > NOW - 400]
+    assert late == pytest.approx([step] * len(late))
+
+
+def test_a_line_drops_at_the_moment_and_not_over_a_minute() -> None:
+    made = charts(Minutes(NOW + 60))
+    for i in range(1, 4):
+        now = NOW + i * 5
+        made.recent.take((CollectorReport("c", now, talkers=(Talker("a", 800.0, 8.0),)),), now)
+    late = Charts(made.recent, made.flows, lambda: NOW + 1000)
+    found = late.series("a", NOW, NOW + 60, 5).egress_bytes
+    assert found[:4] == (5.0, 500.0, 500.0, 500.0)
 
 
 def test_why_the_archive_did_not_tell_is_said() -> None:

@@ -136,11 +136,11 @@ def test_a_collector_that_stops_writes_the_block_that_it_is_at(
     writing, clean = threading.Event(), threading.Event()
     write, held = spool._write_through, []
 
-    def slow(path: Path, pieces: Any, how: int = 0) -> None:
+    def slow(path: Path, pieces: Any, *how: int) -> None:
         if not writing.is_set():
             writing.set()
             held.append(clean.wait(0.5))
-        write(path, pieces, how)
+        write(path, pieces, *how)
 
     monkeypatch.setattr(spool, "_write_through", slow)
     assert collector.tap is not None

@@ -155,6 +155,22 @@ def test_a_file_system_without_a_way_past_the_cache_gets_all_the_same(
     assert True in asked
 
 
+def test_a_block_is_cut_to_its_size_before_it_is_said_to_be_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, sizes = os.fsync, []
+
+    def noting(fd: int) -> None:
+        sizes.append(os.fstat(fd).st_size)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    kept = tap(tmp_path)
+    kept.put(batch(BEGIN, [0, 1, 2]))
+    kept.finish()
+    assert {b.size for b in spool.blocks(tmp_path) if b.table == "flows"} <= set(sizes)
+
+
 def test_more_rows_than_a_block_holds_are_several_blocks_in_order(tmp_path: Path) -> None:
     settings = TapSettings(True, block_rows=10, spool=SpoolSettings(str(tmp_path)))
     kept = Tap(settings, "c", BEGIN, exporter)

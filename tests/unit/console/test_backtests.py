@@ -37,7 +37,7 @@ FOUND = PolicyBacktest(
     60,
     60,
     subjects=7,
-    spells=(Spell("port-1", "spam", 1e9, 1e9 + 60, "imposed", 1, (SMTP,)),),
+    spells=(Spell("port-1", "spam", 1e9, 1e9 + 60, "imposed", 1, (SMTP,), overlaps=True),),
     curve=POINTS,
 )
 
@@ -83,6 +83,14 @@ def test_a_file_is_played_and_its_curve_is_shown(archive: Archive, olga: Browser
     assert "<progress" not in page
     assert "<polyline" in page
     assert "port-1" in page
+
+
+def test_who_really_was_bound_is_not_told_in_the_words_of_a_host(archive: Archive, olga: Browser) -> None:
+    olga.send("/backtest", text=FILE, last="7d")
+    archive.state = "done"
+    page = olga.client.get("/backtests/b1", headers={"accept-language": "ja"}).text
+    assert "反映済み" not in page
+    assert ">制限あり<" in page
 
 
 def test_a_policy_in_force_is_played_from_its_page_or_changed_first(archive: Archive, olga: Browser) -> None:
@@ -152,4 +160,7 @@ def test_a_curve_falls_as_the_line_rises() -> None:
     assert heights[0] == 0
     assert 0 < drawn.now < 600
     assert drawn.highest == 64
+    # Words stand in boxes of one width, so that what they name is where they begin.
+    assert [at for at, _ in drawn.ticks] == [0, 100, 200, 300, 400, 500]
+    assert [text for _, text in drawn.ticks] == ["10", "18", "32", "57", "101", "180"]
     assert curve(PolicyBacktest("x", "watch", "d", "count", 1, 1, curve=POINTS[:1])) is None

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 # How far back, in seconds.
 REACHES: Final = {"1h": 3600.0, "24h": 86400.0, "7d": 7 * 86400.0, "30d": 30 * 86400.0}
-# A curve's width and height.
+# A curve's width and height, and how many places of its floor have words; all are equally wide.
 WIDTH: Final = 600
 HEIGHT: Final = 140
+TICKS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ def _archive(ask: Ask) -> FlowKeeper:
 class Curve:
     """Where the line would be against how many subjects a day, as points of a picture.
 
-    `mean` and `most` are SVG points, `now` is where the line stands, `ticks` are places with their words.
+    `mean` and `most` are SVG points, `now` is where the line stands, `highest` is what the top stands for,
+    and `ticks` are places with their words.
     """
 
     mean: str
@@ -109,13 +111,13 @@ def curve(found: PolicyBacktest) -> Curve | None:
             f"{x(p.amount)},{HEIGHT * (1 - h / highest):.1f}" for p, h in zip(points, heights, strict=True)
         )
 
-    chosen = points[:: max(1, len(points) // 5)]
+    chosen = [10 ** (low + (high - low) * i / TICKS) for i in range(TICKS)]
     return Curve(
         line([p.mean for p in points]),
         line([float(p.most) for p in points]),
         max(0.0, min(float(WIDTH), x(found.amount))) if found.amount > 0 else 0.0,
         highest,
-        tuple((x(p.amount), amount(found, p.amount)) for p in chosen),
+        tuple((x(each), amount(found, each)) for each in chosen),
     )
 
 
