@@ -257,6 +257,24 @@ def test_a_batch_to_be_filled_is_one_s_own_whatever_another_thread_makes_meanwhi
     assert len(made.batch) == 5
 
 
+def test_memory_is_used_again_once_nobody_has_the_batch_any_more() -> None:
+    one = native.fresh(900).batch
+    where, part = one.time.ctypes.data, one.take(slice(5))
+    other = native.fresh(900).batch
+    assert other.time.ctypes.data != where
+    del one
+    assert native.fresh(900).batch.time.ctypes.data not in (where, other.time.ctypes.data)
+    del part, other
+    assert where in {made.batch.time.ctypes.data for made in [native.fresh(900), native.fresh(900)]}
+
+
+def test_what_no_decoder_would_clear_cannot_be_written_to() -> None:
+    batch = native.fresh(5).batch
+    batch.rate[:], batch.sender[:] = 1, 2
+    with pytest.raises(ValueError, match="read-only"):
+        batch.src_mac[:] = 1
+
+
 # --- resolving --------------------------------------------------------------------------------------------
 
 
