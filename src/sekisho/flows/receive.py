@@ -144,8 +144,12 @@ class Receiver:
         taken, seconds = self.datagrams - before, now - since
         if taken <= 0 or seconds <= 0:
             return 0.0
-        wanted = min(self.settings.burst // 2, self.buffer // BUFFER_SHARE // TRUESIZE)
-        return min(self.settings.gather, wanted * seconds / taken)
+        return min(self.settings.gather, self.enough * seconds / taken)
+
+    @property
+    def enough(self) -> int:
+        """So many datagrams are worth a burst; they are no more than a part of the buffer."""
+        return min(self.settings.burst // 2, self.buffer // BUFFER_SHARE // TRUESIZE)
 
     def close(self) -> None:
         """Close the sockets; what the kernel still holds is gone."""
