@@ -232,6 +232,8 @@ class Exporters:
         found = self._lookup(keys)
         missing = np.nonzero(found < 0)[0]
         if len(missing):
+            # Who speaks in this burst is no longer silent, and keeps its row.
+            self._seen[found[found >= 0]] = self._clock
             new, first = np.unique(keys[missing], return_index=True)
             in_order = np.argsort(first)  # who came first gets the room there is
             self._make(new[in_order], wanted[missing[first[in_order]]])

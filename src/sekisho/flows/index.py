@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,8 @@ NONE: Final = -1
 AMBIGUOUS: Final = -2
 _V4_MAPPED: Final = 0xFFFF_0000_0000
 _WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
+# Of all hash tables: who sends what keys are made of must not be able to choose them.
+_SALT: Final = secrets.randbits(63)
 # Interfaces are numbered in 32 bits; what a host reports beyond them is no interface, and no reason to fall.
 _NUMBERS: Final = 0xFFFF_FFFF
 _UPPER: Final = np.uint64(32)
@@ -74,7 +77,7 @@ class Table:
 def hashed(keys: U64, rows: I32) -> native.Structure:
     """Make a hash table of distinct keys, as native/resolve.c reads it; it is empty without the core."""
     places = 1 << max(2 * len(keys), 1).bit_length()
-    found = native.Structure(np.zeros(places, np.uint64), np.full(places, NONE, np.int32), places - 1)
+    found = native.Structure(np.zeros(places, np.uint64), np.full(places, NONE, np.int32), places - 1, _SALT)
     if native.LIBRARY is not None and len(keys):
         native.LIBRARY.sk_table_fill(found.address, keys.ctypes.data, rows.ctypes.data, len(keys))
     return found

@@ -229,7 +229,7 @@ def columns_of(batch: FlowBatch) -> Structure:
 
 def load(path: Path) -> ctypes.CDLL | None:
     """Load the library; None where it is not there or not for this machine."""
-    if not path.exists():
+    if not path.exists() or ctypes.sizeof(ctypes.c_void_p) != 8:
         return None
     try:
         library = ctypes.CDLL(str(path))

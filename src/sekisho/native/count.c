@@ -251,7 +251,7 @@ static inline u64 take(gathered *g, const columns *c, i64 i, const block *b, i64
 }
 
 /* Built for processors with wide registers and for all others; which one runs is found out when it is loaded. */
-#if defined(__x86_64__) && defined(__gnu_linux__)
+#if defined(__x86_64__) && defined(__GLIBC__) /* clang says gnu_linux of musl too */
 #define FOR_WIDE __attribute__((target_clones("avx2", "default")))
 #else
 #define FOR_WIDE

@@ -9,6 +9,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Python writes eight octets for each field of a structure. */
+_Static_assert(sizeof(void *) == 8, "the compiled core is for machines of 64 bits");
+
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;

@@ -6,7 +6,7 @@
 void sk_table_fill(table *t, const u64 *keys, const i32 *rows, i64 n)
 {
     for (i64 i = 0; i < n; i++) {
-        u64 at = mixed(keys[i]) & t->mask;
+        u64 at = place_of(t, keys[i]);
         while (t->rows[at] != NONE)
             at = (at + 1) & t->mask;
         t->keys[at] = keys[i];
@@ -56,7 +56,7 @@ static i64 number_of(const subjects *s, u64 hi, u64 lo)
 {
     const table *t = s->identities;
     u64 key = mixed(hi) ^ lo;
-    for (u64 at = mixed(key) & t->mask; t->rows[at] != NONE; at = (at + 1) & t->mask)
+    for (u64 at = place_of(t, key); t->rows[at] != NONE; at = (at + 1) & t->mask)
         if (t->keys[at] == key && s->hi[t->rows[at]] == hi && s->lo[t->rows[at]] == lo)
             return t->rows[at];
     return NONE;

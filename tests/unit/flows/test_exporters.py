@@ -92,6 +92,15 @@ def test_the_silent_are_forgotten_and_the_others_stay_where_they_are() -> None:
     assert table.datagrams[0] == 1
 
 
+def test_who_speaks_again_in_the_burst_that_fills_the_table_keeps_its_row() -> None:
+    table = Exporters(ExporterSettings(total=2, idle=60.0))
+    seen(table, (A, 0), (B, 0), now=1000.0)
+    table.begin(1059.5)
+    seen(table, (B, 0), now=1059.5)
+    assert seen(table, (A, 0), (B, 0), (A, 7), now=1060.6).tolist() == [0, 1, -1]
+    assert table.refused == 1
+
+
 def test_who_is_given_a_forgotten_row_begins_a_count_of_its_own() -> None:
     table = Exporters(ExporterSettings(total=1, idle=100.0))
     (row,) = seen(table, (A, 0), now=1000.0)

@@ -180,6 +180,17 @@ class TestLifeOfATemplate:
         assert [len(ear.hear(ipfix(data(flow())), now=now)) for now in (290, 340)] == [1, 0]
         assert ear.count("template_expired") == 1
 
+    def test_a_refused_definition_is_complained_about_each_time_though_its_id_is_known(self) -> None:
+        ear = Ear(Ipfix, DecodeSettings(template_idle=600))
+        both = a_set(2, template(256, FLOW) + template(257, ((1, 0), (2, 0))))  # fields of no octets
+        other = a_set(2, template(257, FLOW[:4]))
+        ear.hear(ipfix(both, other), now=1000.0)
+        ear.hear(ipfix(other, both), now=1000.0)
+        for minute in range(1, 21):
+            ear.hear(ipfix(both), now=1000.0 + 60 * minute)
+        assert ear.count("template_size") == 22
+        assert ear.count("template_expired") == 1
+
     def test_a_clock_that_jumps_forgets_nothing(self) -> None:
         ear = Ear(Ipfix, DecodeSettings(template_idle=100))
         ear.hear(ipfix(DEFINE), now=0)

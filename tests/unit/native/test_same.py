@@ -21,6 +21,7 @@ from sekisho.detect.sums import Sums
 from sekisho.detect.window import Detection
 from sekisho.flows.decode import Decoder
 from sekisho.flows.exporters import Exporters, ExporterSettings
+from sekisho.flows.index import NONE, _mixed, hashed
 from sekisho.flows.resolve import Resolver, ResolveSettings
 from sekisho.flows.wire.protocol import DecodeSettings
 from sekisho.model.inventory import Host, Inventory, Subject, Telemetry
@@ -34,6 +35,19 @@ from support_templates import a_set, captured, ipfix, ipfix_options, template, v
 pytestmark = needs_core
 
 CAPTURES = ("ovs31-ipfix", "ovs31-netflow5", "ovs31-sflow")
+
+
+def test_nobody_can_choose_keys_that_all_want_one_place() -> None:
+    """The core's tables are filled with what exporters send; a long run of full places slows everybody."""
+    keys, at, places = np.zeros(0, np.uint64), 1, 1 << (2 * 2000).bit_length()
+    while len(keys) < 2000:
+        some = np.arange(at, at + (1 << 18), dtype=np.uint64)
+        keys = np.concatenate([keys, some[_mixed(some) % np.uint64(places) - np.uint64(100) < 16]])
+        at += 1 << 18
+    rows = hashed(keys[:2000], np.arange(2000, dtype=np.int32))._held[1]
+    assert isinstance(rows, np.ndarray)
+    free = np.flatnonzero(rows == NONE)
+    assert np.diff(free).max() < 200
 
 
 # --- detection --------------------------------------------------------------------------------------------

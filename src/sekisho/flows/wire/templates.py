@@ -136,11 +136,14 @@ class Templates:
         found = self._definitions(content, options=options) if self._budget > 0 else ()
         self._counters.count("template_flood", int(self._budget <= 0))
         self._budget -= 1 + len(found)
-        changes = [change for each in found for change in self._take(row, each, options=options)]
+        taken = [self._take(row, each, options=options) for each in found]
+        changes = [change for each in taken for change in each or ()]
         for key, layout in changes:
             events.setdefault(key, []).append((at, layout))
         renewed = (self._known.get(key_of(row, each.id)) for each in found)
-        if not changes and all(known is not None and known[1] == self._clock for known in renewed):
+        # One that is refused must be complained about each time, though another set may know its id.
+        whole = bool(found) and not changes and None not in taken
+        if whole and all(known is not None and known[1] == self._clock for known in renewed):
             self.renewals.remember(row, content, found, options=options)
 
     def forget(self, row: int) -> None:
@@ -168,17 +171,18 @@ class Templates:
             self._parsed[content, options] = found
         return found
 
-    def _take(self, row: int, definition: Definition, *, options: bool) -> Iterable[tuple[int, int]]:
+    def _take(self, row: int, definition: Definition, *, options: bool) -> Iterable[tuple[int, int]] | None:
+        """Take one definition: what it changes, None where it is refused."""
         if not definition.fields:
             return self._withdraw(row, definition.id, options=options)
         layout = self._layout(definition)
         if layout == UNKNOWN:
-            return ()
+            return None
         key = key_of(row, definition.id)
         keys = self._of_row.setdefault(row, set())
         before = self._known.get(key)
         if before is None and not self._room(keys):
-            return ()
+            return None
         keys.add(key)
         self._known[key] = layout, self._clock
         if before is not None and before[0] == layout:
