@@ -138,7 +138,7 @@ class Cloud:
         """Let a collector report."""
         exporters = (
             ExporterReport(
-                "192.0.2.1", "sflow", 1, "192.0.2.1", "compute-1", 182_044, 1_271_003, 12, 3, 1, self.now
+                "192.0.2.1", "sflow", 1, "192.0.2.1", "compute-1", 182_044, 1_271_003, 12, 3, 1, self.now, 400
             ),
             ExporterReport("192.0.2.2", "ipfix", 7, "", "compute-2", 90_412, 640_118, 0, 0, 0, self.now - 2),
         )

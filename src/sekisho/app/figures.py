@@ -45,6 +45,9 @@ def of_collectors(collectors: Iterable[CollectorReport]) -> dict[str, float]:
         for e in c.exporters:
             labels = {"exporter": e.address, "protocol": e.protocol, "domain": str(e.domain)}
             found[metric("exporter_last_seen_seconds", collector=c.name, **labels)] = e.last_seen
+            if e.sampling:
+                sampling = float(min(e.sampling, LARGEST_COUNT))
+                found[metric("exporter_sampling", collector=c.name, **labels)] = sampling
             found |= {
                 metric(f"exporter_{name}_total", collector=c.name, **labels): float(
                     min(getattr(e, name), LARGEST_COUNT)

@@ -62,7 +62,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class ExporterReport:
-    """One exporter as a collector sees it; counters are totals since the collector started."""
+    """One exporter as a collector sees it; counters are totals since the collector started.
+
+    `sampling` is the N of 1:N last applied to its records: 1 unsampled, 0 not told (yet).
+    """
 
     address: str
     protocol: str
@@ -75,6 +78,7 @@ class ExporterReport:
     late: int = 0
     restarted: int = 0
     last_seen: float = 0.0
+    sampling: int = 0
 
 
 @dataclass(frozen=True, slots=True)

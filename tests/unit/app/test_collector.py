@@ -84,6 +84,7 @@ def test_a_collector_keeps_what_it_heard_and_what_it_was_told(keeper: Keeper, tm
     heard = burst_of(captured("ovs31-sflow.pcap"), time=now)
     collector._count(heard, now)
     collector._judge(Clock().now())
+    assert [e.sampling for e in collector._report.exporters] == [8]
     collector._finish_tap()
     collector.receiver.close()
     held = {b.table: b.rows for b in blocks(tmp_path)}

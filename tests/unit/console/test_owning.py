@@ -131,7 +131,7 @@ def test_it_ends_early_once_and_then_not_for_a_while(fresh: Fresh) -> None:
     ("language", "button", "reason"),
     [
         ("en", "I fixed it: end it now", "I fixed it"),
-        ("ja", "対処しました（今すぐ解除）", "対処しました"),
+        ("ja", "対処したので今すぐ解除する", "対処しました"),
     ],
 )
 def test_one_button_ends_it_and_says_from_when_on_the_next_can_be(
