@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sekisho.app.identity import Identity
     from sekisho.model.report import CollectorReport, HostStatus
@@ -55,3 +55,14 @@ def of_collectors(collectors: Iterable[CollectorReport]) -> dict[str, float]:
                 for name in ("datagrams", "records", "lost", "late", "restarted")
             }
     return found
+
+
+def of_backtests(counters: Mapping[str, float]) -> dict[str, float]:
+    """Pass on what an archive counts of its back-tests; one of an earlier version counts none."""
+    found = {
+        metric("archive_backtests_total", outcome=outcome): counters[f"backtests.{outcome}"]
+        for outcome in ("done", "failed")
+        if f"backtests.{outcome}" in counters
+    }
+    running = counters.get("backtests.running")
+    return found if running is None else found | {"sekisho_archive_backtests_running": running}
