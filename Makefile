@@ -27,6 +27,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: lab check fmt lint types contracts test coverage apt-lab apt-check lock bench-collector bench-switch clean help \
   apt-openstack apt-ipvs lab-openstack lab-switches check-openstack check-octavia check-nexus check-ipvs \
+  check-stacks check-others \
   bench-balancer \
   apt-console check-console bench-archive \
   apt-bench soak-collector figures-collector
@@ -130,8 +131,7 @@ lab-openstack: $(VENV)/.run $(OPENSTACK:%=%/.installed) .make/openstack/.guests
 lab-switches: $(VENV)/.run
 	@$(BIN)/sekisho lab switches $(LAB_ARGS)
 
-# One after another: what is measured in the real OpenStack wants the machine for itself.
-check: lint types contracts test check-console check-peers check-ipvs check-octavia check-openstack
+check: lint types contracts test check-console check-peers check-stacks
 
 # --- their parts -------------------------------------------------------------------------------
 
@@ -178,6 +178,16 @@ check-openstack: $(VENV)/.dev $(OPENSTACK:%=%/.installed) .make/openstack/.guest
 # One Octavia for all of them, with both providers.
 check-octavia: $(VENV)/.dev .make/octavia/.installed .make/octavia/.guests
 	$(SUDO) .ci/tests $(BIN)/pytest tests/octavia --durations=10 $(TEST_ARGS)
+
+# The longest parts side by side: each waits for its own processes most of the time, and takes about one core. All is
+# installed before, for apt and pip do not share.
+check-stacks: $(VENV)/.dev $(VENV)/.core $(OPENSTACK:%=%/.installed) .make/openstack/.guests .make/octavia/.installed \
+  .make/octavia/.guests .make/kernel/.installed
+	@$(MAKE) --no-print-directory -j2 -O check-openstack check-others
+
+check-others:
+	@$(MAKE) --no-print-directory check-ipvs
+	@$(MAKE) --no-print-directory check-octavia
 
 # A real Nexus on which nothing matters: see docs/explanation/nexus-proven-on.md.
 check-nexus: $(VENV)/.dev

@@ -126,14 +126,15 @@ def steady(given: argparse.Namespace) -> dict[str, float]:
     pace = given.share * most.per_core * most.datagrams / max(most.sent, 1)
     with tempfile.TemporaryDirectory(prefix="sekisho-bench-") as folder:
         options = ("--replace-every", "10", "--spool", folder)
-        running = listen("collector", cloud, options, place=apart)
-        try:
-            with taking(Path(folder)) as taken:
+        with taking(Path(folder)) as taken:
+            running = listen("collector", cloud, options, place=apart)
+            try:
                 told = run(running, given.stream, cloud, Load(given.seconds, pace), 0)
-        finally:
-            running.close()
+            finally:
+                running.close()  # it writes what it still has
+    lost = told.pop("not_kept")
     rate = {"records_per_second_per_core": round(most.per_core), "share": given.share}
-    return {**rate, **told, "records_kept": sum(taken), "records_not_kept": told.pop("not_kept")}
+    return {**rate, **told, "records_kept": sum(taken), "records_not_kept": lost}
 
 
 @contextmanager
@@ -148,7 +149,7 @@ def taking(folder: Path) -> Iterator[list[int]]:
             over = stop.wait(0.2)
             for block in spool.blocks(folder):
                 rows.append(block.rows if block.table == "flows" else 0)
-                block.path.unlink()
+                block.path.unlink(missing_ok=True)
 
     thread = threading.Thread(target=take)
     thread.start()

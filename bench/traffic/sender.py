@@ -154,6 +154,8 @@ class Sender:
             if count <= 0:
                 return
             self._wait(began, end)
+            if self._window:
+                count = max(1, min(count, self._room - self.sent.datagrams))
             self._at += self._send(self._at, count)
 
     def _send(self, at: int, count: int) -> int:

@@ -60,6 +60,8 @@ class FlowBatch:
 
     A row is a sampled packet (sFlow, Open vSwitch's IPFIX) or a flow record (NetFlow, IPFIX with a
     cache). ICMP type and code stand in dst_port as ``type << 8 | code``, as NetFlow has it.
+
+    Of a batch that the compiled core made, only rate and what resolve fills can be written to.
     """
 
     time: F64 = _column(np.float64, "arrival, unix seconds")

@@ -62,13 +62,13 @@ class Charts:
 
 
 def _divided(kept: Series, fresh: Series) -> Series:
-    """Give the archive's whole minutes in the steps of memory: in its shape where it saw any, else evenly."""
+    """Give the archive's whole minutes in the steps of memory: as it saw them, the rest elsewhere."""
     places = [
         int((fresh.since + (i + 0.5) * fresh.step - kept.since) // kept.step)
         for i in range(len(fresh.egress_bytes))
     ]
     egress, ingress = (
-        _shaped(places, fresh.step / kept.step, *each)
+        _filled(places, kept.step / fresh.step, each[0], each[1], fresh.heard)
         for each in (
             (kept.egress_bytes, fresh.egress_bytes),
             (kept.ingress_bytes, fresh.ingress_bytes),
@@ -77,9 +77,24 @@ def _divided(kept: Series, fresh: Series) -> Series:
     return replace(fresh, egress_bytes=egress, ingress_bytes=ingress)
 
 
-def _shaped(
-    places: list[int], share: float, kept: tuple[float, ...], fresh: tuple[float, ...]
+def _filled(
+    places: list[int],
+    steps: float,
+    kept: tuple[float, ...],
+    fresh: tuple[float, ...],
+    heard: tuple[bool, ...],
 ) -> tuple[float, ...]:
-    seen = {place for place, sent in zip(places, fresh, strict=True) if sent}
-    even = [kept[place] * share if place < len(kept) else 0.0 for place in places]
-    return tuple(f if place in seen else e for place, f, e in zip(places, fresh, even, strict=True))
+    """Spread what the archive has of a minute beyond memory's steps over those that nobody told memory of."""
+    sums, seen = [0.0] * len(kept), [0] * len(kept)
+    for place, sent, told in zip(places, fresh, heard, strict=True):
+        if told and place < len(kept):
+            sums[place] += sent
+            seen[place] += 1
+    rest = [
+        max(0.0, amount - told) / max(1.0, steps - count)
+        for amount, told, count in zip(kept, sums, seen, strict=True)
+    ]
+    return tuple(
+        sent if told else rest[place] if place < len(kept) else 0.0
+        for place, sent, told in zip(places, fresh, heard, strict=True)
+    )

@@ -208,7 +208,7 @@ class Collector:
             if burst is None:
                 return
             self._count(burst, now)
-            little = 0 if burst.count >= self._settings.receive.burst // 2 else little + 1
+            little = 0 if burst.count >= self.receiver.enough else little + 1
 
     def _let_gather(self, due: float) -> None:
         """Wait for a fuller burst, but not where a second is about to be closed without it."""

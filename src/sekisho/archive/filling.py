@@ -92,8 +92,8 @@ class Filling:
             elif name != "exporter":
                 place[rows] = microseconds(column) if name == "time" else column
 
-    def finish(self, exporters: U64) -> memoryview:
-        """Give the block as its file will have it, of which `length` octets are the file, in whole pages.
+    def finish(self, exporters: U64) -> tuple[memoryview, int]:
+        """Give the block as its file will have it, in whole pages, and how many octets of them are the file.
 
         exporters: uint64[rows], their keys. What is given is good until the next row is taken.
         """
@@ -109,14 +109,11 @@ class Filling:
                 # Less than there was room for: what comes after moves up, in order.
                 ctypes.memmove(start + at, place.ctypes.data, octets)
             at += octets
-        self.length = at
-        return memoryview(self._memory)[: -(-at // mmap.PAGESIZE) * mmap.PAGESIZE]
-
-    length = 0
+        return memoryview(self._memory)[: -(-at // mmap.PAGESIZE) * mmap.PAGESIZE], at
 
     def clear(self) -> None:
         """Begin anew: the columns stand where they stood before."""
-        self.rows = self.length = 0
+        self.rows = 0
 
     def _write(self, at: int, octets: bytes) -> None:
         self._octets[at : at + len(octets)] = np.frombuffer(octets, np.uint8)

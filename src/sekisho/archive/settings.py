@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from sekisho.model.errors import Malformed
+
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
@@ -57,3 +59,8 @@ class TapSettings:
     block_rows: int = 500_000
     every: float = 5.0
     spool: SpoolSettings = field(default_factory=SpoolSettings)
+
+    def __post_init__(self) -> None:
+        for name, rows in (("block_rows", self.block_rows), ("queue_rows", self.queue_rows)):
+            if rows < 1:
+                raise Malformed(f"archive.{name}: {rows} is not at least 1.")

@@ -96,8 +96,7 @@ class SpoolWriter:
 
     def write_filled(self, filled: Filling, exporters: U64) -> bool:
         """Write a block of flows, given the keys of its rows' exporters; otherwise as `write`."""
-        pages = filled.finish(exporters)
-        size = filled.length
+        pages, size = filled.finish(exporters)
         return self._keep(shapes.FLOWS, filled.rows, size, lambda part: _write_past(part, pages, size))
 
     def _keep(self, table: str, rows: int, size: int, write: Callable[[Path], None]) -> bool:

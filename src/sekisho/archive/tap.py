@@ -18,6 +18,7 @@ from sekisho.archive import keys, shapes
 from sekisho.archive.filling import Filling
 from sekisho.archive.native import microseconds
 from sekisho.archive.spool import SpoolWriter
+from sekisho.model.errors import Unavailable
 from sekisho.model.inventory import Host, Subject
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ WHOLE_EVERY = 86400.0
 MOMENTS = 60
 # Blocks that are kept for the next rows beside the one that fills and the one that is written.
 SPARE = 1
+# So many inventories wait to be written; then the oldest is passed over, and the next says its changes too.
+INVENTORIES = 4
 # A disk that hangs gets no more blocks that are not full beside so many.
 WAITING = 8
 # Nouns as `model.plain` has them, at a fifth of its time: there are tens of thousands.
@@ -45,14 +48,19 @@ _ENCODE = json.JSONEncoder(
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
-    at: float
+class _Moments:
+    at: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Met:
     inventory: Inventory
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """An inventory has been met."""
 
 
 class Tap:
@@ -75,8 +83,11 @@ class Tap:
         self._exporter = exporter
         self._generation = generation
         self.writer = SpoolWriter(settings.spool, name, now)
-        self._queue: deque[Filling | _Moment | _Met] = deque()
-        self._filling: Filling | None = None
+        self._queue: deque[Filling | _Moments | _Look] = deque()
+        self._met: deque[_Met] = deque(maxlen=INVENTORIES)
+        # Made here and not on the road: who cannot have the memory does not begin.
+        self._filling: Filling | None = _first(settings.block_rows)
+        self._closed: list[float] = []  # seconds whose rows are not all in sealed blocks
         self._sealed = 0  # blocks queued
         self._written = 0  # blocks taken from there
         self._spare: deque[Filling] = deque(maxlen=SPARE)
@@ -86,7 +97,7 @@ class Tap:
         self._subjects: U64 = np.zeros(1, np.uint64)
         self._filled = threading.Event()
         self._moments: list[float] = []
-        self._sealed_at = now
+        self._sealed_at = self._tried_at = now
         self._whole_at = float("-inf")
         self._known: dict[tuple[str, str], Noun] = {}
         self._exporters: dict[int, tuple[int, int]] = {}  # row: generation, key
@@ -97,39 +108,55 @@ class Tap:
 
     def put(self, batch: FlowBatch) -> None:
         """Keep a resolved batch."""
-        if self._queued - self._taken + len(batch) > self._settings.queue_rows:
-            self.dropped += len(batch)
+        first, last = 0, len(batch)
+        if self._queued - self._taken + last > self._settings.queue_rows:
+            self.dropped += last
             return
-        self._queued += len(batch)
-        first = 0
-        while first < len(batch):
-            if self._filling is None:
-                self._filling = self._spare.pop() if self._spare else Filling(self._settings.block_rows)
-            first += self._filling.take(batch, first, self._subjects)
+        while first < last:
+            if not self._has_room():
+                self.dropped += last - first
+                return
+            assert self._filling is not None  # noqa: S101 - it has room
+            taken = self._filling.take(batch, first, self._subjects)
+            self._queued += taken
+            first += taken
             if self._filling.rows == self._filling.room:
                 self._seal()
 
     def meet(self, inventory: Inventory, now: float) -> None:
         """Take over an inventory: the batches from now on are resolved by it."""
         self._subjects = keys.keys(s.id for s in inventory.subjects)
-        self._queue.append(_Met(inventory, now))
+        self._met.append(_Met(inventory, now))
+        self._queue.append(_Look())
 
     def close(self, at: float) -> None:
         """End a second, as the detection does."""
+        self._closed.append(at)
         late = not 0 <= at - self._sealed_at < self._settings.every
         if late and self._sealed - self._written < WAITING:
             self._sealed_at = at
             self._seal()
-        self._queue.append(_Moment(at))
         self._filled.set()
 
+    def _has_room(self) -> bool:
+        """Begin a block where none fills; without memory for one what comes is dropped, and nobody falls."""
+        if self._filling is None:
+            try:
+                self._filling = self._spare.pop() if self._spare else Filling(self._settings.block_rows)
+            except (MemoryError, OSError):
+                return False
+        return True
+
     def _seal(self) -> None:
-        """Let the block that fills be written, with what is in it."""
-        if self._filling is not None:
+        """Let the block that fills be written, with what is in it; then the seconds that it ends."""
+        if self._filling is not None and self._filling.rows:
             self._queue.append(self._filling)
             self._sealed += 1
             self._filling = None
-            self._filled.set()
+        if self._closed:
+            self._queue.append(_Moments(tuple(self._closed)))
+            self._closed = []
+        self._filled.set()
 
     def counters(self) -> dict[str, float]:
         """Totals by name."""
@@ -150,24 +177,30 @@ class Tap:
             match item := self._queue.popleft():
                 case Filling():
                     self._write(item)
-                case _Met():
-                    self._unmet = item
-                    self._meet(item)
-                case _Moment():
-                    self._moments.append(item.at)
-                    self._write_late()
+                case _Moments():
+                    self._moments += item.at
+                    self._write_late(item.at[-1])
+                case _Look():
+                    self._look()
 
     def wake(self) -> None:
         """Let `work` wait no longer."""
         self._filled.set()
 
     def finish(self) -> None:
-        """Write all there is; the last word of a run, and nobody else may be at `work`."""
+        """Write all there is; the last word of a run, and nobody else may be at `work`.
+
+        Raises the first trouble once everything has been tried.
+        """
         self._seal()
-        self.work(0.0)
-        self._write_late()
-        self._write_moments()
+        troubles: list[Unavailable] = []
+        while self._queue:
+            _try(lambda: self.work(0.0), troubles)
+        for step in (self._tell_exporters, self._meet_again, self._write_moments):
+            _try(step, troubles)
         self.writer.close()
+        if troubles:
+            raise troubles[0]
 
     def _write(self, filled: Filling) -> None:
         # Let go of first: what the disk does not take is counted by the writer and does not come again.
@@ -178,16 +211,28 @@ class Tap:
         finally:
             filled.clear()
             self._spare.append(filled)
-        self._write_late()
+        self._tell_exporters()
 
-    def _write_late(self) -> None:
-        """Write what is due beside the flows, and what found no room before."""
-        if self._fresh:
-            self._tell_exporters()
-        if self._unmet is not None:
-            self._meet(self._unmet)
+    def _write_late(self, at: float) -> None:
+        """Write what is due beside the flows, and now and then what found no room before."""
         if len(self._moments) >= MOMENTS:
             self._write_moments()
+        if not 0 <= at - self._tried_at < self._settings.every:
+            self._tried_at = at
+            self._tell_exporters()
+            self._meet_again()
+
+    def _look(self) -> None:
+        try:
+            met = self._met.popleft()
+        except IndexError:  # a later one took its place
+            return
+        self._unmet = met
+        self._meet(met)
+
+    def _meet_again(self) -> None:
+        if self._unmet is not None:
+            self._meet(self._unmet)
 
     def _write_moments(self) -> None:
         moments, self._moments = self._moments, []
@@ -217,6 +262,8 @@ class Tap:
 
     def _tell_exporters(self) -> None:
         reports = self._fresh.values()
+        if not reports:
+            return
         values: Columns = {
             "time": np.full(len(reports), int(self._sealed_at * 1e6), np.int64),
             "key": np.array(list(self._fresh), np.uint64),
@@ -257,3 +304,19 @@ class Tap:
             "server": [s.server if s else "" for s in who],
             "body": [_ENCODE(noun) if noun else "" for _, noun in changed],
         }
+
+
+def _first(rows: int) -> Filling:
+    try:
+        return Filling(rows)
+    except (MemoryError, OSError) as error:
+        raise Unavailable(
+            "There is no memory for the archive's blocks.", f"block_rows = {rows}: {error}."
+        ) from error
+
+
+def _try(step: Callable[[], None], troubles: list[Unavailable]) -> None:
+    try:
+        step()
+    except Unavailable as error:
+        troubles.append(error)

@@ -83,8 +83,12 @@ class Client:
         keystone: SignsIn | None = None,
         token_file: Path | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            there = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # brackets without an end, a port beyond all ports
+            there = None
+        if not there:
             raise Malformed(f"{url!r} is no address of a keeper; write it as http://HOST:PORT.")
         self.url = url.rstrip("/")
         self._path = parts.path.rstrip("/")

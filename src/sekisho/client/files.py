@@ -25,13 +25,14 @@ def authority(ca_file: str) -> ssl.SSLContext | None:
     """Read an authority of one's own, None where the system's are meant; raises Malformed."""
     try:
         return ssl.create_default_context(cafile=ca_file) if ca_file else None
-    except OSError as error:  # ssl.SSLError is one of them
-        raise Malformed(f"The authority file {ca_file} cannot be used: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:  # ssl.SSLError is one of the former
+        told = getattr(error, "strerror", "") or error
+        raise Malformed(f"The authority file {ca_file} cannot be used: {told}.") from error
 
 
 def _token(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no text is one of the latter
         told = getattr(error, "strerror", "") or error
         raise Malformed(f"The token file {file} cannot be read: {told}.") from error

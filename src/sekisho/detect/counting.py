@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from sekisho import native
-from sekisho.detect.distinct import Distinct
 from sekisho.detect.picking import Pick, Picking, Trait
 from sekisho.model.policy import Direction
 
@@ -20,28 +19,41 @@ if TYPE_CHECKING:
     from sekisho.detect.lanes import Stream
     from sekisho.detect.roster import Roster
     from sekisho.detect.settings import DetectSettings
-    from sekisho.tables import I64, U64, FlowBatch
+    from sekisho.tables import I64, U32, U64, Bool
 
 _AT_ONCE: Final = 64  # picks that gather together, a bit each
 _CLASSES: Final = 8  # lists of ports on either side, a bit each
 _SOURCE, _DESTINATION = 16, 24  # the first trait of either side's classes
 _WORTH: Final = {"bytes": 0, "packets": 1, "events": 2}
 _SIGNED_PACKETS: Final = 3
-# `pick` of native/count.c; eight octets each but the first eight.
+_ITEMS: Final = {"": 0, "address": 1, "port": 2}
+# `pick` of native/count.h; eight octets each but the first eight.
 PICK: Final = np.dtype(
     [
         ("need", np.uint32, 2),
         ("lack", np.uint32, 2),
-        *[(name, np.uint32) for name in ("terms", "outward", "worth", "unused")],
+        *[(name, np.uint32) for name in ("terms", "outward", "worth", "item")],
         *[(n, np.int64) for n in ("sums", "stride", "samples", "ring", "source_port")],
+        *[(n, np.int64) for n in ("slots", "items", "listed")],
     ]
 )
 ENTRY: Final = 8  # words of `entry`
+_KIND: Final = 4  # words of `kind`
 _KINDS: Final = 1024
-_MEMORY: Final = 3 * 1024 * 4  # octets of `memory`
+_MEMORY: Final = 1024 * 8  # octets of all of `memory`
+_SHAPES: Final = 2048
+_OURS, _TOLD, _SUSPECT, _SLOT = 1, 2, 4, 8  # what a roster's code is made of
 # Kinds of rows that one subject has in a second, of which there is room for before all is poured out.
 _EACH: Final = 4
 _FEWEST, _MOST = 4096, 1 << 18
+
+
+class Tables(NamedTuple):
+    """What all picks look up: traits by a row's shape, and each side's classes by port up to the last."""
+
+    shapes: NDArray[np.uint16]
+    source: NDArray[np.uint8]
+    destination: NDArray[np.uint8]
 
 
 class Gathered:
@@ -51,28 +63,46 @@ class Gathered:
     rows of the last batch.
     """
 
-    def __init__(
-        self, streams: list[tuple[Pick, Stream]], picks: NDArray[Any], ports: NDArray[np.uint8], slots: int
-    ) -> None:
+    def __init__(self, streams: list[tuple[Pick, Stream]], picks: NDArray[Any], tables: Tables) -> None:
+        slots = streams[0][1].slots
         self.streams = streams
         self.suspects: U64 = np.zeros(slots, np.uint64)
         self.matched: I64 = np.zeros(len(picks), np.int64)
         self.suspected: I64 = np.zeros(len(picks), np.int64)
+        # What the distinct counts took of a batch, by the number of the pick: slots and items.
+        self.lists: dict[int, tuple[I64, U64]] = {}
+        self._picks = picks
+        self._longest = 0
         room = min(max(_EACH * slots, _FEWEST), _MOST)
         # An entry is as long as a line of the cache, and lies in one.
         spare = np.zeros((room + 1) * ENTRY)
         entries = spare[-spare.ctypes.data % 64 // 8 :][: room * ENTRY]
         self.structure = native.Structure(
             *(entries, room, 0, np.full(slots, -1, np.int32), self.suspects),
-            *(np.zeros((_KINDS, 3), np.int64), _KINDS, 0, np.full(_MEMORY, 0xFF, np.uint8)),
-            *(picks, len(picks), ports[0], ports[1], self.matched, self.suspected, slots),
+            *(np.zeros((_KINDS + 1, _KIND), np.int64), _KINDS + 1, 1, np.full(_MEMORY, 0xFF, np.uint8)),
+            *(tables.shapes, picks, len(picks), tables.source, tables.destination),
+            *(len(tables.source) - 1, len(tables.destination) - 1),
+            *(self.matched, self.suspected, slots),
         )
+        self.at = self.structure.address
 
-    def suspect(self) -> None:
-        """Learn who is a suspect of whom now."""
+    def fit(self, rows: int) -> None:
+        """Make room for what the distinct counts may take of a batch of so many rows."""
+        if rows <= self._longest:
+            return
+        self._longest = rows + rows // 4
+        for number in np.flatnonzero(self._picks["item"]).tolist():
+            made = np.empty(self._longest, np.int64), np.empty(self._longest, np.uint64)
+            self.lists[number] = made
+            self._picks["slots"][number], self._picks["items"][number] = (each.ctypes.data for each in made)
+
+    def suspect(self) -> Bool:
+        """Learn who is a suspect of whom now; tell who is any's, by slot."""
         self.suspects.fill(0)
         for number, (_, stream) in enumerate(self.streams):
             self.suspects[np.flatnonzero(stream.recent.suspects)] |= np.uint64(1 << number)
+        anybody: Bool = self.suspects != 0
+        return anybody
 
 
 class Counting:
@@ -87,6 +117,8 @@ class Counting:
         self._classes: dict[tuple[str, tuple[int, ...]], int] = {}
         self._ports = np.zeros((2, 65_536), np.uint8)
         self._found: U64 = np.zeros(0, np.uint64)
+        self._found_at = 0
+        self._roster: tuple[I64, native.Structure, int] | None = None
         self.rest: list[Stream] = []
         self._held: list[NDArray[Any]] = []
         made: list[tuple[Pick, Stream, Any]] = []
@@ -95,66 +127,55 @@ class Counting:
             made += [(pick, stream, compiled) for pick, compiled in picks]
             if not picks:
                 self.rest.append(stream)
+        shapes = np.zeros(_SHAPES, np.uint16)
+        library.sk_shapes(shapes.ctypes.data)
+        tables = Tables(shapes, *map(_listed, self._ports))
         self._gathered = [
-            self._gather(made[first : first + _AT_ONCE]) for first in range(0, len(made), _AT_ONCE)
+            _gather(made[first : first + _AT_ONCE], tables) for first in range(0, len(made), _AT_ONCE)
         ]
-        self._fresh = True
 
-    def _gather(self, made: list[tuple[Pick, Stream, Any]]) -> Gathered:
-        picks = np.array([compiled for *_, compiled in made], PICK)
-        streams = [(pick, stream) for pick, stream, _ in made]
-        return Gathered(streams, picks, self._ports, streams[0][1].slots)
-
-    def add(self, batch: FlowBatch, roster: Roster, now: float) -> None:
-        """Count a batch, and keep of each stream's rows what its evidence may name."""
-        n = len(batch)
+    def add(self, columns: native.Structure, n: int, roster: Roster, now: float) -> None:
+        """Count a batch of n rows, given as its C side; keep of each stream's rows what evidence may name."""
+        if not n or not self._gathered:
+            return
         if n > len(self._found):
-            self._found = np.zeros(n, np.uint64)
-        columns, known = native.columns_of(batch), _known(roster)
-        for gathered in self._gathered if n else ():
-            if self._fresh:
-                gathered.suspect()
-            self._add(gathered, columns, known, n, now)
-        self._fresh = False
+            self._found = np.zeros(n + n // 4, np.uint64)
+            self._found_at = self._found.ctypes.data
+        known, at = self._known(roster), columns.address
+        for gathered in self._gathered:
+            gathered.fit(n)
+            self._add(gathered, at, known, n, now)
 
-    def _add(
-        self, gathered: Gathered, columns: native.Structure, known: native.Structure, n: int, now: float
-    ) -> None:
-        gathered.matched.fill(0)
-        gathered.suspected.fill(0)
-        here, found, done = gathered.structure.address, self._found.ctypes.data, 0
+    def _known(self, roster: Roster) -> int:
+        """Say where the C side of the roster is; its suspects are those of the last tick."""
+        if self._roster is None or self._roster[0] is not roster.row_slot:
+            suspects = np.any([gathered.suspect() for gathered in self._gathered], axis=0)
+            codes = _codes(roster.row_slot, roster.told, suspects)
+            made = native.Structure(codes, len(codes) - 1)
+            self._roster = roster.row_slot, made, made.address
+        return self._roster[2]
+
+    def _add(self, gathered: Gathered, columns: int, known: int, n: int, now: float) -> None:
+        here, found, done = gathered.at, self._found_at, 0
         while True:
-            done = self._library.sk_gather(here, columns.address, done, n, known.address, found)
+            done = self._library.sk_gather(here, columns, done, n, known, found)
             if done >= n:
                 break
             self._library.sk_pour(here)
-        self._library.sk_keep(here, columns.address, n, known.address, found, now)
-        for number in np.flatnonzero(gathered.matched).tolist():
+        self._library.sk_keep(here, columns, n, known, found, now)
+        for number in gathered.matched.nonzero()[0].tolist():
             stream = gathered.streams[number][1]
             stream.touched = True
-            if stream.detector.distinct:
-                self._see(gathered, number, columns, known, n)
-
-    def _see(
-        self, gathered: Gathered, number: int, columns: native.Structure, known: native.Structure, n: int
-    ) -> None:
-        pick, stream = gathered.streams[number]
-        slots: I64 = np.empty(int(gathered.matched[number]), np.int64)
-        items: U64 = np.empty(len(slots), np.uint64)
-        self._library.sk_items(
-            *(columns.address, self._found.ctypes.data, n, known.address, number),
-            *(int(pick.direction is Direction.EGRESS), int(pick.item == "port")),
-            *(slots.ctypes.data, items.ctypes.data),
-        )
-        for lane in stream.lanes.values():
-            if isinstance(lane.counter, Distinct):
-                lane.counter.see(slots, items)
+            if number in gathered.lists:
+                slots, items = gathered.lists[number]
+                many = int(gathered.matched[number])
+                stream.see(slots[:many], items[:many])
 
     def pour(self) -> None:
         """Pour what has gathered into the streams' sums; who is a suspect is asked again next time."""
         for gathered in self._gathered:
-            self._library.sk_pour(gathered.structure.address)
-        self._fresh = True
+            self._library.sk_pour(gathered.at)
+        self._roster = None
 
     def _picks_of(self, stream: Stream) -> list[tuple[Pick, Any]]:
         detector = stream.detector
@@ -176,7 +197,9 @@ class Counting:
         made["terms"] = len(pick.terms)
         made["outward"] = pick.direction is Direction.EGRESS
         made["worth"] = _SIGNED_PACKETS if pick.signed else _WORTH[pick.worth]
-        if not stream.detector.distinct:
+        if stream.detector.distinct:
+            made["item"] = _ITEMS[pick.item]
+        else:
             fresh = stream.fresh  # slot by slot in memory
             made["sums"] = fresh[2 * part :].ctypes.data
             made["samples"] = fresh[-1:].ctypes.data
@@ -209,5 +232,22 @@ class Counting:
         return extra
 
 
-def _known(roster: Roster) -> native.Structure:
-    return native.Structure(roster.row_slot, roster.told, len(roster.row_slot) - 1)
+def _gather(made: list[tuple[Pick, Stream, Any]], tables: Tables) -> Gathered:
+    picks = np.array([compiled for *_, compiled in made], PICK)
+    return Gathered([(pick, stream) for pick, stream, _ in made], picks, tables)
+
+
+def _listed(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Leave out the ports above the last one that is listed: a short table stays in the nearest cache.
+
+    The last of what is left stands for all above it, and is of no class; unless every port is there.
+    """
+    listed = np.flatnonzero(classes)
+    return np.append(classes, np.uint8(0))[: min(listed[-1] + 2 if len(listed) else 1, len(classes))].copy()
+
+
+def _codes(row_slot: I64, told: Bool, suspects: Bool) -> U32:
+    """Give each row's slot, whether its SMTP is told, and whether it is a suspect, in one number."""
+    slots = np.where(row_slot < len(suspects), row_slot, -1)
+    codes = slots * _SLOT + suspects[slots] * _SUSPECT + told * _TOLD + _OURS
+    return np.where(slots >= 0, codes, 0).astype(np.uint32)

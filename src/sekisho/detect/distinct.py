@@ -23,6 +23,8 @@ from sekisho.detect.detectors.catalogue import CELLS
 from sekisho.detect.places import Places
 
 if TYPE_CHECKING:
+    import ctypes
+
     from sekisho.tables import F32, F64, I32, I64, U8, U16, U64
 
 _STAMPS: Final = 255  # a cell holds 1 + bucket number % 255, 0 while it was never hit
@@ -87,15 +89,21 @@ class Distinct:
 
     def see(self, slots: I64, items: U64) -> None:
         """Count items of slots; both may repeat."""
+        if native.LIBRARY is not None:
+            self._see(native.LIBRARY, slots, items)
+            return
         rows = self.places.rows(slots)
         self._fit()
-        if native.LIBRARY is not None:
-            table = self._structure()
-            native.LIBRARY.sk_see(table.address, rows.ctypes.data, items.ctypes.data, len(rows))
-            return
         np.add.at(self.samples, rows, 1.0)
         np.add.at(self.sighted[self.buckets.index], rows, np.float32(1.0))
         self._hit(rows * CELLS + cells(items, self._seed))
+
+    def _see(self, library: ctypes.CDLL, slots: I64, items: U64) -> None:
+        told = slots.ctypes.data, items.ctypes.data, len(slots)
+        if library.sk_see(self._structure().address, self.places.row_of.ctypes.data, *told):
+            self.places.rows(slots)
+            self._fit()
+            library.sk_see(self._structure().address, self.places.row_of.ctypes.data, *told)
 
     def _structure(self) -> native.Structure:
         """Give the C side of the table."""

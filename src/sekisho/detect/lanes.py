@@ -14,9 +14,9 @@ from sekisho.detect.recent import Recent
 from sekisho.detect.sums import Sums, planes, pour
 
 if TYPE_CHECKING:
-    from sekisho.detect.detector import Detector, Rows, Take
+    from sekisho.detect.detector import Detector, Rows
     from sekisho.detect.settings import DetectSettings
-    from sekisho.tables import F64, I64
+    from sekisho.tables import F64, I64, U64
 
 Key: TypeAlias = tuple[str, bool]  # detector, internet only
 
@@ -126,18 +126,17 @@ class Stream:
         if not any(len(take.index) for take in takes):
             return
         self.touched = True
-        if self.detector.distinct:
-            self._see(takes[0])
-        else:
+        if not self.detector.distinct:
             pour(takes, self.fresh)
+        elif (items := takes[0].item) is not None:
+            self.see(takes[0].slot, items)
         self.recent.add(rows, takes[0], self.detector, now)
 
-    def _see(self, take: Take) -> None:
-        if take.item is None:
-            return
+    def see(self, slots: I64, items: U64) -> None:
+        """Count items of slots, to be told apart."""
         for lane in self.lanes.values():
             if isinstance(lane.counter, Distinct):
-                lane.counter.see(take.slot, take.item)
+                lane.counter.see(slots, items)
 
     def flush(self) -> None:
         """Hand what gathered since the last flush to the lanes."""

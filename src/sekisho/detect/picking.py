@@ -49,6 +49,7 @@ def side(direction: Direction) -> Trait:
 class Pick:
     """Rows that fit one of at most two `terms`, and what each is worth: one part of a detector's take.
 
+    Of these rows it takes those whose subject on the side of `direction` is ours, whatever the terms say.
     `source_ports` or `destination_ports`, where given, must hold the row's port. `worth` is a column
     or "events"; with `signed` a row that is not a SYN counts against. `item` is what is told apart.
     """

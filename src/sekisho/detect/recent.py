@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -13,18 +13,21 @@ from sekisho.model.restriction import Count
 from sekisho.tables import address_text
 
 if TYPE_CHECKING:
-    from sekisho.detect.detector import Detector, Rows, Take
-    from sekisho.tables import F64, I64, U64, Bool
+    from numpy.typing import NDArray
 
-_SHARE: Final = 16  # one batch fills at most this share of the ring
+    from sekisho.detect.detector import Detector, Rows, Take
+    from sekisho.tables import F64, I32, I64, U16, U64, Bool
+
+_SHARE: Final = 32  # one batch fills at most this share of the ring
 _HASH: Final = np.uint32(0x9E37_79B1)
 _ROUGHEST: Final = 16  # of a large batch every 2**16th row stays, at least
-# `kept` of native/count.c: a row lies in one line of the cache.
+# `kept` of native/count.h: short, for what is written to memory here is what it costs.
 ROW: Final = np.dtype(
     [
-        *(("slot", np.int64), ("time", np.float64), ("far_hi", np.uint64), ("far_lo", np.uint64)),
-        *(("port", np.int64), ("exporter", np.int64), ("amount", np.float64)),
-    ]
+        *(("time", np.float64), ("far_hi", np.uint64), ("far_lo", np.uint64), ("amount", np.float64)),
+        *(("slot", np.int32), ("exporter", np.int32), ("port", np.uint16)),
+    ],
+    align=True,
 )
 
 
@@ -46,12 +49,12 @@ class Recent:
     def __init__(self, size: int, slots: int) -> None:
         self.size = size
         self._rows = np.zeros(size, ROW)
-        self.slot: I64 = self._rows["slot"]
+        self.slot: I32 = self._rows["slot"]
         self.time: F64 = self._rows["time"]
         self.far_hi: U64 = self._rows["far_hi"]
         self.far_lo: U64 = self._rows["far_lo"]
-        self.port: I64 = self._rows["port"]
-        self.exporter: I64 = self._rows["exporter"]
+        self.port: U16 = self._rows["port"]
+        self.exporter: I32 = self._rows["exporter"]
         self.amount: F64 = self._rows["amount"]
         self.slot.fill(-1)
         self.suspects: Bool = np.zeros(slots, np.bool_)
@@ -124,7 +127,7 @@ def _every(index: I64, places: I64, most: int) -> I64:
     return kept
 
 
-def _greatest(slot: I64, keys: tuple[I64 | U64, ...], amount: F64, count: int) -> list[tuple[int, float]]:
+def _greatest(slot: I32, keys: tuple[NDArray[Any], ...], amount: F64, count: int) -> list[tuple[int, float]]:
     """Group by slot and keys; the `count` greatest groups of each slot, greatest first.
 
     Each is a row that belongs to the group and the group's total.

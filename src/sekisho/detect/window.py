@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sekisho.model.policy import Policy, PolicySet
     from sekisho.model.report import Histogram, Talker
     from sekisho.model.restriction import Evidence
-    from sekisho.tables import I64, FlowBatch
+    from sekisho.tables import I64, Bool, FlowBatch
 
 _SLOTS = 256  # to begin with; doubles as needed
 
@@ -142,23 +142,30 @@ class Detection:
     def add(self, batch: FlowBatch) -> None:
         """Count a resolved batch; rows of nobody's are left out."""
         self._counters["rows"] += len(batch)
-        ours = (batch.sender >= 0) | (batch.receiver >= 0)
-        known = int(np.count_nonzero(ours))
+        if not len(batch):
+            return
+        columns = None if native.LIBRARY is None else native.columns_of(batch)
+        known, first, last = _glance(batch, columns)
         if not known:
             return
         self._counters["rows_ours"] += known
         if known < len(batch) // 2:
-            batch = batch.take(ours)
+            batch, columns = batch.take(_ours(batch)), None
+        if last - first <= self._settings.tick:
+            self._add(batch, columns)
+            return
         for piece in _by_second(batch, self._settings.tick):
             self._add(piece)
 
-    def _add(self, batch: FlowBatch) -> None:
+    def _add(self, batch: FlowBatch, columns: native.Structure | None = None) -> None:
+        """Count a batch; `columns` is its C side, if somebody has made it already."""
         self._advance(float(batch.time[-1]))
         streams = [*self._streams.values()]
         if native.LIBRARY is not None:
             if self._one_pass is None:
                 self._one_pass = Counting(streams, self._settings, native.LIBRARY)
-            self._one_pass.add(batch, self._roster, self._steady.now)
+            columns = columns or native.columns_of(batch)
+            self._one_pass.add(columns, len(batch), self._roster, self._steady.now)
             streams = self._one_pass.rest
         if streams:
             self._add_in_columns(batch, streams)
@@ -272,6 +279,20 @@ class Detection:
             "crossed": float(sum(int(judge.standing.crossed.sum()) for judge in self._judges)),
             "window_bytes": float(sum(lane.counter.nbytes for lane in lanes)),
         }
+
+
+def _ours(batch: FlowBatch) -> Bool:
+    mask: Bool = (batch.sender >= 0) | (batch.receiver >= 0)
+    return mask
+
+
+def _glance(batch: FlowBatch, columns: native.Structure | None) -> tuple[int, float, float]:
+    """Tell how many rows of a batch are of ours, and when the first and the last of all arrived."""
+    if native.LIBRARY is None or columns is None:
+        return int(np.count_nonzero(_ours(batch))), float(batch.time.min()), float(batch.time.max())
+    span = np.empty(2)
+    known = native.LIBRARY.sk_glance(columns.address, len(batch), span.ctypes.data)
+    return known, *span.tolist()
 
 
 def _by_second(batch: FlowBatch, tick: float) -> Iterator[FlowBatch]:

@@ -14,6 +14,9 @@ from sekisho.tables import FlowBatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
+
+    from numpy.typing import NDArray
 
     from sekisho.flows.exporters import Exporters
     from sekisho.flows.wire.protocol import WireDecoder
@@ -34,15 +37,21 @@ class Decoder:
         }
         self.unrecognised = Counters()
         self._marks = np.array([protocol.mark for protocol in self.protocols.values()], np.uint32)
+        self._rows: I64 = np.zeros((len(self._marks), 0), np.int64)  # of each protocol, in the last burst
+        self._found = np.zeros(len(self._marks) + 2, np.int64)
+        self._columns: tuple[NDArray[Any], ...] = ()  # of the last burst, and where they stand
+        self._where: tuple[int, ...] = ()
 
     def decode(self, burst: Burst, now: float) -> FlowBatch:
         """Decode the datagrams of a burst; rows stand by protocol, then in arrival order."""
         shares, short, others = self._compiled_shares(burst) or self._shares(burst)
         self.unrecognised.count("short", short)
         self.unrecognised.count("version", others)
-        protocols = zip(self.protocols.values(), shares, strict=True)
-        batches = [protocol.decode(burst, rows, now) for protocol, rows in protocols if len(rows)]
-        return FlowBatch.concat([batch for batch in batches if len(batch)])
+        batches = []
+        for protocol, rows in zip(self.protocols.values(), shares, strict=True):
+            if len(rows) and len(batch := protocol.decode(burst, rows, now)):
+                batches.append(batch)
+        return FlowBatch.concat(batches)
 
     def _shares(self, burst: Burst) -> tuple[list[I64], int, int]:
         """Rows of each protocol; how many datagrams are too short to tell, and of no protocol we know."""
@@ -60,13 +69,15 @@ class Decoder:
         library, data, length = native.LIBRARY, burst.data, burst.length
         if library is None or length.dtype != np.int32 or not data.flags.c_contiguous:
             return None
-        kinds, n = len(self._marks), burst.count
-        rows = np.empty((kinds, n), np.int64)
-        found = np.zeros(kinds + 2, np.int64)
-        where = data.ctypes.data, data.size, data.shape[1], length.ctypes.data, n
-        library.sk_kinds(*where, self._marks.ctypes.data, kinds, rows.ctypes.data, found.ctypes.data)
-        *of_kinds, short, others = found.tolist()
-        return [mine[:count] for mine, count in zip(rows, of_kinds, strict=True)], short, others
+        if not self._columns or self._columns[0] is not data or self._columns[1] is not length:
+            self._rows = np.empty((len(self._marks), len(data)), np.int64)
+            self._columns = data, length, self._marks, self._rows, self._found
+            self._where = tuple(int(column.ctypes.data) for column in self._columns)
+        at, lengths, marks, rows, found = self._where
+        kinds, room = self._rows.shape
+        library.sk_kinds(at, data.size, data.shape[1], lengths, burst.count, marks, kinds, rows, room, found)
+        *of_kinds, short, others = self._found.tolist()
+        return [self._rows[kind, :count] for kind, count in enumerate(of_kinds)], short, others
 
     def counters(self) -> dict[str, float]:
         """Totals as ``protocol.kind``, and those of the exporters' table."""

@@ -88,6 +88,7 @@ class Exporters:
         self._seen = np.zeros(n, np.float64)  # on our own clock, which never jumps far
         self._clock, self._now, self._swept = 0.0, 0.0, 0.0
         self._generations = 0
+        self.changes = 0  # how often rows were given or taken away: `generation` is as it was while this is
         # Salted, so that nobody can choose addresses whose keys collide.
         self._salt = np.array([secrets.randbits(64) | 1 for _ in IDENTITY.names or ()], np.uint64)
         self._keys = np.zeros(0, np.uint64)  # sorted hashes of the live rows
@@ -263,6 +264,7 @@ class Exporters:
         self._identity[rows] = new[allowed]
         self.generation[rows] = self._generations + 1 + np.arange(len(rows))
         self._generations += len(rows)
+        self.changes += 1
         for column in (self.datagrams, self.records, self.lost, self.late, self.restarted, self.sampling):
             column[rows] = 0
         self._in_step[rows] = False
@@ -301,6 +303,7 @@ class Exporters:
         stay = self._clock - self._seen[self._rows] <= self.settings.idle
         if not stay.all():
             self.generation[self._rows[~stay]] = 0
+            self.changes += 1
             self._keys, self._rows = self._keys[stay], self._rows[stay]
             self._reindex()
 

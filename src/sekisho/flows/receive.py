@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from sekisho import native
 from sekisho.flows.wire.gather import field64
 from sekisho.model.errors import Unavailable
 from sekisho.tables import Burst, map_v4
@@ -100,7 +101,7 @@ class Receiver:
         self._poll = select.poll()
         for sock in self._sockets:
             self._poll.register(sock, select.POLLIN)
-        self._messages = _messages(self._burst.data) if _wants_recvmmsg(self.settings.method) else None
+        self._messages = _messages(self._burst) if _wants_recvmmsg(self.settings.method) else None
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -130,7 +131,6 @@ class Receiver:
             if taken:
                 self._burst.count, self._burst.time = taken, now
                 self.datagrams += taken
-                self.octets += int(self._burst.length[:taken].sum())
                 return self._burst
         return None
 
@@ -144,8 +144,12 @@ class Receiver:
         taken, seconds = self.datagrams - before, now - since
         if taken <= 0 or seconds <= 0:
             return 0.0
-        wanted = min(self.settings.burst // 2, self.buffer // BUFFER_SHARE // TRUESIZE)
-        return min(self.settings.gather, wanted * seconds / taken)
+        return min(self.settings.gather, self.enough * seconds / taken)
+
+    @property
+    def enough(self) -> int:
+        """So many datagrams are worth a burst; they are no more than a part of the buffer."""
+        return min(self.settings.burst // 2, self.buffer // BUFFER_SHARE // TRUESIZE)
 
     def close(self) -> None:
         """Close the sockets; what the kernel still holds is gone."""
@@ -157,8 +161,16 @@ class Receiver:
         if taken < 0:
             self.errors += 1
             return 0
+        if messages.is_compiled:
+            octets, truncated, drops = messages.read(taken)
+            self.octets += octets
+            self.truncated += truncated
+            if drops >= 0:
+                self._drops_now(which, drops)
+            return taken
         headers = messages.headers[:taken]
         self._burst.length[:taken] = headers["length"]
+        self.octets += int(self._burst.length[:taken].sum())
         self.truncated += int(np.count_nonzero(headers["flags"] & socket.MSG_TRUNC))
         self._read_addresses(messages.names[:taken])
         self._count_drops(which, messages, taken)
@@ -200,6 +212,7 @@ class Receiver:
                 self.errors += 1
                 return i
             burst.length[i], burst.port[i] = length, address[1]
+            self.octets += length
             burst.address_hi[i], burst.address_lo[i] = _number(address[0])
             self.truncated += bool(flags & socket.MSG_TRUNC)
             for _, kind, value in control:
@@ -211,9 +224,10 @@ class Receiver:
 class _Messages:
     """The kernel's view of a slab: one message header, address and control message per slot."""
 
-    __slots__ = ("_call", "_vectors", "controls", "headers", "names")
+    __slots__ = ("_call", "_library", "_told", "_vectors", "_where", "controls", "headers", "names")
 
-    def __init__(self, slab: U8, call: Any) -> None:
+    def __init__(self, burst: Burst, call: Any) -> None:
+        slab = burst.data
         n, slot = slab.shape
         rows = np.arange(n, dtype=np.uint64)
         self._call = call
@@ -227,12 +241,34 @@ class _Messages:
         self.headers["iovlen"] = 1
         self.headers["name"] = self.names.ctypes.data + rows * np.uint64(NAME_ROOM)
         self.headers["control"] = self.controls.ctypes.data + rows * np.uint64(CMSG.itemsize)
+        self._library, self._told = native.LIBRARY, np.zeros(3, np.int64)
+        written = self.headers, self.names, self.controls
+        columns = burst.length, burst.address_hi, burst.address_lo, burst.port, self._told
+        self._where = [[int(column.ctypes.data) for column in several] for several in (written, columns)]
+        self._make_ready()
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the compiled core reads what the kernel wrote."""
+        return self._library is not None
+
+    def read(self, taken: int) -> tuple[int, int, int]:
+        """Fill the burst by the compiled core; tell octets, how many are too long, and drops, -1 untold."""
+        if self._library is not None:
+            written, columns = self._where
+            self._library.sk_received(*written, taken, *columns)
+        octets, truncated, drops = self._told.tolist()
+        return octets, truncated, drops
+
+    def _make_ready(self) -> None:
+        self.headers["namelen"] = NAME_ROOM
+        self.headers["controllen"] = CONTROL_ROOM
 
     def receive(self, descriptor: int) -> int:
         """Receive what is there: how many datagrams, 0 for none yet, -1 for a refusal."""
-        # The kernel writes back what it used of each room.
-        self.headers["namelen"] = NAME_ROOM
-        self.headers["controllen"] = CONTROL_ROOM
+        if not self.is_compiled:
+            # The kernel writes back what it used of each room. The core makes ready what it has read.
+            self._make_ready()
         taken: int = self._call(
             descriptor, self.headers.ctypes.data, len(self.headers), socket.MSG_DONTWAIT, None
         )
@@ -254,11 +290,11 @@ def _wants_recvmmsg(method: str) -> bool:
     return method == "recvmmsg" or (method == "auto" and has_recvmmsg())
 
 
-def _messages(slab: U8) -> _Messages:
+def _messages(burst: Burst) -> _Messages:
     call = ctypes.CDLL(None, use_errno=True).recvmmsg
     call.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
     call.restype = ctypes.c_int
-    return _Messages(slab, call)
+    return _Messages(burst, call)
 
 
 def _number(text: str) -> tuple[int, int]:

@@ -44,29 +44,30 @@ class Resolver:
         self._sources = Sources(inventory, exporters, self._index.bridges)
         self._inside = Inside((*PRIVATE, *settings.own_prefixes))
         self._counts = Counters()
-        self._compiled = native.LIBRARY and (
-            self._index.structure(),
-            self._sources.structure(),
-            self._inside.structure(),
-        )
+        self._rows, self._told = 0, np.zeros(len(_COUNTED), np.int64)  # what the core has counted
+        self._compiled: tuple[native.Structure, ...] = ()
+        if native.LIBRARY is not None:
+            parts = self._index, self._sources, self._inside
+            self._compiled = tuple(part.structure() for part in parts)
+            self._where = *(part.address for part in self._compiled), self._told.ctypes.data
 
     @property
     def counters(self) -> Mapping[str, int]:
         """Totals by kind: rows, strangers (exporter is no host of ours), sent, received, ambiguous, exact."""
-        return {**self._counts.totals(), "shared_exporters": self._sources.shared}
+        compiled = {kind: n for kind, n in zip(_COUNTED, self._told.tolist(), strict=True) if n}
+        if self._rows:
+            compiled["rows"] = self._rows
+        return {**self._counts.totals(), **compiled, "shared_exporters": self._sources.shared}
 
     def resolve(self, batch: FlowBatch) -> None:
         """Fill the columns in place. Every row's exporter is a row of Exporters."""
-        if not len(batch):
+        n = len(batch)
+        if not n:
             return
         self._sources.meet()
         if native.LIBRARY is not None and self._compiled:
-            columns, told = native.columns_of(batch), np.zeros(5, np.int64)
-            where = [structure.address for structure in self._compiled]
-            native.LIBRARY.sk_resolve(columns.address, len(batch), *where, told.ctypes.data)
-            for kind, count in zip(_COUNTED, told.tolist(), strict=True):
-                self._counts.count(kind, count)
-            self._counts.count("rows", len(batch))
+            self._rows += n
+            native.LIBRARY.sk_resolve(native.columns_of(batch).address, n, *self._where)
             return
         host = self._sources.host[batch.exporter]
         batch.exact[:] = self._sources.exact[batch.exporter]

@@ -38,6 +38,7 @@ class Sources:
         self._hosts, self._exporters, self._bridges = inventory.hosts, exporters, bridges
         self._by_address = _hosts_by_address(inventory)
         self._generation = np.zeros(n, np.int64)
+        self._changes = -1  # of Exporters, so many of which are known
 
     def structure(self) -> native.Structure:
         """Give the columns to the compiled core."""
@@ -46,11 +47,10 @@ class Sources:
 
     def meet(self) -> None:
         """Look up the exporters that are new since last asked."""
-        now = self._exporters.generation
-        changed = self._generation != now
-        if not changed.any():
+        if self._changes == self._exporters.changes:
             return
-        for row in np.flatnonzero(changed):
+        self._changes, now = self._exporters.changes, self._exporters.generation
+        for row in np.flatnonzero(self._generation != now):
             if now[row]:  # else it was forgotten
                 self._look_up(int(row))
             self._generation[row] = now[row]

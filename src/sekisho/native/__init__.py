@@ -7,6 +7,7 @@ gives the same results several times slower. The rooms keep both, and the tests 
 from __future__ import annotations
 
 import ctypes
+import sys
 from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -23,22 +24,24 @@ if TYPE_CHECKING:
 
 _COLUMNS: Final = tuple(columns(FlowBatch).items())
 _columns: Final = attrgetter(*(name for name, _ in _COLUMNS))
-# All columns of a batch in one block: where each begins, in octets a row; rows are a round number.
-_OFFSETS: Final = np.cumsum([0, *(dtype.itemsize for _, dtype in _COLUMNS)])
-_PLACED: Final = tuple(zip(_OFFSETS.tolist(), _COLUMNS, strict=False))
-_WIDTH: Final = int(_OFFSETS[-1])
-_ROUND: Final = 64
+# Columns in a block begin at different lines of the nearest cache: of the same one, few would fit.
+_PAGE, _APART, _FEWEST_ROWS = 4096, 192, 4096
+# Columns that are filled after the decoders are done; what they left zero in the others stays so.
+_OPEN: Final = ("rate", "sender", "receiver", "exact", "src_internet", "dst_internet")
+# Blocks that are kept for the next batches, and rows of the largest: some 16 MB.
+_KEPT_BLOCKS, _KEPT_ROWS = 2, 1 << 17
 _POINTER, _WHOLE, _REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 # Arguments of each function, in the order of its definition in C.
 _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_gather": (_POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER),
     "sk_pour": (_POINTER,),
-    "sk_items": (_POINTER, _POINTER, _WHOLE, _POINTER, _WHOLE, _WHOLE, _WHOLE, _POINTER, _POINTER),
+    "sk_glance": (_POINTER, _WHOLE, _POINTER),
+    "sk_shapes": (_POINTER,),
     "sk_sums_pour": (_POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER, _WHOLE),
     "sk_sums_take": (_POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER),
     "sk_sums_leave": (_POINTER, _POINTER, _WHOLE),
     "sk_sums_turn": (_POINTER, _POINTER, _POINTER, _WHOLE, _REAL),
-    "sk_see": (_POINTER, _POINTER, _POINTER, _WHOLE),
+    "sk_see": (_POINTER, _POINTER, _POINTER, _POINTER, _WHOLE),
     "sk_table_fill": (_POINTER, _POINTER, _POINTER, _WHOLE),
     "sk_resolve": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _POINTER),
     "sk_locate": (_POINTER, _WHOLE, _POINTER),
@@ -51,7 +54,8 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_records5": (_POINTER, _WHOLE, *(_POINTER,) * 4, _WHOLE, _REAL, _POINTER, _WHOLE),
     "sk_sflow_open": (_POINTER,),
     "sk_sflow_decode": (_POINTER, _POINTER, _WHOLE),
-    "sk_kinds": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _POINTER, _POINTER),
+    "sk_received": (_POINTER, _POINTER, _POINTER, _WHOLE, *(_POINTER,) * 5),
+    "sk_kinds": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _POINTER),
     "sk_digest": (ctypes.c_char_p, _WHOLE, _WHOLE),
     "sk_plain_find": (_POINTER,),
     "sk_plain_decode": (_POINTER, _POINTER, _WHOLE),
@@ -62,7 +66,8 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
 
 _COUNTING: Final = (
     "sk_gather",
-    "sk_items",
+    "sk_glance",
+    "sk_see",
     "sk_sums_take",
     "sk_locate",
     "sk_decode",
@@ -81,16 +86,12 @@ Value: TypeAlias = "NDArray[Any] | Structure | int"
 class Structure:
     """A C structure of octets: named fields of eight octets each, kept alive with what they point to."""
 
-    __slots__ = ("_held", "values")
+    __slots__ = ("_held", "address", "values")
 
     def __init__(self, *values: Value) -> None:
         self._held = values
-        self.values = np.array([_word(value) for value in values], np.int64)
-
-    @property
-    def address(self) -> int:
-        """Where it stands."""
-        return self.values.ctypes.data
+        self.values: Final = np.array([_word(value) for value in values], np.int64)
+        self.address: Final = int(self.values.ctypes.data)  # where it stands: asked for with every call
 
 
 def _word(value: Value) -> int:
@@ -102,18 +103,14 @@ def _word(value: Value) -> int:
 class Places:
     """A C structure whose fields are filled by name: arrays, other structures, and numbers."""
 
-    __slots__ = ("_at", "_held", "_reals", "structure")
+    __slots__ = ("_at", "_held", "_reals", "address", "structure")
 
     def __init__(self, *names: str) -> None:
         self._at = {name: place for place, name in enumerate(names)}
         self._held: dict[str, NDArray[Any] | Structure] = {}  # what the addresses stand for
         self.structure = Structure(*(0,) * len(names))
+        self.address: Final = self.structure.address
         self._reals = self.structure.values.view(np.float64)
-
-    @property
-    def address(self) -> int:
-        """Where it stands."""
-        return self.structure.address
 
     def point(self, **found: NDArray[Any] | Structure) -> None:
         """Point at what is kept alive from now on; what stands there already is left alone."""
@@ -121,6 +118,11 @@ class Places:
             if self._held.get(name) is not value:
                 self._held[name] = value
                 self.structure.values[self._at[name]] = _word(value)
+
+    def point_nowhere(self, name: str) -> None:
+        """Point at nothing any more."""
+        if self._held.pop(name, None) is not None:
+            self.structure.values[self._at[name]] = 0
 
     def put(self, **numbers: int) -> None:
         """Write whole numbers."""
@@ -154,15 +156,58 @@ class Fresh(NamedTuple):
         return batch is self.batch and all(map(is_, _columns(batch), self.held))
 
 
+class _Block:
+    """Memory for columns of so many rows, which batch after batch is made of.
+
+    `dirty` tells of each column how many of its first rows may be something else than zero: the decoders
+    clear no column that nobody writes to. So nobody may: from Python such columns are only read.
+    """
+
+    __slots__ = ("_idle", "columns", "dirty", "octets", "rows", "structure")
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        sizes = [rows * dtype.itemsize for _, dtype in _COLUMNS]
+        whole = [-(-size // _PAGE) * _PAGE + _APART for size in sizes]
+        self.octets = np.zeros(sum(whole), np.uint8)
+        begins = [sum(whole[:place]) for place in range(len(whole))]
+        places = zip(_COLUMNS, begins, sizes, strict=True)
+        self.columns = tuple([self.octets[at : at + n].view(dtype) for (_, dtype), at, n in places])
+        for (name, _), column in zip(_COLUMNS, self.columns, strict=True):
+            column.flags.writeable = name in _OPEN
+        self.dirty = np.zeros(len(_COLUMNS), np.int64)
+        self.structure = Structure(*self.columns, self.dirty)
+        self._idle = sys.getrefcount(self.octets)
+
+    @property
+    def is_free(self) -> bool:
+        """Tell whether no batch is made of it any more: each column would hold on to the octets."""
+        return sys.getrefcount(self.octets) <= self._idle
+
+
+def _block(rows: int) -> _Block:
+    """Take a block that nobody has, or make one."""
+    for _ in range(len(_BLOCKS)):
+        try:
+            block = _BLOCKS.pop(0)
+        except IndexError:  # another thread took it
+            break
+        if block.rows >= rows and block.is_free:
+            return block
+        if block.rows >= rows:
+            _BLOCKS.append(block)
+    return _Block(max(rows + rows // 4, _FEWEST_ROWS))
+
+
 def fresh(rows: int) -> Fresh:
-    """Make a batch for the compiled core to fill: all of it, for nothing is in there."""
+    """Make a batch for the compiled core to fill: all of it, for it holds what its memory held before."""
     global _LAST  # noqa: PLW0603 - a batch goes from room to room, and each asks for its C side
-    each = -(-rows // _ROUND) * _ROUND
-    block = np.empty(each * _WIDTH, np.uint8)
-    held = tuple(np.ndarray(rows, dtype, block.data, each * at) for at, (_, dtype) in _PLACED)
-    structure = Structure(block)
-    structure.values = block.ctypes.data + each * _OFFSETS
-    made = Fresh(FlowBatch(*held), held, structure)
+    _LAST = None  # or the memory of the batch before would be in use still
+    block = _block(rows)
+    held = tuple([column[:rows] for column in block.columns])
+    made = Fresh(FlowBatch(*held), held, block.structure)
+    if len(_BLOCKS) < _KEPT_BLOCKS and block.rows <= _KEPT_ROWS:
+        _BLOCKS.append(block)
     _LAST = made  # another thread may put its own there at any time
     return made
 
@@ -179,7 +224,7 @@ def columns_of(batch: FlowBatch) -> Structure:
             column = np.ascontiguousarray(column, dtype)
             setattr(batch, name, column)
         found.append(column)
-    return Structure(*found)
+    return Structure(*found, 0)  # of what is zero in there nothing is known
 
 
 def load(path: Path) -> ctypes.CDLL | None:
@@ -197,4 +242,5 @@ def load(path: Path) -> ctypes.CDLL | None:
 
 
 _LAST: Fresh | None = None
+_BLOCKS: Final[list[_Block]] = []
 LIBRARY: ctypes.CDLL | None = load(artifact())

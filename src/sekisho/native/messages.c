@@ -108,14 +108,19 @@ i64 sk_walk(const u8 *at, i64 size, const i64 *start, const i64 *end, i64 n, i64
     return found;
 }
 
+enum { AHEAD = 8 };
+
 /* Which of n datagrams, rows of a slab, are of which protocol: the first whose mask and value their first word has.
- * `rows` has n places for each of `kinds`, `found` says how many are filled. Those of none, and `found` of them behind
+ * `rows` has `room` places for each of `kinds`, `found` says how many are filled. Those of none, and `found` of them behind
  * the others: too short to tell, unknown. */
 void sk_kinds(const u8 *at, i64 size, i64 slot, const i32 *length, i64 n, const u32 *marks, i64 kinds, i64 *rows,
-              i64 *found)
+              i64 room, i64 *found)
 {
+    memset(found, 0, (size_t)(kinds + 2) * sizeof *found);
     slab octets = {at, size};
     for (i64 i = 0; i < n; i++) {
+        /* Each is in another line, far from the last: ask for it some datagrams before it is read. */
+        __builtin_prefetch(at + least(i + AHEAD, n - 1) * slot);
         u32 word = (u32)be(octets, i * slot, 4);
         i64 kind = 0;
         while (kind < kinds && (word & marks[2 * kind]) != marks[2 * kind + 1])
@@ -125,6 +130,6 @@ void sk_kinds(const u8 *at, i64 size, i64 slot, const i32 *length, i64 n, const 
         else if (kind == kinds)
             found[kinds + 1]++;
         else
-            rows[kind * n + found[kind]++] = i;
+            rows[kind * room + found[kind]++] = i;
     }
 }

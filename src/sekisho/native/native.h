@@ -16,7 +16,8 @@ typedef uint64_t u64;
 typedef int32_t i32;
 typedef int64_t i64;
 
-/* The columns of tables.FlowBatch, in its order. */
+/* The columns of tables.FlowBatch, in its order; behind them, of columns that decoders fill, how many first rows of each
+ * may be something else than zero. */
 typedef struct {
     double *time;
     i32 *exporter;
@@ -33,6 +34,7 @@ typedef struct {
     double *packets, *bytes;
     i32 *sender, *receiver;
     u8 *exact, *src_internet, *dst_internet;
+    i64 *dirty;
 } columns;
 
 enum { TCP = 6, UDP = 17 };
@@ -97,6 +99,15 @@ static inline u64 mixed(u64 x)
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
     x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
     return x ^ (x >> 31);
+}
+
+enum { LINE = 64 }; /* octets that come into a cache at once */
+
+/* Ask for octets that are read soon: none of it is a promise that they are there. */
+static inline void soon(const u8 *at, i64 octets)
+{
+    for (i64 line = 0; line < octets; line += LINE)
+        __builtin_prefetch(at + line);
 }
 
 static inline i64 least(i64 a, i64 b) { return a < b ? a : b; }

@@ -36,14 +36,15 @@ void sk_records5(const u8 *at, i64 size, const i64 *start, const i64 *present, c
               HAS_DST_PORT | HAS_FLAGS | HAS_RATE | HAS_PACKETS | HAS_BYTES
     };
     const columns own = *given, *c = &own;
+    u64 has = HAS | begun(c, room, HAS);
     i64 rows = 0, clean = 0;
     for (i64 i = 0; i < n; i++) {
         i64 most = least(present[i], room - rows), begin = start[i] + HEADER;
         if (most <= 0 || begin < 0 || begin + most * RECORD > size)
             continue;
-        clean = cleared(c, clean, rows + most, room, HAS);
+        clean = cleared(c, clean, rows + most, room, has);
         fill(c, rows, most, at + begin, exporter[i], time, interval[i]);
         rows += most;
     }
-    cleared(c, clean, room, room, HAS);
+    cleared(c, clean, room, room, has);
 }

@@ -57,14 +57,15 @@ typedef struct {
     i32 *renewals; /* template sets that were renewed, as many as `renewals_found` */
     i32 *message, *layout, *located, *inputs_told;
     i64 sets, other, implausible, renewals_found, definitions;
-    u64 has; /* columns that every record of the burst has */
+    u64 has, told; /* columns that every record of the burst has, and that some have */
 } plain;
 
 enum { LAYOUTS = 2048, FIRST_TEMPLATE = 256 };
+enum { AHEAD = 4, NEAR = 4 * LINE }; /* messages, and octets of each, that are asked for */
 enum { OF_EXPORTER, OF_TEMPLATE, OF_INTERFACE };
 
-/* Columns that each record of a program has. */
-static u64 has(const program *p)
+/* Columns that each record of a program has; `told`: and those that some may have. */
+static u64 has(const program *p, u64 *told)
 {
     static const u64 of[] = {
         [IN_IF] = HAS_IN_IF,       [OUT_IF] = HAS_OUT_IF,     [PROTOCOL] = HAS_PROTOCOL, [SRC_MAC] = HAS_SRC_MAC,
@@ -75,7 +76,11 @@ static u64 has(const program *p)
     u64 found = HAS_PACKETS; /* one, where no step says how many */
     for (const step *t = p->steps; t < p->steps + p->length; t++)
         found |= of[t->into];
-    return p->version ? found | HAS_VERSION : found;
+    found |= p->version ? HAS_VERSION : 0;
+    *told |= found;
+    for (const step *t = p->steps; t < p->steps + p->length; t++)
+        *told |= t->into == ICMP ? HAS_DST_PORT : t->into == POINT ? HAS_POINT : t->into == VLAN ? HAS_VLAN : 0;
+    return found;
 }
 
 static inline int is_fixed(const program *p) { return p->count == 1 && p->direction_segment < 0; }
@@ -157,7 +162,7 @@ static i64 sets_of(plain *b, i64 i, i64 here, i64 end, u8 *used)
         b->layout[s] = layout;
         b->located[s] = (i32)found;
         if (!used[layout])
-            b->has &= has(p);
+            b->has &= has(p, &b->told);
         used[layout] = 1;
         total += found;
         here += (i64)length;
@@ -187,17 +192,27 @@ i64 sk_plain_find(plain *b)
 {
     u8 used[LAYOUTS] = {0};
     i64 total = 0;
+    u64 before[3] = {0}; /* the exporter of the message before: mostly of this one too */
+    i32 row = NONE;
     b->sets = b->renewals_found = b->definitions = 0;
     b->has = ~0ull;
+    b->told = 0;
     for (i64 i = 0; i < b->n; i++) {
         i64 d = b->chosen ? b->chosen[i] : i, begin = d * b->slot, length = b->length[d];
         const u8 *message = b->at + begin;
+        if (i + AHEAD < b->n) {
+            i64 later = b->chosen ? b->chosen[i + AHEAD] : i + AHEAD;
+            soon(b->at + later * b->slot, least(b->length[later], NEAR));
+        }
         if (length < b->header || length > b->slot || begin + length > b->size)
             return -1;
         if (b->length_at >= 0 && be16(message + b->length_at) != length)
             return -1;
-        u64 halves[4] = {b->address_hi[d], b->address_lo[d], 0, 0};
-        i32 row = exporter_of(b->known, halves, be32(message + b->domain_at), (u8)b->protocol);
+        u64 halves[4] = {b->address_hi[d], b->address_lo[d], 0, 0}, domain = be32(message + b->domain_at);
+        if (row == NONE || halves[0] != before[0] || halves[1] != before[1] || domain != before[2]) {
+            row = exporter_of(b->known, halves, (u32)domain, (u8)b->protocol);
+            memcpy(before, (u64[]){halves[0], halves[1], domain}, sizeof before);
+        }
         if (row == NONE || b->generation[row] != b->met[row] || (b->statistics[row] && !b->ovs[row]))
             return -1;
         b->row[i] = row;
@@ -250,7 +265,8 @@ static void complete(plain *b, const columns *c, const program *p, i64 set, i64 
         c->exporter[to] = row;
     }
     if (p->version)
-        memset(c->ip_version + first, (int)p->version, (size_t)(behind - first));
+        for (i64 to = first; to < behind; to++)
+            c->ip_version[to] = (u8)p->version;
     if (!p->counts_packets)
         for (i64 to = first; to < behind; to++)
             c->packets[to] = 1.0;
@@ -282,7 +298,7 @@ static i64 decode_set(plain *b, const columns *c, i64 set, i64 first)
             if (p->direction_segment >= 0 && !is_kept(b, b->row[b->message[set]], is_output(octets, p, begins)))
                 b->other++;
             else
-                rows_of(octets, c, p, begins, 0, to++, 1);
+                row_of(octets, c, p, begins, to++);
         }
     complete(b, c, p, set, first, to);
     return to;
@@ -304,13 +320,16 @@ static void account(const plain *b)
 i64 sk_plain_decode(plain *b, const columns *c, i64 room)
 {
     i64 rows = 0, clean = 0;
+    u64 has = b->has | begun(c, room, b->told);
     b->other = b->implausible = 0;
     account(b);
     for (i64 s = 0; s < b->sets; s++)
         if (b->inputs_told[s])
             b->input_heard[b->row[b->message[s]]] = b->template_clock;
     for (i64 s = 0; s < b->sets; s++) {
-        clean = cleared(c, clean, rows + b->located[s], room, b->has);
+        if (s + 1 < b->sets)
+            soon(b->at + b->start[s + 1], b->end[s + 1] - b->start[s + 1]);
+        clean = cleared(c, clean, rows + b->located[s], room, has);
         rows = decode_set(b, c, s, rows);
     }
     return rows;

@@ -30,7 +30,7 @@ enum {
 /* One value of a record: `size` octets at `offset` of a segment. Where `size2` is not 0, a second value stands
  * there; `only` is ICMP's protocol, or 0 for any. */
 typedef struct {
-    i64 into, segment, offset, size, segment2, offset2, size2, only;
+    i32 into, segment, offset, size, segment2, offset2, size2, only;
 } step;
 
 typedef struct {
@@ -53,7 +53,7 @@ static inline i64 record_end(slab octets, const program *p, i64 at, i64 end, i64
         at += p->segments[s];
         if (s == p->count - 1 || at > end)
             return at;
-        u64 size = be(octets, at, 1);
+        u64 size = at < octets.size ? octets.at[at] : 0;
         if (size < 255)
             at += 1 + (i64)size;
         else
@@ -71,6 +71,10 @@ static inline int is_output(slab octets, const program *p, const i64 *begins)
 /* Write n records, `stride` octets apart, whose segments begin at `begins`, to rows first.. of columns of zeros. All lie
  * within the slab. */
 void rows_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 stride, i64 first, i64 n)
+    __attribute__((visibility("hidden")));
+
+/* The same of one record. */
+void row_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 row)
     __attribute__((visibility("hidden")));
 
 #endif

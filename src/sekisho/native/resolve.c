@@ -170,40 +170,73 @@ static inline int internet(const inside *within, u64 hi, u64 lo)
 }
 
 enum { STRANGERS, EXACT, SENT, RECEIVED, AMBIGUOUS_ENDS };
+enum { PIECE = 1024 }; /* rows: what one pass reads is still in the nearest cache for the next */
 
-static inline void settle(i32 *end, i64 *counts, int kind)
+/* Tell no ambiguous ends, and count those that are told. */
+static void settle(i32 *restrict end, i64 n, i64 *counts, int kind)
 {
-    i32 is = *end;
-    counts[AMBIGUOUS_ENDS] += is == AMBIGUOUS;
-    counts[kind] += is >= 0;
-    *end = is == AMBIGUOUS ? NONE : is;
+    i64 told = 0, ambiguous = 0;
+    for (i64 i = 0; i < n; i++) {
+        told += end[i] >= 0;
+        ambiguous += end[i] == AMBIGUOUS;
+        end[i] = end[i] == AMBIGUOUS ? NONE : end[i];
+    }
+    counts[kind] += told;
+    counts[AMBIGUOUS_ENDS] += ambiguous;
 }
 
+static void outside(const inside *within, const u64 *restrict hi, const u64 *restrict lo, u8 *restrict told, i64 n)
+{
+    const u8 *upper = within->upper;
+    for (i64 i = 0; i < n; i++) {
+        u8 known = upper[lo[i] >> 16 & 0xFFFF];
+        if (__builtin_expect(hi[i] || lo[i] >> 32 != 0xFFFF || known == 2, 0))
+            told[i] = (u8)internet(within, hi[i], lo[i]);
+        else
+            told[i] = !known;
+    }
+}
+
+/* Rows first..behind, of one exporter. */
+static void resolve_piece(const subjects *s, source whose, const columns *c, i64 first, i64 behind)
+{
+    if (whose.host < 0)
+        for (i64 i = first; i < behind; i++) {
+            c->sender[i] = by_address(s, c->src_hi[i], c->src_lo[i]);
+            c->receiver[i] = by_address(s, c->dst_hi[i], c->dst_lo[i]);
+        }
+    else if (whose.exact)
+        for (i64 i = first; i < behind; i++)
+            resolve_point(s, &whose, c, i);
+    else
+        for (i64 i = first; i < behind; i++)
+            resolve_host(s, &whose, c, i);
+    if (whose.sampling != 0)
+        for (i64 i = first; i < behind; i++)
+            c->rate[i] = c->rate[i] == 0 ? whose.sampling : c->rate[i];
+}
+
+/* Resolve n rows; adds to `told` what was found. */
 void sk_resolve(const columns *given, i64 n, const subjects *s, const sources *from, const inside *within, i64 *told)
 {
     /* Copies of our own, which nothing that is written here can change: they need not be read again. */
     const columns own = *given, *c = &own;
-    i64 counts[5] = {0};
     source whose = {.row = -1};
-    for (i64 i = 0; i < n; i++) {
+    i64 behind;
+    for (i64 i = 0; i < n; i = behind) {
+        i64 to = least(n, i + PIECE);
+        for (behind = i + 1; behind < to && c->exporter[behind] == c->exporter[i]; behind++)
+            ;
         if (c->exporter[i] != whose.row)
             whose = source_of(s, from, c->exporter[i]);
-        c->exact[i] = whose.exact;
-        if (whose.host < 0) {
-            counts[STRANGERS]++;
-            c->sender[i] = by_address(s, c->src_hi[i], c->src_lo[i]);
-            c->receiver[i] = by_address(s, c->dst_hi[i], c->dst_lo[i]);
-        } else if (whose.exact)
-            resolve_point(s, &whose, c, i);
-        else
-            resolve_host(s, &whose, c, i);
-        counts[EXACT] += whose.exact;
-        settle(&c->sender[i], counts, SENT);
-        settle(&c->receiver[i], counts, RECEIVED);
-        if (whose.sampling != 0 && c->rate[i] == 0)
-            c->rate[i] = whose.sampling;
-        c->src_internet[i] = (u8)internet(within, c->src_hi[i], c->src_lo[i]);
-        c->dst_internet[i] = (u8)internet(within, c->dst_hi[i], c->dst_lo[i]);
+        i64 rows = behind - i;
+        resolve_piece(s, whose, c, i, behind);
+        settle(c->sender + i, rows, told, SENT);
+        settle(c->receiver + i, rows, told, RECEIVED);
+        told[STRANGERS] += whose.host < 0 ? rows : 0;
+        told[EXACT] += whose.exact ? rows : 0;
+        memset(c->exact + i, whose.exact, (size_t)rows);
+        outside(within, c->src_hi + i, c->src_lo + i, c->src_internet + i, rows);
+        outside(within, c->dst_hi + i, c->dst_lo + i, c->dst_internet + i, rows);
     }
-    memcpy(told, counts, sizeof counts);
 }

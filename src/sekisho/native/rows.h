@@ -25,8 +25,50 @@ enum {
     HAS_RATE = 1 << 13,
     HAS_PACKETS = 1 << 14,
     HAS_BYTES = 1 << 15,
-    HAS_FORMAT = 1 << 16
+    HAS_FORMAT = 1 << 16,
+    HAS_POINT = 1 << 17,
+    HAS_VLAN = 1 << 18
 };
+
+/* The columns that are cleared where they are not filled, and that nobody fills later: their bits, names, and places in
+ * FlowBatch. */
+#define FILLED(DO)                                                                                                     \
+    DO(HAS_IN_IF, in_if, 2)                                                                                            \
+    DO(HAS_OUT_IF, out_if, 3)                                                                                          \
+    DO(HAS_FORMAT, out_format, 4)                                                                                      \
+    DO(HAS_POINT, point, 5)                                                                                            \
+    DO(HAS_VERSION, ip_version, 6)                                                                                     \
+    DO(HAS_SRC_HI, src_hi, 7)                                                                                          \
+    DO(HAS_SRC_LO, src_lo, 8)                                                                                          \
+    DO(HAS_DST_HI, dst_hi, 9)                                                                                          \
+    DO(HAS_DST_LO, dst_lo, 10)                                                                                         \
+    DO(HAS_PROTOCOL, protocol, 11)                                                                                     \
+    DO(HAS_SRC_PORT, src_port, 12)                                                                                     \
+    DO(HAS_DST_PORT, dst_port, 13)                                                                                     \
+    DO(HAS_FLAGS, tcp_flags, 14)                                                                                       \
+    DO(HAS_SRC_MAC, src_mac, 15)                                                                                       \
+    DO(HAS_DST_MAC, dst_mac, 16)                                                                                       \
+    DO(HAS_VLAN, vlan, 17)                                                                                             \
+    DO(HAS_PACKETS, packets, 19)                                                                                       \
+    DO(HAS_BYTES, bytes, 20)
+
+/* Begin to fill `room` rows, of which some may get a value of columns that are `told`. The bits of all others: those are
+ * zero now, and mostly were before, as what the last batch did not fill either is not cleared again. */
+static inline u64 begun(const columns *c, i64 room, u64 told)
+{
+    u64 zero = 0;
+#define BEGIN(bit, column, place)                                                                                      \
+    if (told & (bit))                                                                                                  \
+        c->dirty[place] = most(c->dirty[place], room);                                                                 \
+    else {                                                                                                             \
+        zero |= (bit);                                                                                                 \
+        memset(c->column, 0, (size_t)least(c->dirty[place], room) * sizeof *c->column);                                \
+        c->dirty[place] = c->dirty[place] > room ? c->dirty[place] : 0;                                                \
+    }
+    FILLED(BEGIN)
+#undef BEGIN
+    return zero;
+}
 
 /* Make rows from `clean` on zeros, sender and receiver NONE, so that all up to `wanted` are, and some more of `room`
  * rows; but for columns that it `has`, and time and exporter. The first row that is not clear. */
@@ -37,28 +79,12 @@ static inline i64 cleared(const columns *c, i64 clean, i64 wanted, i64 room, u64
     i64 to = least(room, most(wanted, clean + AT_ONCE));
     size_t n = (size_t)(to - clean);
 #define CLEAR(column, with) memset(c->column + clean, with, n * sizeof *c->column)
-#define CLEAR_UNLESS(bit, column)                                                                                      \
+#define CLEAR_UNLESS(bit, column, place)                                                                               \
     if (!(has & (bit)))                                                                                                \
-    CLEAR(column, 0)
-    CLEAR_UNLESS(HAS_IN_IF, in_if);
-    CLEAR_UNLESS(HAS_OUT_IF, out_if);
-    CLEAR_UNLESS(HAS_FORMAT, out_format);
-    CLEAR(point, 0);
-    CLEAR_UNLESS(HAS_VERSION, ip_version);
-    CLEAR_UNLESS(HAS_SRC_HI, src_hi);
-    CLEAR_UNLESS(HAS_SRC_LO, src_lo);
-    CLEAR_UNLESS(HAS_DST_HI, dst_hi);
-    CLEAR_UNLESS(HAS_DST_LO, dst_lo);
-    CLEAR_UNLESS(HAS_PROTOCOL, protocol);
-    CLEAR_UNLESS(HAS_SRC_PORT, src_port);
-    CLEAR_UNLESS(HAS_DST_PORT, dst_port);
-    CLEAR_UNLESS(HAS_FLAGS, tcp_flags);
-    CLEAR_UNLESS(HAS_SRC_MAC, src_mac);
-    CLEAR_UNLESS(HAS_DST_MAC, dst_mac);
-    CLEAR(vlan, 0);
-    CLEAR_UNLESS(HAS_RATE, rate);
-    CLEAR_UNLESS(HAS_PACKETS, packets);
-    CLEAR_UNLESS(HAS_BYTES, bytes);
+        CLEAR(column, 0);
+    FILLED(CLEAR_UNLESS)
+    if (!(has & HAS_RATE))
+        CLEAR(rate, 0);
     CLEAR(sender, 0xFF);
     CLEAR(receiver, 0xFF);
     CLEAR(exact, 0);

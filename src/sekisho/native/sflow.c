@@ -17,10 +17,12 @@ typedef struct {
     i64 size, slot;
     const i32 *length;
     const u64 *address_hi, *address_lo;
-    const i64 *chosen;
+    const i64 *chosen; /* all where that is missing */
     i64 n;
     const exporters *known;
-    i64 protocol;
+    sequences *sequences;
+    const u32 *steps; /* ones */
+    i64 protocol, most_samples;
     double now, clock;
     /* Out: of each that is whole. `row` is NONE of an exporter that is not known. */
     u64 *hi, *lo, *agent_hi, *agent_lo;
@@ -28,16 +30,22 @@ typedef struct {
     i64 *body, *end, *count;
     i32 *row;
     i64 unknown, agents_unknown, cut;
+    i64 items, packets; /* that there is room for in all datagrams, and of those samples of packets */
 } opened;
 
-/* Read the headers; how many datagrams are whole. */
+enum { AHEAD = 8 }; /* datagrams: each is in another line, far from the last */
+enum { ITEM = 8, SAMPLE = 40 }; /* the fewest octets that an item takes, and a sample of a packet */
+
+/* Read the headers; how many datagrams are whole. Where all exporters are known, what got lost is counted too. */
 i64 sk_sflow_open(opened *o)
 {
     slab octets = {o->at, o->size};
     i64 n = 0;
-    o->unknown = o->agents_unknown = o->cut = 0;
+    o->unknown = o->agents_unknown = o->cut = o->items = o->packets = 0;
     for (i64 i = 0; i < o->n; i++) {
-        i64 d = o->chosen[i], start = d * o->slot, end = start + o->length[d];
+        i64 later = least(i + AHEAD, o->n - 1), d = o->chosen ? o->chosen[i] : i;
+        __builtin_prefetch(o->at + (o->chosen ? o->chosen[later] : later) * o->slot);
+        i64 start = d * o->slot, end = start + o->length[d];
         u64 kind = be(octets, start + 4, 4);
         i64 size = kind == 2 ? 16 : kind == 1 ? 4 : 0;
         o->agents_unknown += kind > 2;
@@ -56,6 +64,9 @@ i64 sk_sflow_open(opened *o)
         o->count[n] = (i64)be(octets, told + 12, 4);
         o->body[n] = told + 16;
         o->end[n] = end;
+        i64 samples = least(o->count[n], o->most_samples), room = end - o->body[n];
+        o->items += least(samples, room / ITEM);
+        o->packets += least(samples, room / SAMPLE);
         o->row[n] = exporter_of(o->known, halves, o->domain[n], (u8)o->protocol);
         if (o->row[n] == NONE)
             o->unknown++;
@@ -66,6 +77,8 @@ i64 sk_sflow_open(opened *o)
         o->agent_hi[n] = halves[2];
         o->agent_lo[n++] = halves[3];
     }
+    if (!o->unknown)
+        sk_sequence(o->sequences, o->row, o->sequence, o->steps, n);
     return n;
 }
 
@@ -95,6 +108,11 @@ typedef struct {
     told told;
 } samples;
 
+/* Numbers within a datagram that lies within the slab: sk_sflow_decode looks once whether it does. */
+static inline u32 at4(slab octets, i64 at) { return be32(octets.at + at); }
+static inline u64 at6(slab octets, i64 at) { return (u64)be16(octets.at + at) << 32 | be32(octets.at + at + 2); }
+static inline u64 at8(slab octets, i64 at) { return be64(octets.at + at); }
+
 /* Structures (kind, length, contents) behind one another: what is left of them. */
 typedef struct {
     i64 here, end, left;
@@ -114,12 +132,12 @@ static inline int next(slab octets, walk *w, item *found, i64 *missing, i64 *lie
         ++*missing;
         return 0;
     }
-    i64 after = w->here + 8 + (i64)be(octets, w->here + 4, 4);
+    i64 after = w->here + 8 + (i64)at4(octets, w->here + 4);
     if (after > w->end) {
         ++*lies;
         return 0;
     }
-    *found = (item){(u32)be(octets, w->here, 4), w->here + 8, after};
+    *found = (item){(u32)at4(octets, w->here), w->here + 8, after};
     w->here = after;
     w->left--;
     return 1;
@@ -145,11 +163,11 @@ static int order_of(u32 kind)
 static void fill_ip(slab octets, i64 told, i64 ports, const columns *c, i64 row, double *length)
 {
     /* The length is the packet's alone: a frame's, where one is told, is nearer to what was sent. */
-    *length = *length < 0 ? (double)be(octets, told, 4) : *length;
-    c->protocol[row] = (u8)be(octets, told + 4, 4);
-    c->src_port[row] = (u16)be(octets, ports, 4);
-    c->dst_port[row] = (u16)be(octets, ports + 4, 4);
-    u16 flags = (u16)((be(octets, ports + 8, 4) & 0xFFF) | FLAGS_KNOWN);
+    *length = *length < 0 ? (double)at4(octets, told) : *length;
+    c->protocol[row] = (u8)at4(octets, told + 4);
+    c->src_port[row] = (u16)at4(octets, ports);
+    c->dst_port[row] = (u16)at4(octets, ports + 4);
+    u16 flags = (u16)((at4(octets, ports + 8) & 0xFFF) | FLAGS_KNOWN);
     c->tcp_flags[row] = c->protocol[row] == TCP ? flags : 0;
 }
 
@@ -165,27 +183,27 @@ static void fill(slab octets, const item *r, const columns *c, i64 row, double *
     }
     switch (r->kind) {
     case SWITCH: {
-        u64 vlan = be(octets, at, 4);
+        u64 vlan = at4(octets, at);
         c->vlan[row] = vlan < 4095 ? (u16)vlan : 0;
         break;
     }
     case ETHERNET:
-        *length = (double)be(octets, at, 4);
-        c->src_mac[row] = be(octets, at + 4, 6);
-        c->dst_mac[row] = be(octets, at + 12, 6);
+        *length = (double)at4(octets, at);
+        c->src_mac[row] = at6(octets, at + 4);
+        c->dst_mac[row] = at6(octets, at + 12);
         break;
     case SAMPLED_IPV4:
         c->ip_version[row] = 4;
-        c->src_lo[row] = be(octets, at + 8, 4) | V4_MAPPED;
-        c->dst_lo[row] = be(octets, at + 12, 4) | V4_MAPPED;
+        c->src_lo[row] = at4(octets, at + 8) | V4_MAPPED;
+        c->dst_lo[row] = at4(octets, at + 12) | V4_MAPPED;
         fill_ip(octets, at, at + 16, c, row, length);
         break;
     case SAMPLED_IPV6:
         c->ip_version[row] = 6;
-        c->src_hi[row] = be(octets, at + 8, 8);
-        c->src_lo[row] = be(octets, at + 16, 8);
-        c->dst_hi[row] = be(octets, at + 24, 8);
-        c->dst_lo[row] = be(octets, at + 32, 8);
+        c->src_hi[row] = at8(octets, at + 8);
+        c->src_lo[row] = at8(octets, at + 16);
+        c->dst_hi[row] = at8(octets, at + 24);
+        c->dst_lo[row] = at8(octets, at + 32);
         fill_ip(octets, at, at + 40, c, row, length);
         break;
     default:
@@ -227,10 +245,10 @@ static int sample_of(slab octets, samples *s, const item *it, const columns *c, 
         return 0;
     }
     s->told.flow_samples++;
-    u64 in = be(octets, at + (expanded ? 28 : 20), 4), out = be(octets, at + (expanded ? 36 : 24), 4);
-    u64 rate = be(octets, at + (expanded ? 12 : 8), 4);
-    u64 in_format = expanded ? be(octets, at + 24, 4) : in >> 30, format = expanded ? be(octets, at + 32, 4) : out >> 30;
-    double length = records_of(octets, s, at + head, it->end, (i64)be(octets, at + head - 4, 4), c, row);
+    u64 in = at4(octets, at + (expanded ? 28 : 20)), out = at4(octets, at + (expanded ? 36 : 24));
+    u64 rate = at4(octets, at + (expanded ? 12 : 8));
+    u64 in_format = expanded ? at4(octets, at + 24) : in >> 30, format = expanded ? at4(octets, at + 32) : out >> 30;
+    double length = records_of(octets, s, at + head, it->end, (i64)at4(octets, at + head - 4), c, row);
     int lies = rate > (u64)s->most_rate || length > (double)s->most_octets;
     s->told.implausible += lies;
     s->told.without_packet += !lies && length < 0;
@@ -255,10 +273,15 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
     enum { HAS = HAS_IN_IF | HAS_OUT_IF | HAS_FORMAT | HAS_RATE | HAS_PACKETS | HAS_BYTES };
     const columns own = *given, *c = &own;
     slab octets = {s->at, s->size};
+    u64 has = HAS | begun(c, room, ~(u64)HAS_POINT);
     i64 rows = 0, clean = 0;
     s->others = 0;
     memset(&s->told, 0, sizeof s->told);
     for (i64 i = 0; i < s->n; i++) {
+        if (i + 1 < s->n)
+            soon(s->at + s->body[i + 1], s->end[i + 1] - s->body[i + 1]);
+        if (s->body[i] < 0 || s->end[i] > s->size)
+            continue; /* no burst has such a datagram */
         walk all = {s->body[i], s->end[i], least(s->count[i], s->most_samples)};
         item it;
         s->told.samples_over_cap += s->count[i] > s->most_samples;
@@ -270,11 +293,11 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
                 s->ends[s->others++] = it.end;
             } else if (it.kind == FLOW || it.kind == EXPANDED_FLOW) {
                 if (it.end - it.body >= 32)
-                    clean = cleared(c, clean, rows + 1, room, HAS);
+                    clean = cleared(c, clean, rows + 1, room, has);
                 if (sample_of(octets, s, &it, c, rows, s->row[i]))
                     rows++;
                 else if (rows < clean)
-                    cleared(c, rows, rows + 1, rows + 1, HAS);
+                    cleared(c, rows, rows + 1, rows + 1, has);
             } else
                 s->told.samples_unknown++;
         }

@@ -110,3 +110,14 @@ def test_why_the_archive_did_not_tell_is_said() -> None:
     archive.away = True
     assert made.series("a", NOW - 20, NOW, 10).lacking == "away"
     assert charts(None).series("a", NOW - 20, NOW, 10).lacking == "none"
+
+
+def test_what_came_before_this_keeper_stands_in_the_minute_in_which_it_began() -> None:
+    recent = Recent()
+    for i in range(1, 8):
+        now = NOW + 25 + i * 5
+        recent.take((CollectorReport("c", now, talkers=(Talker("a", 8.0, 8.0),)),), now)
+    made = Charts(recent, cast("Any", Minutes(NOW + 60)), lambda: NOW + 1000)
+    found = made.series("a", NOW, NOW + 60, 10).egress_bytes
+    assert found[3:] == (10.0, 10.0, 10.0)
+    assert found[:3] == pytest.approx(((3600 - 30) / 3,) * 3)

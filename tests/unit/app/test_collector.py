@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sekisho.model.inventory import Inventory
+    from sekisho.tables import Burst
 
 
 class Keeper:
@@ -127,6 +128,20 @@ def test_an_inventory_that_changes_all_the_time_costs_a_part_of_a_core(
     assert collector._inventory is told
     # Once for the loop to take it over; then five times as long as both have worked.
     assert waited[1:] == [pytest.approx(5 * (0.6 + 0.1))]
+
+
+@pytest.mark.parametrize(("booked", "heard"), [(425_984, 4), (64 << 20, 1)])
+def test_a_small_socket_is_emptied_before_datagrams_may_gather(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, booked: int, heard: int
+) -> None:
+    """What such a socket holds is never a full burst; to wait beside a full socket is to lose."""
+    bursts = [burst_of([b"x"] * 20, time=1.0) for _ in range(4)]
+    taken: list[Burst] = []
+    monkeypatch.setattr(type(collector.receiver), "buffer", booked)
+    monkeypatch.setattr(collector.receiver, "receive", lambda _now: bursts.pop() if bursts else None)
+    monkeypatch.setattr(collector, "_count", lambda burst, _now: taken.append(burst))
+    collector._hear(collector._clock.now() + 60.0)
+    assert len(taken) == heard
 
 
 def test_a_collector_that_stops_writes_the_block_that_it_is_at(

@@ -34,10 +34,10 @@ def anything(rows: int, seed: int) -> FlowBatch:
 
 
 def read(filled: Filling, exporters: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
-    pages = filled.finish(exporters)
+    pages, length = filled.finish(exporters)
     assert len(pages) % 4096 == 0
-    assert len(pages) - filled.length < 4096
-    return native.read(bytes(pages[: filled.length]))
+    assert len(pages) - length < 4096
+    return native.read(bytes(pages[:length]))
 
 
 @pytest.mark.parametrize("compiled", WAYS)

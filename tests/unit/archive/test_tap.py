@@ -10,15 +10,17 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sekisho.archive import native, spool
 from sekisho.archive import tap as tap_module
+from sekisho.archive.filling import Filling
 from sekisho.archive.settings import SpoolSettings, TapSettings
 from sekisho.archive.tap import Tap
-from sekisho.model.errors import Unavailable
+from sekisho.model.errors import Malformed, Unavailable
 from sekisho.tables import FlowBatch
 from support_archive import BEGIN, batch, exporter, inventory, tap
 
@@ -194,6 +196,106 @@ def test_a_disk_that_hangs_gets_full_blocks_only(tmp_path: Path) -> None:
     kept.finish()
     written = [b.rows for b in spool.blocks(tmp_path) if b.table == "flows"]
     assert (len(written), sum(written)) == (tap_module.WAITING + 1, 500)
+
+
+def moments(folder: Path) -> list[float]:
+    found = [b for b in spool.blocks(folder) if b.table == "moments"]
+    return [at for b in found for at in native.read(b.path.read_bytes())["at"].tolist()]
+
+
+def test_a_second_is_said_to_be_judged_only_once_its_rows_are_on_disk(tmp_path: Path) -> None:
+    kept = tap(tmp_path)
+    for second in range(200):
+        kept.put(batch(BEGIN + second + 0.5, [0]))
+        kept.close(BEGIN + second + 1.01)
+        kept.work(0.0)
+        times = [t for b in spool.blocks(tmp_path) if b.table == "flows" for t in _times(b)]
+        assert max(moments(tmp_path), default=0.0) <= max(times, default=0.0) + 1.0
+    assert moments(tmp_path)
+    kept.finish()
+    assert len(moments(tmp_path)) == 200
+
+
+def _times(block: spool.Block) -> list[float]:
+    found: list[float] = (native.read(block.path.read_bytes())["time"] / 1e6).tolist()
+    return found
+
+
+def test_an_inventory_that_found_no_room_is_tried_again_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tap(tmp_path, most_bytes=0, every=5.0)
+    tried: list[str] = []
+    real = kept.writer.write
+
+    def noting(table: str, count: int, values: spool.Columns) -> bool:
+        tried.append(table)
+        return real(table, count, values)
+
+    monkeypatch.setattr(kept.writer, "write", noting)
+    kept.meet(inventory(), BEGIN)
+    for second in range(50):
+        kept.put(batch(BEGIN + second, [0]))
+        kept.close(BEGIN + second + 1)
+        kept.work(0.0)
+    assert 5 <= tried.count("inventory") <= 12
+
+
+def test_one_trouble_at_the_end_does_not_keep_the_rest_from_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Tap(TapSettings(True, block_rows=100, spool=SpoolSettings(str(tmp_path))), "c", BEGIN, exporter)
+    kept.meet(inventory(), BEGIN)
+    kept.put(batch(BEGIN, [0] * 350))
+    real, failed = spool._write_past, list[bool]()
+
+    def once(*given: Any) -> None:
+        if not failed:
+            failed.append(True)
+            raise OSError(errno.EIO, "Input/output error")
+        real(*given)
+
+    monkeypatch.setattr(spool, "_write_past", once)
+    with pytest.raises(Unavailable, match="does not take more"):
+        kept.finish()
+    assert (rows(tmp_path), kept.counters()["dropped"], kept.counters()["waiting"]) == (250, 100, 0)
+    assert rows(tmp_path, "inventory") == 5
+    assert (
+        Tap(TapSettings(True, spool=SpoolSettings(str(tmp_path))), "c", BEGIN + 9, exporter).writer.unclean
+        is False
+    )
+
+
+def test_without_memory_for_another_block_rows_are_dropped_and_nobody_falls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TapSettings(True, block_rows=10, spool=SpoolSettings(str(tmp_path)))
+    kept = Tap(settings, "c", BEGIN, exporter)
+
+    def none(_room: int) -> Filling:
+        raise MemoryError
+
+    monkeypatch.setattr(tap_module, "Filling", none)
+    kept.put(batch(BEGIN, [0] * 25))
+    assert (kept.counters()["dropped"], kept.counters()["waiting"]) == (15, 10)
+    with pytest.raises(Unavailable, match="no memory"):
+        Tap(settings, "d", BEGIN, exporter)
+
+
+@pytest.mark.parametrize("wrong", [{"block_rows": 0}, {"block_rows": -1}, {"queue_rows": 0}], ids=str)
+def test_blocks_of_no_rows_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(Malformed, match=f"archive.{next(iter(wrong))}"):
+        TapSettings(True, **wrong)
+
+
+def test_a_disk_that_hangs_keeps_the_newest_inventories_waiting(tmp_path: Path) -> None:
+    kept = tap(tmp_path)
+    for version in range(50):
+        kept.meet(inventory(3 + version % 5, version), BEGIN + version)
+    assert len(kept._met) == tap_module.INVENTORIES
+    kept.finish()
+    # The first that is written is whole; after the last one everybody is who the last one says.
+    assert [b.rows for b in spool.blocks(tmp_path) if b.table == "inventory"] == [6, 1, 1, 1]
 
 
 def test_memory_of_a_block_that_was_written_is_taken_again(tmp_path: Path) -> None:

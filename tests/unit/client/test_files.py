@@ -38,6 +38,10 @@ def test_what_cannot_be_used_is_named(token: Path, tmp_path: Path) -> None:
         (URL, token, str(nowhere), f"{nowhere} cannot be used: No such file"),
         (URL, token, str(other), f"{other} cannot be used: "),
         ("keeper:8790", token, "", "'keeper:8790' is no address"),
+        ("http://[::1:8790", token, "", "'http://[::1:8790' is no address"),
+        ("http://keeper:99999", token, "", "'http://keeper:99999' is no address"),
+        ("http://keeper:x", token, "", "'http://keeper:x' is no address"),
+        (URL, token, "a\0b", "cannot be used: embedded null byte"),
     ):
         with pytest.raises(Malformed) as told:
             open_client(url, file, ca_file)

@@ -247,6 +247,7 @@ class TestWhoseExporter:
         world.exporters.protocol[h1] = SFLOW
         world.exporters.domain[h1] = 0
         world.exporters.generation[h1] += 1000
+        world.exporters.changes += 1
         assert ends(world.resolve(row)) == [(D, -1)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -11,17 +12,22 @@ import numpy as np
 import pytest
 
 from sekisho import native
-from sekisho.detect import counting
+from sekisho.detect import confidence, counting
+from sekisho.detect.detector import Observations, Rows, Take
 from sekisho.detect.distinct import Distinct
+from sekisho.detect.picking import NOTHING, Pick, Trait
+from sekisho.detect.settings import DetectSettings
 from sekisho.detect.sums import Sums
+from sekisho.detect.window import Detection
 from sekisho.flows.decode import Decoder
 from sekisho.flows.exporters import Exporters, ExporterSettings
 from sekisho.flows.resolve import Resolver, ResolveSettings
 from sekisho.flows.wire.protocol import DecodeSettings
 from sekisho.model.inventory import Host, Inventory, Subject, Telemetry
-from sekisho.tables import V4_MAPPED, Burst, FlowBatch
+from sekisho.model.policy import Condition, Direction, PolicySet, Threshold, Unit
+from sekisho.tables import F64, V4_MAPPED, Burst, FlowBatch
 from sekisho.testing.contract_detector import SUBJECTS, traffic
-from support_detect import DETECTORS, START, condition, detection, policy
+from support_detect import DETECTORS, START, condition, detection, inventory, policy
 from support_native import assert_same_rows, both, needs_core
 from support_templates import a_set, captured, ipfix, ipfix_options, template, variable
 
@@ -87,6 +93,46 @@ def test_a_list_of_ports_that_was_emptied_means_no_port(name: str, emptied: str)
     assert both(told) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("ports", [(65_535,), (0,), (0, 40_000, 65_535), (22, 23, 40_000)], ids=str)
+@pytest.mark.parametrize("name", ["login-attempts", "login-hosts", "amplification-bytes"])
+def test_the_first_and_the_last_port_are_ports_like_any(name: str, ports: tuple[int, ...]) -> None:
+    def told() -> F64:
+        names = [f"s{n}" for n in range(SUBJECTS)]
+        asked = policy(condition(name, 1e9, 60), destinations="all")
+        found = detection(asked, subjects=names, login_ports=ports, amplification_ports=ports)
+        batch = traffic(seed=8)
+        batch.time[:] = START
+        found.add(batch)
+        found.close(START + 1)
+        return found.judges[0].lines[0].lane.estimate(np.arange(SUBJECTS))
+
+    compiled, columns = both(told)
+    assert np.allclose(compiled, columns, rtol=1e-12)
+    assert compiled.any()
+
+
+@pytest.mark.parametrize("ours", [0.0, 0.02, 0.3, 1.0])
+@pytest.mark.parametrize("spread", [0.0, 0.9, 3.5])
+def test_a_batch_over_several_seconds_or_hardly_of_ours_counts_the_same(spread: float, ours: float) -> None:
+    def told() -> tuple[F64, dict[str, float]]:
+        asked = policy(condition("egress-bytes", 1e15, 60), destinations="all")
+        found = detection(asked, subjects=[f"s{n}" for n in range(SUBJECTS)])
+        found.close(START)
+        batch, rng = traffic(seed=5), np.random.default_rng(9)
+        batch.time[:] = START + rng.permutation(np.linspace(0.0, spread, len(batch)))
+        nobody = rng.random(len(batch)) >= ours
+        batch.sender[nobody] = batch.receiver[nobody] = -1
+        found.add(batch)
+        found.close(START + 4)
+        return found.judges[0].lines[0].lane.estimate(np.arange(SUBJECTS)), found.counters()
+
+    (compiled, counts), (columns, counts_in_columns) = both(told)
+    assert np.allclose(compiled, columns, rtol=1e-12)
+    assert compiled.any() == (ours > 0)
+    del counts["window_bytes"], counts_in_columns["window_bytes"]
+    assert counts == counts_in_columns
+
+
 def everything(seed: int) -> list[np.ndarray[Any, Any]]:
     """Count for all detectors together, to all destinations and to the internet, and tell all sums."""
     policies = [
@@ -131,6 +177,69 @@ def test_rows_count_the_same_however_little_room_there_is(
         assert np.allclose(one, other, rtol=1e-12)
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A plug-in's detector: bytes of UDP, whatever else `also` asks, of whoever is ours on its side."""
+
+    direction: Direction
+    also: Trait = NOTHING
+    name: str = "foreign"
+    unit: Unit = Unit.BYTES
+    parts: int = 1
+    distinct: bool = False
+    exact_ports: tuple[int, ...] = ()
+    source_port: bool = False
+
+    def take(self, rows: Rows, *, internet: bool) -> tuple[Take, ...]:
+        mask = rows.udp & (rows.slot(self.direction) >= 0)
+        for direction, trait in ((Direction.EGRESS, Trait.EGRESS), (Direction.INGRESS, Trait.INGRESS)):
+            if trait in self.also:
+                mask &= rows.side(direction, internet=False)
+        if internet:
+            outward = self.direction is Direction.EGRESS
+            mask &= rows.batch.dst_internet if outward else rows.batch.src_internet
+        return (rows.amounts(mask, self.direction, rows.batch.bytes),)
+
+    def picks(self, settings: DetectSettings) -> tuple[Pick, ...]:
+        del settings
+        return (Pick(((Trait.UDP | self.also, NOTHING),), self.direction, "bytes"),)
+
+    def estimate(self, seen: Observations) -> F64:
+        return seen.first[0]
+
+    def bounds(self, seen: Observations, z: float) -> tuple[F64, F64]:
+        return confidence.total(*seen.first, z)
+
+
+@pytest.mark.parametrize("destinations", ["all", "internet"])
+@pytest.mark.parametrize(
+    "also", [NOTHING, Trait.EGRESS, Trait.INGRESS, Trait.EGRESS | Trait.INGRESS], ids=str
+)
+@pytest.mark.parametrize("direction", list(Direction))
+def test_a_pick_that_names_no_side_or_the_other_takes_rows_of_its_own_side_alone(
+    direction: Direction, also: Trait, destinations: str
+) -> None:
+    """A row whose sender is nobody's is in no sum of senders, whether the pick says so or not."""
+
+    def told() -> tuple[F64, list[int]]:
+        asked = Condition("foreign", Threshold(1e15, 60, Unit.BYTES))
+        watched = PolicySet(1, (policy(asked, destinations=destinations),))
+        found = Detection(DetectSettings(seed=7), watched, {"foreign": Foreign(direction, also)})
+        found.replace_inventory(inventory([f"s{n}" for n in range(SUBJECTS)]))
+        batch = traffic(seed=6)
+        batch.time[:] = START
+        found.add(batch)
+        found.close(START + 1)
+        (stream,) = found._streams.values()
+        kept = stream.recent.slot[stream.recent.slot >= 0]
+        return found.judges[0].lines[0].lane.estimate(np.arange(SUBJECTS)), sorted(kept.tolist())
+
+    (compiled, kept), (columns, kept_in_columns) = both(told)
+    assert np.allclose(compiled, columns, rtol=1e-12)
+    assert compiled.any()
+    assert kept == kept_in_columns
+
+
 def test_a_batch_to_be_filled_is_one_s_own_whatever_another_thread_makes_meanwhile() -> None:
     another = native.fresh(1)
 
@@ -146,6 +255,24 @@ def test_a_batch_to_be_filled_is_one_s_own_whatever_another_thread_makes_meanwhi
     finally:
         sys.settrace(before)
     assert len(made.batch) == 5
+
+
+def test_memory_is_used_again_once_nobody_has_the_batch_any_more() -> None:
+    one = native.fresh(900).batch
+    where, part = one.time.ctypes.data, one.take(slice(5))
+    other = native.fresh(900).batch
+    assert other.time.ctypes.data != where
+    del one
+    assert native.fresh(900).batch.time.ctypes.data not in (where, other.time.ctypes.data)
+    del part, other
+    assert where in {made.batch.time.ctypes.data for made in [native.fresh(900), native.fresh(900)]}
+
+
+def test_what_no_decoder_would_clear_cannot_be_written_to() -> None:
+    batch = native.fresh(5).batch
+    batch.rate[:], batch.sender[:] = 1, 2
+    with pytest.raises(ValueError, match="read-only"):
+        batch.src_mac[:] = 1
 
 
 # --- resolving --------------------------------------------------------------------------------------------

@@ -31,8 +31,12 @@ class Datagrams:
         same = self._columns and all(new is old for new, old in zip(columns, self._columns, strict=True))
         if not same and not self._take(columns):
             return False
+        n = len(rows)
+        self._places.put(n=n)
+        if n == burst.count:  # all of them: nothing is chosen
+            self._places.point_nowhere("chosen")
+            return True
         self._places.point(chosen=rows)
-        self._places.put(n=len(rows))
         return rows.dtype == np.int64 and rows.flags.c_contiguous
 
     def _take(self, columns: tuple[NDArray[Any], ...]) -> bool:

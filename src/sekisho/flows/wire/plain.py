@@ -62,7 +62,7 @@ _PLACES: Final = (
     *("time", "now", "clock", "most_count", "template_clock", "memory"),
     *("row", "sequence", "step", "held"),
     *("start", "end", "renewals", "message", "layout", "located", "inputs_told"),
-    *("sets", "other", "implausible", "renewals_found", "definitions", "has"),
+    *("sets", "other", "implausible", "renewals_found", "definitions", "has", "told"),
 )
 
 

@@ -83,7 +83,7 @@ def compile_program(layout: Layout) -> native.Structure | None:
     )
     if unusual:
         return None
-    steps = np.array(list(_steps(at, totals=not layout.is_ovs, families=families)), np.int64).reshape(-1, 8)
+    steps = np.array(list(_steps(at, totals=not layout.is_ovs, families=families)), np.int32).reshape(-1, 8)
     sizes = np.array([segment.size for segment in layout.segments], np.int64)
     version = 6 if families[1] else 4 if families[0] else 0
     counts_packets = int(bool(len(steps) and (steps[:, 0] == Into.PACKETS).any()))

@@ -108,14 +108,14 @@ class Sflow:
     def decode(self, burst: Burst, rows: I64, now: float) -> FlowBatch:
         """Decode datagrams to one row per flow sample that holds a packet."""
         self.counters.count("datagrams", len(rows))
-        octets = Octets(burst.data)
         decoded = self._compiled and self._compiled.decode(burst, rows, now)
         if decoded:
             batch, exporter, counting = decoded
-            self._count_interfaces(octets, Items(*counting), exporter, burst.time)
+            if len(counting[0]):
+                self._count_interfaces(Octets(burst.data), Items(*counting), exporter, burst.time)
             self.counters.count("records", len(batch))
             return batch
-        start = starts(burst, rows)
+        octets, start = Octets(burst.data), starts(burst, rows)
         exporter, body, end, count = self._open(octets, burst, rows, start, now)
         samples = walk(octets, body, end, count, self._settings.samples, self.counters, "samples").in_order()
         self._count_interfaces(octets, samples, exporter, burst.time)

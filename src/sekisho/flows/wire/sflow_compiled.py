@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 # The structures `opened` and `samples` of native/sflow.c: the names of their places, in order.
 _OPENED: Final = (
     *("at", "size", "slot", "length", "address_hi", "address_lo", "chosen", "n"),
-    *("known", "protocol", "now", "clock"),
+    *("known", "sequences", "steps", "protocol", "most_samples", "now", "clock"),
     *("hi", "lo", "agent_hi", "agent_lo", "domain", "sequence", "body", "end", "count", "row"),
-    *("unknown", "agents_unknown", "cut"),
+    *("unknown", "agents_unknown", "cut", "items", "packets"),
 )
 _TOLD: Final = (
     *("samples_over_cap", "samples_missing", "samples_length_lies", "sample_short", "flow_samples"),
@@ -38,8 +38,6 @@ _SAMPLES: Final = (
 )
 _WIDE: Final = ("hi", "lo", "agent_hi", "agent_lo")
 _PLACES: Final = ("body", "end", "count")
-# The fewest octets that an item takes, and a sample of a packet.
-_ITEM, _SAMPLE = 8, 40
 
 
 class CompiledSflow:
@@ -56,12 +54,12 @@ class CompiledSflow:
         self._library, self._exporters, self._counters = library, exporters, counters
         self._opened, self._samples = native.Places(*_OPENED), native.Places(*_SAMPLES)
         self._datagrams = Datagrams(self._opened)
-        self._opened.point(known=core.table)
-        self._opened.put(protocol=SFLOW)
+        self._opened.point(known=core.table, sequences=core.sequences)
+        self._opened.put(protocol=SFLOW, most_samples=most[0])
         names = "most_samples", "most_records", "most_rate", "most_octets"
         self._samples.put(**dict(zip(names, most, strict=True)))
         self._samples.point(records=exporters.records)
-        self._room = -1
+        self._room = self._items = -1
 
     def decode(
         self, burst: Burst, rows: I64, now: float
@@ -75,42 +73,42 @@ class CompiledSflow:
             return None
         if len(rows) > self._room:
             self._make_room(len(rows))
-        body, end, count, row = self._open(now)
-        most = np.minimum(count, self._samples.told("most_samples"))
-        octets = np.maximum(end - body, 0)
-        others = int(np.minimum(most, octets // _ITEM).sum())
-        room = int(np.minimum(most, octets // _SAMPLE).sum())
-        samples, kind = np.empty((3, others), np.int64), np.empty(others, np.uint32)
-        self._samples.point(at=burst.data, body=body, end=end, count=count, row=row)
-        self._samples.point(owner=samples[0], begins=samples[1], ends=samples[2], kind=kind)
-        self._samples.put(size=burst.data.size, n=len(row))
+        self._samples.point(at=burst.data)
+        n, items, room = self._open(now)
+        if items > self._items:
+            self._make_items(items)
+        self._samples.put(size=burst.data.size, n=n)
         self._samples.put_real(time=burst.time)
         batch, _, columns = native.fresh(room)
         told = int(self._library.sk_sflow_decode(self._samples.address, columns.address, room))
-        for complaint, times in zip(_TOLD, self._samples.tail(_TOLD[0]), strict=True):
-            self._counters.count(complaint, times)
-        n = self._samples.told("others")
-        owner, begins, ends = samples[:, :n]
-        return batch if told == room else batch.take(slice(told)), row, (owner, kind[:n], begins, ends)
+        others, *complaints = self._samples.tail("others")
+        for complaint, times in zip(_TOLD, complaints, strict=True):
+            if times:
+                self._counters.count(complaint, times)
+        owner, begins, ends = self._others[:, :others]
+        counting = owner, self._kind[:others], begins, ends
+        return batch if told == room else batch.take(slice(told)), self._row[:n], counting
 
-    def _open(self, now: float) -> tuple[I64, I64, I64, I32]:
-        """Find where the samples of each whole datagram of an exporter with a row are, and that row."""
+    def _open(self, now: float) -> tuple[int, int, int]:
+        """Find whole datagrams of exporters with a row: how many, and most items and samples they hold."""
         self._exporters.begin(now)
         self._opened.put_real(now=now, clock=self._exporters.clock)
         n = int(self._library.sk_sflow_open(self._opened.address))
-        self._counters.count("agent_address_unknown", self._opened.told("agents_unknown"))
-        self._counters.count("datagram_cut", self._opened.told("cut"))
-        row, domain = self._row[:n], self._domain[:n]
-        body, end, count = self._places[:, :n]
-        new = self._opened.told("unknown")
-        if new:
-            hi, lo, agent_hi, agent_lo = self._wide[:, :n]
-            self._exporters.meet(row, SFLOW, (hi, lo, agent_hi, agent_lo, domain), now)
+        new, agents_unknown, cut, items, packets = self._opened.tail("unknown")
+        self._counters.count("agent_address_unknown", agents_unknown)
+        self._counters.count("datagram_cut", cut)
+        return (self._meet(n, now) if new else n), items, packets
+
+    def _meet(self, n: int, now: float) -> int:
+        """Make rows for new exporters; what is of none that got a row goes. How many datagrams are left."""
+        row, (hi, lo, agent_hi, agent_lo) = self._row[:n], self._wide[:, :n]
+        self._exporters.meet(row, SFLOW, (hi, lo, agent_hi, agent_lo, self._domain[:n]), now)
         self._exporters.sequence(row, self._sequence[:n], self._steps[:n], now)
-        if not new or bool((known := row >= 0).all()):
-            return body, end, count, row
-        self._counters.count("datagrams_refused", n - int(np.count_nonzero(known)))
-        return body[known], end[known], count[known], row[known]
+        known = np.flatnonzero(row >= 0)
+        self._counters.count("datagrams_refused", n - len(known))
+        self._row[: len(known)] = row[known]
+        self._places[:, : len(known)] = self._places[:, known]
+        return len(known)
 
     def _make_room(self, datagrams: int) -> None:
         self._room = datagrams
@@ -120,7 +118,15 @@ class CompiledSflow:
         self._domain, self._sequence, self._steps = np.ones((3, datagrams), np.uint32)
         self._opened.point(**dict(zip(_WIDE, self._wide, strict=True)))
         self._opened.point(**dict(zip(_PLACES, self._places, strict=True)))
-        self._opened.point(row=self._row, domain=self._domain, sequence=self._sequence)
+        self._opened.point(row=self._row, domain=self._domain, sequence=self._sequence, steps=self._steps)
+        self._samples.point(row=self._row, **dict(zip(_PLACES, self._places, strict=True)))
+
+    def _make_items(self, items: int) -> None:
+        """Have room for so many samples of counters, and what else is no sample of a packet."""
+        self._items = items
+        self._others, self._kind = np.empty((3, items), np.int64), np.empty(items, np.uint32)
+        owner, begins, ends = self._others
+        self._samples.point(owner=owner, begins=begins, ends=ends, kind=self._kind)
 
 
 def compiled_sflow(
