@@ -40,7 +40,7 @@ from sekisho.model.policy import (
     Threshold,
     Unit,
 )
-from sekisho.model.report import CollectorReport, ExporterReport, Talker
+from sekisho.model.report import ABOVE, BELOW, FINE, CollectorReport, ExporterReport, Histogram, Talker
 from sekisho.model.restriction import Count, Evidence, Finding, Receipt
 from sekisho.testing.keystone import FakeKeystone
 
@@ -138,13 +138,24 @@ class Cloud:
         """Let a collector report."""
         exporters = (
             ExporterReport(
-                "192.0.2.1", "sflow", 1, "192.0.2.1", "compute-1", 182_044, 1_271_003, 12, 3, 1, self.now
+                "192.0.2.1", "sflow", 1, "192.0.2.1", "compute-1", 182_044, 1_271_003, 12, 3, 1, self.now, 400
             ),
             ExporterReport("192.0.2.2", "ipfix", 7, "", "compute-2", 90_412, 640_118, 0, 0, 0, self.now - 2),
         )
         counters = {"records": 1_911_121.0, "malformed": 4.0}
-        self.keeper.report_collector(
-            AGENT, CollectorReport("collector-1", self.now, exporters, talkers, (25,), counters)
+        told = self._histograms(talkers)
+        report = CollectorReport("collector-1", self.now, exporters, talkers, (25,), counters)
+        self.keeper.report_collector(AGENT, replace(report, histograms=told))
+
+    def _histograms(self, talkers: tuple[Talker, ...]) -> tuple[Histogram, ...]:
+        """Set everybody against the lines of all policies but the last, of which nothing is told."""
+        numbers = {
+            "outgoing-spam": [t.smtp_per_minute for t in talkers],
+            "heavy-user": [t.egress_bps * 10 / 8 for t in talkers],
+            "port-scan": [2.4 ** (i % 6) for i in range(len(talkers))],
+        }
+        return tuple(
+            _histogram(p, numbers[p.name], len(self.subjects)) for p in POLICIES if p.name in numbers
         )
 
     def cross(
@@ -172,6 +183,18 @@ class Cloud:
 
     def close(self) -> None:
         self.ledger.close()
+
+
+def _histogram(policy: Policy, numbers: list[float], subjects: int) -> Histogram:
+    (condition,), counts = policy.conditions, [0] * (BELOW + ABOVE) * FINE
+    line = condition.threshold
+    for number in numbers:
+        if number >= line.amount / 10**BELOW:
+            place = int(math.log10(number / line.amount) * FINE + BELOW * FINE)
+            counts[min(place, len(counts) - 1)] += 1
+    over = sum(number >= line.amount for number in numbers)
+    kind = policy.name, condition.detector, line.unit, line.window, line.amount
+    return Histogram(*kind, subjects, over, tuple(counts))
 
 
 def _subject(i: int) -> Subject:

@@ -10,6 +10,7 @@ from sekisho.model.archived import (
     Backtest,
     BacktestOrder,
     CurvePoint,
+    Far,
     FlowTop,
     PolicyBacktest,
     Rows,
@@ -44,6 +45,7 @@ class Archive:
         self.asked: list[Any] = []
         self.holds = ArchiveStatus("chdb", 7, counters={"loaded_rows": 7.0})
         self.empty = False
+        self.far: tuple[Far, ...] = ()
 
     def status(self) -> ArchiveStatus:
         return self.holds
@@ -60,7 +62,7 @@ class Archive:
 
     def subject(self, subject: str, since: float, until: float, limit: int) -> SubjectFlows:
         self.asked.append((subject, since, until, limit))
-        return SubjectFlows(subject, since, until, Traffic(subject))
+        return SubjectFlows(subject, since, until, Traffic(subject), self.far)
 
     def export(self, since: float, until: float, *, subject: str, form: str, limit: int) -> Export:
         self.asked.append((since, until, subject, form, limit))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sekisho.app.figures import of_backtests
 from sekisho.archive import curious, questions, shapes
 from sekisho.archive.embedded import open_embedded
 from sekisho.archive.loader import Loader, prepare
@@ -111,6 +112,7 @@ class Archive:
             "loaded_blocks": float(self.loader.blocks),
             "bad_rows": float(self.loader.bad),
             "released_days": float(self.released),
+            **self._backtests.counters(),
             **{f"trouble.{name}": float(n) for name, n in self.troubles.counts.items()},
         }
 
@@ -124,6 +126,7 @@ class Archive:
             "sekisho_archive_spooled_bytes": float(waiting),
             "sekisho_archive_released_days_total": float(self.released),
             "sekisho_archive_failing": float(len(self.troubles.present())),
+            **of_backtests(self._backtests.counters()),
         }
 
     def weigh(self) -> None:

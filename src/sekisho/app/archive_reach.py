@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sekisho.app.figures import of_backtests
 from sekisho.client import Client
 from sekisho.host.tasks import spawn
 from sekisho.model.archived import Bound
@@ -156,6 +157,8 @@ class Watching:
             "sekisho_archive_spooled_blocks": float(found.spooled_blocks),
             "sekisho_archive_spooled_bytes": float(found.spooled_bytes),
             "sekisho_archive_lost_rows_total": float(found.lost_rows),
+            "sekisho_archive_loaded_rows_total": found.counters.get("loaded_rows", 0.0),
+            **of_backtests(found.counters),
         }
 
 

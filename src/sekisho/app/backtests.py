@@ -58,6 +58,13 @@ class Backtests:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._ended = dict.fromkeys(("done", "failed"), 0)
+
+    def counters(self) -> dict[str, float]:
+        """How many ended how since this process began, and whether one runs now, by name."""
+        running = self._thread is not None and self._thread.is_alive()
+        ended = {f"backtests.{state}": float(n) for state, n in self._ended.items()}
+        return ended | {"backtests.running": float(running)}
 
     def begin(self, order: BacktestOrder) -> Backtest:
         """Begin; raises Malformed for policies that are none, Conflict while another one runs."""
@@ -114,6 +121,7 @@ class Backtests:
         except Exception as error:  # whoever waits for it must hear of it
             log.exception("back-test %s", found.id)
             done = replace(self._known[found.id], state="failed", problem=repr(error))
+        self._ended[done.state] += 1
         self._keep(replace(done, seconds=self._passed() - began))
 
     def _play(self, found: Backtest, policies: PolicySet, court: Court) -> Backtest:

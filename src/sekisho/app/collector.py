@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sekisho.host.clock import Clock
-    from sekisho.model.report import PolicyView, Verdict
+    from sekisho.model.report import Histogram, PolicyView, Verdict
     from sekisho.model.restriction import Evidence
     from sekisho.tables import Burst
 
@@ -48,6 +48,8 @@ CHUNK = 500
 MOST_WORKERS = 256
 # What a resolver tells of the present, which those before it have no part in.
 PRESENT = frozenset({"shared_exporters"})
+# Of so many records of a burst at most it is noted how their exporters sample.
+SAMPLED = 64
 # An inventory that changes all the time costs this part of a core, and is the older for it.
 FOLLOWING_SHARE = 0.2
 # What writes what was heard into the archive's spool.
@@ -166,6 +168,7 @@ class Collector:
         self._resolved: dict[str, float] = {}  # what the resolvers of earlier inventories counted
         self._started = clock.now()
         self._report = CollectorReport(settings.name, 0.0)
+        self._spread_at = 0.0  # when everybody was last set against the lines
         self._seconds = {"busy": 0.0, "replaced": 0.0}
         self.stop = threading.Event()
         self.troubles = Troubles(log)
@@ -218,6 +221,8 @@ class Collector:
         batch = self._decoder.decode(burst, now)
         if len(batch):
             self._resolver.resolve(batch)
+            some = slice(None, None, len(batch) // SAMPLED + 1)
+            self._exporters.note_sampling(batch.exporter[some], batch.rate[some])
             self._detection.add(batch)
             if self.tap is not None:
                 self.tap.put(batch)
@@ -236,8 +241,17 @@ class Collector:
             self._counters(),
             self._started,
             self._settings.addresses or own_addresses(self._settings.receive.host),
+            self._distributions(now),
         )
         self._seconds["busy"] += time.perf_counter() - began
+
+    def _distributions(self, now: float) -> tuple[Histogram, ...]:
+        """Set everybody against the lines, once for each report that is sent."""
+        # A second that is closed a little early must not wait for the next one.
+        if now - self._spread_at < self._settings.report_every - 0.1 and now >= self._spread_at:
+            return self._report.histograms
+        self._spread_at = now
+        return self._detection.distributions()
 
     def _replace(self) -> None:
         """Take over what the threads have fetched, between two bursts."""

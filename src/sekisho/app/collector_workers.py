@@ -17,7 +17,7 @@ from sekisho.flows.receive import open_shared
 from sekisho.host.tasks import Troubles, spawn
 from sekisho.model.errors import Malformed
 from sekisho.model.plain import from_plain, to_plain
-from sekisho.model.report import CollectorReport, Talker
+from sekisho.model.report import CollectorReport, Talker, added
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -205,7 +205,7 @@ class Workers:
         }
         # What a silent worker saw last of somebody is not the present.
         reports = [
-            replace(report, talkers=()) if number in silent else report
+            replace(report, talkers=(), histograms=()) if number in silent else report
             for number, report in sorted(self._reports.items())
         ]
         return joined(self._settings.name, reports, self._settings.talkers, own)
@@ -230,6 +230,7 @@ def joined(
         {**_counters(reports), **counters},
         max(report.started for report in reports),
         tuple(dict.fromkeys(address for report in reports for address in report.addresses)),
+        added(histogram for report in reports for histogram in report.histograms),
     )
 
 

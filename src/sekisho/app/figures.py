@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sekisho.app.identity import Identity
     from sekisho.model.report import CollectorReport, HostStatus
@@ -45,6 +45,9 @@ def of_collectors(collectors: Iterable[CollectorReport]) -> dict[str, float]:
         for e in c.exporters:
             labels = {"exporter": e.address, "protocol": e.protocol, "domain": str(e.domain)}
             found[metric("exporter_last_seen_seconds", collector=c.name, **labels)] = e.last_seen
+            if e.sampling:
+                sampling = float(min(e.sampling, LARGEST_COUNT))
+                found[metric("exporter_sampling", collector=c.name, **labels)] = sampling
             found |= {
                 metric(f"exporter_{name}_total", collector=c.name, **labels): float(
                     min(getattr(e, name), LARGEST_COUNT)
@@ -52,3 +55,14 @@ def of_collectors(collectors: Iterable[CollectorReport]) -> dict[str, float]:
                 for name in ("datagrams", "records", "lost", "late", "restarted")
             }
     return found
+
+
+def of_backtests(counters: Mapping[str, float]) -> dict[str, float]:
+    """Pass on what an archive counts of its back-tests; one of an earlier version counts none."""
+    found = {
+        metric("archive_backtests_total", outcome=outcome): counters[f"backtests.{outcome}"]
+        for outcome in ("done", "failed")
+        if f"backtests.{outcome}" in counters
+    }
+    running = counters.get("backtests.running")
+    return found if running is None else found | {"sekisho_archive_backtests_running": running}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sekisho.archive import keys, shapes, spans
 from sekisho.archive.spans import HOUR, MINUTE
 from sekisho.archive.store import ask
-from sekisho.model.archived import AMOUNTS, Far, FlowTop, Series, SubjectFlows, Traffic
+from sekisho.model.archived import AMOUNTS, Far, FlowTop, Series, SubjectFlows, Traffic, protocol, service
 from sekisho.model.errors import Malformed
 from sekisho.tables import address_text
 
@@ -21,7 +21,6 @@ MOST_STEPS: Final = 20_000
 MOST_ROWS: Final = 2_000_000
 # A far end's question reads raw rows, which is work.
 PATIENCE: Final = {"max_execution_time": 60, "max_memory_usage": 4_000_000_000}
-PROTOCOLS: Final = {1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "icmpv6", 132: "sctp"}
 FORMS: Final = {
     "parquet": ("Parquet", "application/vnd.apache.parquet"),
     "csv": ("CSVWithNames", "text/csv"),
@@ -164,8 +163,7 @@ def names(store: Store, found: Iterable[Any]) -> dict[int, str]:
 def _called(group: tuple[Any, ...], of: str, known: dict[int, str]) -> str:
     if of == "subject":
         return known.get(int(group[0]), f"{int(group[0]):016x}")
-    name = PROTOCOLS.get(int(group[0]), str(group[0]))
-    return name if of == "protocol" else f"{name}/{group[1] or 'other'}"
+    return protocol(int(group[0])) if of == "protocol" else service(int(group[0]), int(group[1]))
 
 
 def _address(side: str) -> str:

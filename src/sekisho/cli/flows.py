@@ -15,7 +15,7 @@ from sekisho.cli.door import Door, at_terminal, command, facts, note, table
 from sekisho.cli.find import complete_subject
 from sekisho.cli.policies import read_texts
 from sekisho.model import units
-from sekisho.model.archived import Backtest, BacktestOrder, PolicyBacktest, Spell, Traffic
+from sekisho.model.archived import Backtest, BacktestOrder, PolicyBacktest, Spell, Traffic, service
 from sekisho.model.errors import Malformed, Unavailable
 
 # Seconds between looks at a back-test that runs.
@@ -132,7 +132,7 @@ def subject(
     rows += [
         (
             f.address,
-            f"{f.protocol}/{f.port}",
+            service(f.protocol, f.port),
             *_traffic(Traffic("", f.egress_bytes, f.ingress_bytes, f.egress_packets, f.ingress_packets))[1:],
         )
         for f in found.far

@@ -88,6 +88,7 @@ def _gathered(door: Door, config: Path) -> dict[str, Callable[[], Any]]:
         "whoami.json": client.whoami,
         "status.json": client.status,
         "metrics.txt": client.metrics,
+        "flows-status.json": client.flows.status,
         "policies.json": client.policies,
         "exemptions.json": client.exemptions,
         "restrictions.json": lambda: tuple(islice(client.restrictions(), LISTED)),

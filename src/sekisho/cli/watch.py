@@ -1,4 +1,4 @@
-"""Commands that look at the whole: status, hosts, top, journal."""
+"""Commands that look at the whole: status, hosts, exporters, top, journal."""
 
 import contextlib
 import time
@@ -15,7 +15,8 @@ from sekisho.cli import words
 from sekisho.cli.door import Door, command, facts, gather, on_screen, page_size, table
 from sekisho.cli.find import complete_restriction, complete_subject
 from sekisho.model.errors import Unavailable
-from sekisho.model.report import HostStatus, Status, Talker
+from sekisho.model.plain import to_plain
+from sekisho.model.report import CollectorReport, ExporterReport, HostStatus, Status, Talker
 
 SILENT = 90.0  # a host or collector reports every few seconds
 
@@ -34,6 +35,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     command(app, "status")(status)
     command(app, "hosts")(hosts)
+    command(app, "exporters")(exporters)
     command(app, "top")(top)
     command(app, "journal")(journal)
 
@@ -119,6 +121,41 @@ def hosts(
         return
     items = door.client.hosts()
     door.tell_list(items, "" if door.as_json else _hosts(items, door.now))
+
+
+def exporters(door: Door) -> None:
+    """List the exporters: who sends flow records to which collector, how they sample, what was lost."""
+    found = door.client.status()
+    heard = [(c, e) for c in found.collectors for e in c.exporters]
+    items = [{"collector": c.name, **to_plain(e)} for c, e in heard]
+    door.tell_list(items, "" if door.as_json else _exporters(heard, found.now))
+
+
+def _exporters(heard: list[tuple[CollectorReport, ExporterReport]], now: float) -> RenderableType:
+    columns = (
+        "exporter",
+        "protocol",
+        ">sampling",
+        ">datagrams",
+        ">records",
+        ">lost",
+        "last seen",
+        "collector",
+    )
+    rows = (
+        (
+            f"{e.address} {e.domain}" if e.domain else e.address,
+            e.protocol,
+            "none" if e.sampling == 1 else f"1:{e.sampling:,}" if e.sampling else "-",
+            f"{e.datagrams:,}",
+            f"{e.records:,}",
+            f"{e.lost:,}",
+            _seen(e.last_seen, now),
+            c.name,
+        )
+        for c, e in heard
+    )
+    return table(columns, rows, "No collector hears an exporter.")
 
 
 def top(

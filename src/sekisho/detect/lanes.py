@@ -62,6 +62,14 @@ class Lane:
         """Give the number of each slot."""
         return self.detector.estimate(self._observe(slots))
 
+    def active(self) -> tuple[I64, F64]:
+        """List the slots of whom anything is counted, and the number of each, which is over 0."""
+        places = self.counter.places
+        estimate = self.detector.estimate(self.counter.observe(slice(0, places.high)))
+        slots = places.slot_of[: places.high]
+        some = np.flatnonzero((slots >= 0) & (estimate > 0) & np.isfinite(estimate))
+        return slots[some], estimate[some]
+
     def everybody(self, slots: int) -> F64:
         """Give the number of each of the first `slots` slots."""
         places = self.counter.places

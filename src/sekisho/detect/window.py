@@ -12,6 +12,7 @@ from sekisho.detect.counting import Counting
 from sekisho.detect.detector import Rows
 from sekisho.detect.detectors import registered
 from sekisho.detect.evidence import compose
+from sekisho.detect.histograms import histograms
 from sekisho.detect.judge import Judge, Kinds, Line, Standing
 from sekisho.detect.lanes import Key, Lane, Stream
 from sekisho.detect.roster import Roster
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from sekisho.detect.settings import DetectSettings
     from sekisho.model.inventory import Inventory
     from sekisho.model.policy import Policy, PolicySet
-    from sekisho.model.report import Talker
+    from sekisho.model.report import Histogram, Talker
     from sekisho.model.restriction import Evidence
     from sekisho.tables import I64, Bool, FlowBatch
 
@@ -201,9 +202,7 @@ class Detection:
             self._one_pass.pour()
 
     def _leave(self, now: float) -> None:
-        self._pour()
-        for stream in self._streams.values():
-            stream.flush()
+        self._settle()
         for lane in self._counting():
             lane.counter.leave(now)
 
@@ -244,10 +243,20 @@ class Detection:
         """Give the present rates of those who stand out in any of them, at most `limit`."""
         if self._present is None:
             return ()
+        self._settle()
+        return self._present.top(limit, self._roster, self._slots)
+
+    def distributions(self) -> tuple[Histogram, ...]:
+        """Set everybody in scope against each line of each policy; subjects with nothing are in no bar."""
+        self._settle()
+        with np.errstate(all="ignore"):
+            return histograms(self._judges)
+
+    def _settle(self) -> None:
+        """Hand the lanes all that was counted so far."""
         self._pour()
         for stream in self._streams.values():
             stream.flush()
-        return self._present.top(limit, self._roster, self._slots)
 
     @property
     def judges(self) -> tuple[Judge, ...]:

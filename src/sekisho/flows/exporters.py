@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import ctypes
 
     from sekisho.flows.exporters_compiled import Columns
-    from sekisho.tables import I32, I64, U8, U32, U64, Bool
+    from sekisho.tables import F32, I32, I64, U8, U32, U64, Bool
 
 # A datagram this many datagrams behind the newest is late; further behind, its exporter restarted.
 REORDER: Final = 64
@@ -79,6 +79,7 @@ class Exporters:
         self.last_seen = np.zeros(n, np.float64)
         self.datagrams, self.records = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self.lost, self.late, self.restarted = (np.zeros(n, np.int64) for _ in range(3))
+        self.sampling = np.zeros(n, np.float32)  # N of 1:N, as last noted; 0 not told
         self.refused = 0  # datagrams of exporters over a cap
         self.unwelcome = 0  # datagrams from outside `sources`
         self._welcome = Inside(self.settings.sources) if self.settings.sources else None
@@ -196,6 +197,11 @@ class Exporters:
         if len(order):
             self._sequence(rows[order], seq[order].astype(np.int64), step[order].astype(np.int64))
 
+    def note_sampling(self, rows: I32, rate: F32) -> None:
+        """Take down how records of these rows were sampled: N of 1:N, 0 where that is not known."""
+        told = rate > 0
+        self.sampling[rows[told]] = rate[told]
+
     def resume(self, rows: I32) -> None:
         """Judge nothing by the next datagram of these rows: how far the last one moved is not known."""
         self._in_step[rows[rows >= 0]] = False
@@ -222,6 +228,7 @@ class Exporters:
             late=int(self.late[row]),
             restarted=int(self.restarted[row]),
             last_seen=float(self.last_seen[row]),
+            sampling=round(float(self.sampling[row])),
         )
 
     def _rows_of(self, wanted: Identities) -> I32:
@@ -260,7 +267,7 @@ class Exporters:
         self.generation[rows] = self._generations + 1 + np.arange(len(rows))
         self._generations += len(rows)
         self.changes += 1
-        for column in (self.datagrams, self.records, self.lost, self.late, self.restarted):
+        for column in (self.datagrams, self.records, self.lost, self.late, self.restarted, self.sampling):
             column[rows] = 0
         self._in_step[rows] = False
         self._seen[rows] = self._clock

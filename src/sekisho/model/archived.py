@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sekisho.model.policy import Action, Exemption
 from sekisho.model.restriction import Finding
 
 # By what the greatest are found; names of Traffic's fields.
 AMOUNTS = ("egress_bytes", "ingress_bytes", "egress_packets", "ingress_packets")
+
+_PROTOCOLS: Final = {1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "icmpv6", 132: "sctp"}
+
+
+def protocol(number: int) -> str:
+    """Name an IP protocol; the number of one that few know."""
+    return _PROTOCOLS.get(number, str(number))
+
+
+def service(number: int, port: int) -> str:
+    """Name a protocol and its service's port; port 0 is every port that is no service's."""
+    return f"{protocol(number)}/{port or 'other'}"
 
 
 @dataclass(frozen=True, slots=True)

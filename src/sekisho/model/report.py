@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from sekisho.model.inventory import Subject
-from sekisho.model.policy import Baseline, Exemption, Mode, PolicySet
+from sekisho.model.policy import Baseline, Exemption, Mode, PolicySet, Unit
 from sekisho.model.restriction import Binding, JournalEntry, Restriction
 
 T = TypeVar("T")
@@ -62,7 +62,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class ExporterReport:
-    """One exporter as a collector sees it; counters are totals since the collector started."""
+    """One exporter as a collector sees it; counters are totals since the collector started.
+
+    `sampling` is the N of 1:N last applied to its records: 1 unsampled, 0 not told (yet).
+    """
 
     address: str
     protocol: str
@@ -75,6 +78,7 @@ class ExporterReport:
     late: int = 0
     restarted: int = 0
     last_seen: float = 0.0
+    sampling: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +93,60 @@ class Talker:
     smtp_per_minute: float = 0.0
 
 
+# Bars of a histogram to a factor of ten, and the factors of ten under its line and from it on.
+FINE: Final = 4
+BELOW: Final = 4
+ABOVE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How far all subjects in a policy's scope are from the line of one of its conditions, now.
+
+    `line` is in the detector's unit within `window` seconds, `subjects` how many are in scope, `over` how
+    many are at the line or over it by what was estimated. Bar i of `counts` holds those from
+    ``line * 10 ** (i / FINE - BELOW)`` up to the next bar; whoever is higher than the last is in it, and
+    who is under the first in none. `told` is how many collectors and workers it is the sum of: whom
+    several of them see counts in each.
+    """
+
+    policy: str
+    detector: str
+    unit: Unit
+    window: float
+    line: float
+    subjects: int = 0
+    over: int = 0
+    counts: tuple[int, ...] = ()
+    told: int = 1
+
+
+def added(histograms: Iterable[Histogram]) -> tuple[Histogram, ...]:
+    """Add up what several collectors tell of the same line of the same policy."""
+    found: dict[tuple[object, ...], Histogram] = {}
+    for one in histograms:
+        key = one.policy, one.detector, one.unit, one.window, one.line, len(one.counts)
+        other = found.get(key)
+        found[key] = one if other is None else _sum(other, one)
+    return tuple(found.values())
+
+
+def _sum(one: Histogram, other: Histogram) -> Histogram:
+    return replace(
+        one,
+        subjects=max(one.subjects, other.subjects),
+        over=one.over + other.over,
+        counts=tuple(a + b for a, b in zip(one.counts, other.counts, strict=True)),
+        told=one.told + other.told,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class CollectorReport:
     """What a collector tells the keeper every few seconds; `counters` are totals by name.
 
-    `addresses` are its own: whoever has one of them is never bound.
+    `addresses` are its own: whoever has one of them is never bound. `histograms` set everybody against
+    each line of each policy; collectors of earlier versions tell none.
     """
 
     name: str
@@ -104,6 +157,7 @@ class CollectorReport:
     counters: Mapping[str, float] = field(default_factory=dict)
     started: float = 0.0
     addresses: tuple[str, ...] = ()
+    histograms: tuple[Histogram, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pytest
 
 from sekisho.app.backtest_play import Plan, Player
 from sekisho.app.backtests import Backtests
+from sekisho.app.figures import of_backtests
 from sekisho.archive.loader import Loader, prepare
 from sekisho.archive.settings import Keeping
 from sekisho.archive.store import Store
@@ -18,7 +19,7 @@ from sekisho.detect.detectors.catalogue import CATALOGUE
 from sekisho.detect.settings import DetectSettings
 from sekisho.detect.window import Detection
 from sekisho.model.archived import Backtest, BacktestOrder, Bound
-from sekisho.model.errors import Malformed, NotFound
+from sekisho.model.errors import Malformed, NotFound, Unavailable
 from sekisho.model.inventory import Inventory
 from sekisho.model.policy import Exemption, PolicySet, Scope
 from sekisho.model.policy_file import parse
@@ -229,3 +230,29 @@ def test_no_window_is_shorter_than_what_is_closed_at_once(
     found = played(kept[0], week)
     assert found.step == step
     assert {p.policy: p.subjects for p in found.policies}["spam"] == 1
+
+
+def test_back_tests_are_counted_by_how_they_ended(
+    kept: tuple[Store, list[list[Evidence]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = Backtests(kept[0], 100, lambda: 0.0)
+    assert of_backtests(tests.counters()) == {
+        'sekisho_archive_backtests_total{outcome="done"}': 0.0,
+        'sekisho_archive_backtests_total{outcome="failed"}': 0.0,
+        "sekisho_archive_backtests_running": 0.0,
+    }
+    told: list[float] = []
+
+    def play(found: Backtest, *_rest: object) -> Backtest:
+        told.append(tests.counters()["backtests.running"])
+        if len(told) > 1:
+            raise Unavailable("It is away.")
+        return replace(found, state="done")
+
+    monkeypatch.setattr(tests, "_play", play)
+    for _ in range(2):
+        tests.begin(ORDER)
+        tests.wait(60)
+    assert told == [1.0, 1.0]
+    assert tests.counters() == {"backtests.done": 1, "backtests.failed": 1, "backtests.running": 0}
+    assert of_backtests({}) == {}, "an archive of an earlier version"

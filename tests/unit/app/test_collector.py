@@ -17,7 +17,8 @@ from sekisho.archive.spool import blocks
 from sekisho.flows.receive import ReceiveSettings
 from sekisho.host.clock import Clock
 from sekisho.model.errors import Malformed
-from sekisho.model.report import Outcome, Verdict
+from sekisho.model.policy import Condition, Policy, PolicySet, Step, Threshold, Unit
+from sekisho.model.report import Histogram, Outcome, Verdict
 from sekisho.model.restriction import Evidence, Finding
 from support_archive import inventory
 from support_datagrams import burst_of, captured
@@ -84,6 +85,7 @@ def test_a_collector_keeps_what_it_heard_and_what_it_was_told(keeper: Keeper, tm
     heard = burst_of(captured("ovs31-sflow.pcap"), time=now)
     collector._count(heard, now)
     collector._judge(Clock().now())
+    assert [e.sampling for e in collector._report.exporters] == [8]
     collector._finish_tap()
     collector.receiver.close()
     held = {b.table: b.rows for b in blocks(tmp_path)}
@@ -182,3 +184,23 @@ def test_a_collector_that_can_keep_nothing_judges_all_the_same(keeper: Keeper, t
     assert collector.troubles.present() == ("keeping flows for the archive",)
     collector._judge(Clock().now())
     collector.receiver.close()
+
+
+def test_everybody_is_set_against_the_lines_once_for_each_report(collector: Collector) -> None:
+    line = Threshold(1000, 10, Unit.BYTES)
+    rule = Policy("heavy", (Condition("egress-bytes", line),), (Step((), 60.0),))
+    collector._news |= {"policies": PolicySet(1, (rule,)), "inventory": inventory()}
+    collector._replace()
+    count = collector._detection.distributions
+    asked: list[float] = []
+
+    def distributions() -> tuple[Histogram, ...]:
+        asked.append(second)
+        return count()
+
+    collector._detection.distributions = distributions  # type: ignore[method-assign]
+    for second in (100.0, 100.95, 102.0, 103.0, 50.0):  # a clock set back asks too
+        collector._judge(second)
+        (told,) = collector._report.histograms
+        assert (told.policy, told.line, told.subjects) == ("heavy", 1000, len(inventory().subjects))
+    assert len(asked) == 3

@@ -18,7 +18,8 @@ from sekisho.flows.receive import ReceiveSettings
 from sekisho.host.clock import Clock
 from sekisho.model.errors import Malformed
 from sekisho.model.plain import from_plain, to_plain
-from sekisho.model.report import CollectorReport, ExporterReport, Talker
+from sekisho.model.policy import Unit
+from sekisho.model.report import CollectorReport, ExporterReport, Histogram, Talker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -180,6 +181,7 @@ def test_counters_are_added_up_but_for_what_all_have_in_common() -> None:
         },
         1.0,
         ("192.0.2.9",),
+        (Histogram("p", "scan-ports", Unit.COUNT, 60.0, 100.0, 5, 1, (0, 2, 1)),),
     )
     other = replace(
         one,
@@ -198,6 +200,7 @@ def test_counters_are_added_up_but_for_what_all_have_in_common() -> None:
     assert report.talkers == (Talker("a", 2.0, 3.0, 4.0, 5.0, 6.0), Talker("c", 9.0))
     assert report.exact_ports == (25, 587)
     assert report.addresses == ("192.0.2.9",)
+    assert report.histograms == (Histogram("p", "scan-ports", Unit.COUNT, 60.0, 100.0, 5, 2, (0, 4, 2), 2),)
     assert report.counters == {
         "detect.rows": 7.0,
         "detect.subjects": 10.0,

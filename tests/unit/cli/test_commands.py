@@ -10,7 +10,8 @@ from sekisho.cli.find import complete_restriction, complete_subject
 from sekisho.model.access import Principal, Role
 from sekisho.model.errors import Unavailable
 from sekisho.model.policy import Mode, PolicySet
-from sekisho.testing.keeper import SECRETS
+from sekisho.model.report import CollectorReport, ExporterReport
+from sekisho.testing.keeper import SECRETS, START
 from support_cli import AGENT, MAIL, SMTP, WEB, spam_evidence
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ LISTS = (
     "baseline list",
     "exempt list",
     "hosts",
+    "exporters",
     "top",
     "journal",
 )
@@ -65,6 +67,25 @@ def test_hosts_that_lag_or_fail_are_told(run: Run, keeper: FakeKeeper) -> None:
     assert "silent" in run("hosts").out
     assert "cmp7 is forgotten" in run("hosts", "--forget", "cmp7").out
     assert "cmp7" not in run("hosts").out
+
+
+def test_exporters_are_told_with_how_they_sample(run: Run, keeper: FakeKeeper) -> None:
+    assert "No collector hears an exporter." in run("exporters").out
+    told = (
+        ExporterReport("192.0.2.1", "sflow", 3, records=1200, last_seen=START - 5, sampling=4096),
+        ExporterReport("192.0.2.2", "netflow9", sampling=1),
+        ExporterReport("192.0.2.3", "ipfix"),
+    )
+    keeper.report_collector(AGENT, CollectorReport("c1", START, told))
+    lines = [line.split() for line in run("exporters").out.splitlines()]
+    assert [line[:4] for line in lines if "192.0.2.1" in line] == [["192.0.2.1", "3", "sflow", "1:4,096"]]
+    assert [line[2] for line in lines if line[:1] in (["192.0.2.2"], ["192.0.2.3"])] == ["none", "-"]
+    items = run("exporters", "--json").json["items"]
+    assert [(i["collector"], i["address"], i["sampling"]) for i in items] == [
+        ("c1", "192.0.2.1", 4096),
+        ("c1", "192.0.2.2", 1),
+        ("c1", "192.0.2.3", 0),
+    ]
 
 
 def test_top_sorts_by_the_rate_that_is_asked_for(run: Run) -> None:

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from sekisho.model.access import Role
-from sekisho.model.archived import ArchiveStatus
+from sekisho.model.archived import ArchiveStatus, Far
 from sekisho.testing.keeper import START
 from support_cli import Run
 from support_flows import Archive
@@ -44,6 +44,10 @@ def test_the_greatest_are_listed_over_a_span_by_the_keeper_s_clock(run: Run, arc
 def test_a_subject_and_the_archive_itself_are_shown(run: Run, archive: Archive) -> None:
     assert "all together" in run("flows", "subject", "port-1").out
     assert archive.asked[-1][0] == "port-1"
+    archive.far = (Far("198.51.100.1", 17, 0, 5e6), Far("198.51.100.2", 6, 25), Far("198.51.100.3", 253, 0))
+    said = run("flows", "subject", "port-1").out
+    for service in ("udp/other", "tcp/25", "253/other"):  # as `flows top` says it
+        assert f" {service} " in said
     assert run("flows", "status", "--json").json["rows"] == 7
 
 

@@ -8,8 +8,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
 from sekisho.cli.support import LEFT_OUT, without_secrets
+from sekisho.model.archived import ArchiveStatus
 from support_cli import Run
 
 SETTINGS = """
@@ -65,7 +67,22 @@ def test_a_bundle_holds_what_helps_and_no_secret(run: Run, tmp_path: Path, confi
         "options": {"password": LEFT_OUT, "url": f"https://{LEFT_OUT}@192.0.2.1/"},
     }
     assert "hunter2" not in "".join(found.values())
+    assert "No archive of flows is kept here." in found["flows-status.json.error.txt"]
     assert "notices.json.error.txt" in found, "the settings name no channel, and the bundle says so"
+
+
+def test_how_the_archive_fares_is_in_it(
+    run: Run, served: tuple[FastAPI, str], tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Archive:
+        def status(self) -> ArchiveStatus:
+            return ArchiveStatus("chdb", 7, spooled_blocks=2)
+
+    monkeypatch.setattr(served[0].state, "flows", Archive(), raising=False)
+    file = tmp_path / "bundle.tar.gz"
+    assert run("support-bundle", str(file), "--config", str(config)).code == 0
+    told = json.loads(bundled(file)["flows-status.json"])
+    assert (told["store"], told["rows"], told["spooled_blocks"]) == ("chdb", 7, 2)
 
 
 def test_a_file_that_is_there_stays(run: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -124,6 +125,37 @@ def test_it_ends_early_once_and_then_not_for_a_while(fresh: Fresh) -> None:
         assert release(mia, bound(cloud, 0)).status_code == 403
     told = [e for e in cloud.keeper.journal(name, "", 50, "").items if e.verb == "release"]
     assert [e.reason for e in told] == ["The queue was cleaned."]
+
+
+@pytest.mark.parametrize(
+    ("language", "button", "reason"),
+    [
+        ("en", "I fixed it: end it now", "I fixed it"),
+        ("ja", "対処したので今すぐ解除する", "対処しました"),
+    ],
+)
+def test_one_button_ends_it_and_says_from_when_on_the_next_can_be(
+    fresh: Fresh, language: str, button: str, reason: str
+) -> None:
+    cloud = fresh[0]
+    name = bound(cloud, 0)
+    with member(fresh) as mia:
+        mia.client.headers["accept-language"] = language
+        card = mia.page("/own").partition(f'id="{name}"')[2]
+        form = card.partition('<form method="post" action="/release"')[2].partition("</form>")[0]
+        assert f"<button>{button}</button>" in form
+        given = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form))
+        assert mia.client.post("/release", data=given | {"forgery": "x"}).status_code == 403
+        assert mia.client.post("/release", data=given).status_code == 303, "what the form holds is enough"
+        assert cloud.keeper.restriction(name).state is not State.ACTIVE
+        cloud.passed += 60
+        cloud.cross(cloud.subjects[0].id, "outgoing-spam", "smtp-connections", "count", (412, 388, 60))
+        page = mia.page("/own")
+        assert "<button>" not in page.partition(f'id="{bound(cloud, 0)}"')[2].partition("</li>")[0]
+        at = mia.client.get("/own?format=json").json()["releases"][bound(cloud, 0)]["at"]
+        assert f'data-moment="{at}"' in page
+    told = [e for e in cloud.keeper.journal(name, "", 50, "").items if e.verb == "release"]
+    assert [e.reason for e in told] == [reason]
 
 
 def test_anothers_is_not_there_to_be_ended(fresh: Fresh) -> None:

@@ -15,6 +15,7 @@ from sekisho.api.console.app import FORMS, PAGES
 from sekisho.model.access import Role
 from sekisho.model.errors import Unavailable
 from sekisho.model.inventory import Host, HostReport
+from sekisho.model.report import Talker
 from sekisho.model.restriction import State
 from support_console import AGENT, Browser, Cloud
 
@@ -283,3 +284,24 @@ def test_a_chart_with_gaps_says_that_no_archive_told(told: Told) -> None:
         page = browser.page(f"/subjects/{subject}", range="7d")
     assert re.search(r'data-lacking="none" hidden>No archive is kept here: ', page)
     assert re.search(r'data-lacking="away" hidden>The archive does not answer: ', page)
+
+
+def test_a_policy_is_set_against_all_subjects_in_its_scope(fresh: Told, olga: Browser) -> None:
+    cloud, _ = fresh
+    path = "/policies/port-scan"
+    assert "Collectors report no numbers of this detector yet" in olga.page(path)
+    cloud.talk(tuple(Talker(s.id) for s in cloud.subjects))  # of whom 1 knocked at 1 port, and so on
+    page = olga.page(path)
+    assert "over 100 now: 0 (within 60 s)" in page
+    assert "In scope and quieter than shown: 0." in page
+    assert 'class="at"' in page
+    (found,) = olga.client.get(f"{path}?format=json").json()["distributions"]
+    assert (found["everybody"], found["line"], found["window"], found["told"]) == (True, 100.0, 60.0, 1)
+    assert sum(bar["subjects"] for bar in found["bars"]) == len(cloud.subjects)
+    # A second collector that sees the same subjects counts them again, and that is said.
+    (collector,) = cloud.keeper.status().collectors
+    cloud.keeper.report_collector(AGENT, replace(collector, name="another"))
+    assert "Added up over 2 collectors and workers" in olga.page(path)
+    # What a collector that has fallen silent told last is not the present.
+    cloud.passed += 90
+    assert "Collectors report no numbers of this detector yet" in olga.page(path)

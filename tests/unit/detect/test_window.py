@@ -401,3 +401,38 @@ def test_twenty_thousand_subjects_fit_in_a_fraction_of_the_memory_allowed() -> N
     found.add(attempts(np.arange(n), np.arange(n)))
     found.close(START + 1)
     assert found.counters()["window_bytes"] < 160e6
+
+
+def test_everybody_in_scope_is_set_against_the_line_of_every_policy() -> None:
+    narrow = policy(condition("egress-bytes", 1000, 10), name="narrow", scope=Scope(subjects=("a", "c")))
+    wide = policy(condition("scan-ports", 100, 60), condition("egress-bytes", 1e6, 10), name="wide")
+    found = detection(narrow, wide, subjects=("a", "b", "c", "d"))
+    found.add(sent(0, 1000))
+    found.add(sent(1, 5e7))
+    found.add(sent(2, 99))
+    found.add(sent(3, 0.9e2))
+    volume, scanned, large = found.distributions()
+    assert (volume.policy, volume.detector, volume.unit, volume.window) == (
+        "narrow",
+        "egress-bytes",
+        Unit.BYTES,
+        10,
+    )
+    assert (volume.subjects, volume.over) == (2, 1)
+    assert {i: n for i, n in enumerate(volume.counts) if n} == {16: 1, 11: 1}  # at the line; 99 under 100
+    assert (scanned.subjects, scanned.over, sum(scanned.counts)) == (4, 0, 0)
+    # What is over the last bar is in it, what is under the first in none.
+    assert (large.line, large.over) == (1e6, 1)
+    assert {i: n for i, n in enumerate(large.counts) if n} == {22: 1, 4: 1}
+    found.close(START + 1)
+    assert found.distributions() == (volume, scanned, large)
+    assert sum(map(sum, (h.counts for h in found.distributions()))) == 4
+
+
+def test_who_has_left_is_in_no_histogram() -> None:
+    found = detection(policy(VOLUME), subjects=("a", "b"))
+    found.add(sent(0, 1000))
+    found.add(sent(1, 1000))
+    found.replace_inventory(inventory(("b",)))
+    (only,) = found.distributions()
+    assert (only.subjects, only.over, sum(only.counts)) == (1, 1, 1)

@@ -212,6 +212,19 @@ def test_the_report_says_who_and_what() -> None:
     assert table.name(0) == report.address
 
 
+def test_how_an_exporter_samples_is_what_was_last_told() -> None:
+    table = Exporters(ExporterSettings(idle=60))
+    rows = seen(table, (A, 1), (B, 1))
+    assert [report.sampling for report in table.report()] == [0, 0]
+    table.note_sampling(rows[[0, 1, 0, 0]], np.array([400, 1, 512, 0], np.float32))
+    assert [report.sampling for report in table.report()] == [512, 1]
+    # A row that is given to another exporter begins anew.
+    for now in (1050.0, 1100.0, 1150.0):
+        seen(table, (B, 1), now=now)
+    assert seen(table, (A, 9), now=1150.0).tolist() == [0]
+    assert [report.sampling for report in table.report()] == [0, 1]
+
+
 def by_the_book(numbers: list[int]) -> tuple[int, int]:
     """Losses counted one by one: (lost, late)."""
     expected, lost, late = numbers[0], 0, 0

@@ -1,4 +1,4 @@
-"""A line against how everybody behaves at this moment: talkers' rates in, a histogram out."""
+"""A line against how everybody behaves at this moment: what collectors report in, a histogram out."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sekisho.model.policy import Unit
+from sekisho.model.report import ABOVE, BELOW, FINE
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sekisho.model.policy import Condition, Threshold
-    from sekisho.model.report import Talker
+    from sekisho.model.report import Histogram, Talker
 
 # Which of a talker's rates a detector counts, and how a line of that detector is written as one.
 _RATE_OF: Final = {
@@ -28,15 +31,13 @@ UNITS: Final = {
     "ingress_pps": "pps",
     "smtp_per_minute": "/min",
 }
-# Bars to a power of ten, and the powers of ten shown below the line and above it.
-FINE: Final = 5
-BELOW: Final = 4
-ABOVE: Final = 2
+# Over a window of so many seconds and more bytes are a volume, not a rate.
+LONG: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """How many subjects are between two rates; `over` where that is over the line."""
+    """How many subjects are between two numbers; `over` where that is over the line."""
 
     low: float
     high: float
@@ -46,10 +47,12 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """One condition's line and everybody's present rate, in bars of one width on a logarithmic scale.
+    """One condition's line and everybody's present number, in bars of one width on a logarithmic scale.
 
-    No bars where collectors report no such rate. `quiet` is how many of all subjects are under the first
-    bar or were not reported.
+    No bars where collectors report nothing of it. `everybody` where all subjects in the policy's scope are
+    counted, and not a collector's busiest alone; `quiet` is how many of them are under the first bar or were
+    not reported. Numbers are in `unit`, within `window` seconds where that is no rate. `told` is how many
+    collectors and workers are added up.
     """
 
     detector: str
@@ -59,11 +62,25 @@ class Distribution:
     over: int = 0
     quiet: int = 0
     bars: tuple[Bar, ...] = ()
+    window: float = 0.0
+    everybody: bool = False
+    told: int = 0
 
     @property
     def highest(self) -> int:
         """The height of the highest bar."""
         return max((bar.subjects for bar in self.bars), default=0)
+
+    @property
+    def under(self) -> int:
+        """How many bars there are under the line."""
+        return sum(not bar.over for bar in self.bars)
+
+    @property
+    def marks(self) -> tuple[tuple[int, float], ...]:
+        """Where the scale says which number, by bars from the left: the line and each factor of ten."""
+        places = range(self.under % FINE, len(self.bars), FINE)
+        return tuple((place, self.bars[place].low) for place in places)
 
 
 def is_counted(detector: str) -> bool:
@@ -77,8 +94,60 @@ def over(condition: Condition, talker: Talker) -> bool:
     return float(getattr(talker, rate)) >= scale(rate, condition.threshold)
 
 
-def of(condition: Condition, talkers: Sequence[Talker], everybody: int) -> Distribution:
-    """Set everybody's rates against a condition's line."""
+def of(
+    policy: str,
+    condition: Condition,
+    histograms: Iterable[Histogram],
+    talkers: Sequence[Talker],
+    everybody: int,
+) -> Distribution:
+    """Set everybody against a condition's line: by histograms of it, else by the rates of the busiest."""
+    line = condition.threshold
+    asked = policy, condition.detector, line.unit, line.window, line.amount
+    for one in histograms:
+        if (one.policy, one.detector, one.unit, one.window, one.line) == asked and one.line > 0:
+            return _of_all(one, line.text or f"{line.amount:g}")
+    return _of_busiest(condition, talkers, everybody)
+
+
+def _of_all(one: Histogram, text: str) -> Distribution:
+    unit, factor = _shown(one.unit, one.window)
+    low = one.line * factor / 10**BELOW
+    bars = (
+        Bar(low * 10 ** (i / FINE), low * 10 ** ((i + 1) / FINE), n, i >= BELOW * FINE)
+        for i, n in enumerate(one.counts)
+    )
+    # There is no half an event, and no more than all.
+    fits = tuple(
+        bar
+        for bar in bars
+        if bar.subjects
+        or not ((one.unit is Unit.COUNT and bar.high <= 1) or (one.unit is Unit.RATIO and bar.low >= factor))
+    )
+    quiet = max(0, one.subjects - sum(one.counts))
+    rate = unit in ("bit/s", "pps")
+    return Distribution(
+        *(one.detector, text, unit, one.line * factor, one.over, quiet, fits),
+        *(0.0 if rate else one.window, True, one.told),
+    )
+
+
+def _shown(unit: Unit, window: float) -> tuple[str, float]:
+    """Give the unit that people read, and what an amount is multiplied by for it."""
+    match unit:
+        case Unit.BYTES if window < LONG:
+            return "bit/s", 8.0 / window
+        case Unit.BYTES:
+            return "B", 1.0
+        case Unit.PACKETS:
+            return "pps", 1.0 / window
+        case Unit.RATIO:
+            return "%", 100.0
+        case Unit.COUNT:
+            return "", 1.0
+
+
+def _of_busiest(condition: Condition, talkers: Sequence[Talker], everybody: int) -> Distribution:
     rate, line = _RATE_OF.get(condition.detector, ""), condition.threshold
     text = line.text or f"{line.amount:g}"
     if not rate:

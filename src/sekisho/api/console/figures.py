@@ -45,6 +45,19 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def in_unit(number: float, unit: str) -> str:
+    """Write a number in the unit of a distribution; "" is a plain count."""
+    if unit in ("bit/s", "pps", "B"):
+        return scaled(number, unit)
+    return (
+        f"{number:.3g}{unit}"
+        if number < 1
+        else f"{number:,.4g}{unit}"
+        if number < 1000
+        else f"{number:,.0f}{unit}"
+    )
+
+
 def percent(share: float) -> str:
     """Write a share: nothing is 0 %, and a little is not nothing."""
     return "0 %" if share <= 0 else "< 0.01 %" if share < 0.0001 else f"{share * 100:.2g} %"
@@ -96,6 +109,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "pps": pps,
     "size": size,
     "count": count,
+    "in_unit": in_unit,
     "percent": percent,
     "iso": iso,
     "stamp": stamp,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sekisho.api.console import distribution, modes, traffic
 from sekisho.model.errors import NotFound
 from sekisho.model.policy import Mode
+from sekisho.model.report import added
 from sekisho.model.restriction import State
 
 if TYPE_CHECKING:
@@ -251,12 +252,17 @@ def policy(ask: Ask) -> OnePolicy:
     found = view.policies.need(name)
     turned = view.override(name)
     others = tuple(m.value for m in Mode if m is not found.mode)
-    everybody = ask.keeper.status().subjects
+    status = ask.keeper.status()
+    told = (h for c in status.collectors if ask.now - c.time <= SILENT for h in c.histograms)
+    histograms = added(h for h in told if h.policy == name)
     talkers = ask.keeper.top(RATES[0], 100_000)
     return OnePolicy(
         ask.now,
         found,
-        tuple(distribution.of(condition, talkers, everybody) for condition in found.conditions),
+        tuple(
+            distribution.of(name, condition, histograms, talkers, status.subjects)
+            for condition in found.conditions
+        ),
         _lines(ask, ask.keeper.restrictions("", name, (), FIRST, "").items),
         turned,
         (modes.FILE, *(m for m in others if m != turned.written)) if turned else others,
@@ -303,7 +309,7 @@ def _state_of(host: HostStatus, now: float) -> tuple[bool, bool, bool]:
 def _worst(report: CollectorReport, now: float) -> CollectorReport:
     """Cut a collector's report to what the page shows of it."""
     found = sorted(report.exporters, key=lambda e: (now - e.last_seen <= SILENT, -e.lost, e.address))
-    return replace(report, exporters=tuple(found[:ROWS]), talkers=())
+    return replace(report, exporters=tuple(found[:ROWS]), talkers=(), histograms=())
 
 
 @dataclass(frozen=True, slots=True)

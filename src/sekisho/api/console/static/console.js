@@ -78,8 +78,10 @@
     ctx.textBaseline = "top";
     let free = -1e9;
     for (const span of spans()) {
-      const at = Math.max(bbox.left, u.valToPos(span.since, "x", true)) + 5 * ratio;
       const text = span.label.length > 28 ? `${span.label.slice(0, 27)}…` : span.label;
+      const from = Math.max(bbox.left, u.valToPos(span.since, "x", true)) + 5 * ratio;
+      // What begins close to the right edge has its whole name before it.
+      const at = Math.min(from, bbox.left + bbox.width - ctx.measureText(text).width - 5 * ratio);
       if (at < free) continue;
       ctx.fillStyle = css(span.binds ? "--bound" : "--wait");
       ctx.fillText(text, at, bbox.top + 4 * ratio);
