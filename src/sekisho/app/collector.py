@@ -283,6 +283,7 @@ class Collector:
             **({f"archive.{k}": v for k, v in self.tap.counters().items()} if self.tap else {}),
             **{f"trouble.{k}": float(v) for k, v in self.troubles.counts.items()},
             "receive.dropped": float(self.receiver.dropped),
+            "receive.waiting": float(self.receiver.waiting),
             "receive.truncated": float(self.receiver.truncated),
             "receive.errors": float(self.receiver.errors),
             "tick.seconds": self._seconds["busy"],

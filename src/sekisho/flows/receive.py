@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
     from sekisho.tables import U8, U64
 
-# <asm-generic/socket.h>; Python's socket module names neither.
+# <asm-generic/socket.h>; Python's socket module names none of them.
 SO_RCVBUFFORCE: Final = 33
 SO_RXQ_OVFL: Final = 40
 SO_ATTACH_REUSEPORT_CBPF: Final = 51
+SO_MEMINFO: Final = 55  # the first of its numbers is what the receive queue holds
 NETWORK_HEADER: Final = 0xFFF0_0000  # SKF_NET_OFF of <linux/filter.h>
 NAME_ROOM: Final = 28  # struct sockaddr_in6
 TRUESIZE: Final = 4096  # octets the kernel books for a datagram of 1,500, more than for a smaller one
@@ -112,6 +113,14 @@ class Receiver:
     def buffer(self) -> int:
         """Octets the kernel keeps for the first socket; Linux books twice what was asked for."""
         return self._sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+
+    @property
+    def waiting(self) -> int:
+        """Octets that wait in all sockets, as Linux books them against `buffer`; 0 where nobody tells."""
+        if sys.platform != "linux":
+            return 0
+        told = [sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4) for sock in self._sockets]
+        return sum(int.from_bytes(each, sys.byteorder) for each in told)
 
     def wait(self, timeout: float) -> bool:
         """Wait until something can be received, at most `timeout` seconds."""

@@ -145,6 +145,18 @@ def test_what_the_kernel_drops_is_known(listen: Listen, sender: socket.socket) -
     assert receiver.dropped == sent - heard
 
 
+def test_what_waits_in_the_sockets_is_known(listen: Listen, sender: socket.socket) -> None:
+    receiver = listen()
+    assert receiver.waiting == 0
+    for _ in range(20):
+        sender.sendto(bytes(1000), receiver.addresses[0])
+    assert 20 * 1000 < receiver.waiting < receiver.buffer
+    while receiver.receive(1.0) is not None:
+        pass
+    # The kernel gives some of it back a little later, at the next look at the latest.
+    assert receiver.waiting < 20 * 1000
+
+
 def test_the_buffer_is_asked_for(listen: Listen) -> None:
     assert listen(buffer=1 << 16).buffer >= 1 << 16
 
