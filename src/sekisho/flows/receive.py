@@ -119,7 +119,8 @@ class Receiver:
         """Octets that wait in all sockets, as Linux books them against `buffer`; 0 where nobody tells."""
         if sys.platform != "linux":
             return 0
-        told = [sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4) for sock in self._sockets]
+        still_open = [sock for sock in self._sockets if sock.fileno() >= 0]
+        told = [sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4) for sock in still_open]
         return sum(int.from_bytes(each, sys.byteorder) for each in told)
 
     def wait(self, timeout: float) -> bool:

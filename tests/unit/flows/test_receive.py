@@ -155,6 +155,8 @@ def test_what_waits_in_the_sockets_is_known(listen: Listen, sender: socket.socke
         pass
     # The kernel gives some of it back a little later, at the next look at the latest.
     assert receiver.waiting < 20 * 1000
+    receiver.close()
+    assert receiver.waiting == 0
 
 
 def test_the_buffer_is_asked_for(listen: Listen) -> None:
