@@ -203,7 +203,7 @@ class Collector:
     def _hear(self, due: float) -> None:
         """Take what is there; what came meanwhile and is little waits until more of it has gathered."""
         little = 0
-        while little < len(self.receiver.addresses) and (now := self._clock.now()) < due:
+        while little < len(self.receiver) and (now := self._clock.now()) < due:
             burst = self.receiver.receive(now)
             if burst is None:
                 return

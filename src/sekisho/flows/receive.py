@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -109,6 +110,10 @@ class Receiver:
         """Host and port of each socket, as bound."""
         return tuple(sock.getsockname()[:2] for sock in self._sockets)
 
+    def __len__(self) -> int:
+        """Count the sockets."""
+        return len(self._sockets)
+
     @property
     def buffer(self) -> int:
         """Octets the kernel keeps for the first socket; Linux books twice what was asked for."""
@@ -156,7 +161,7 @@ class Receiver:
             return 0.0
         return min(self.settings.gather, self.enough * seconds / taken)
 
-    @property
+    @cached_property
     def enough(self) -> int:
         """So many datagrams are worth a burst; they are no more than a part of the buffer."""
         return min(self.settings.burst // 2, self.buffer // BUFFER_SHARE // TRUESIZE)
