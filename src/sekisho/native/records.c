@@ -96,6 +96,28 @@ static int is_whole(const run *r, i64 n) { return r->at >= 0 && r->at + (n - 1) 
     }                                                                                                                  \
     break
 
+/* What goes where by a step of one value v: step, column and what is put there, row k of `protocol` being known before. */
+#define OF_ONE_VALUE(DO)                                                                                               \
+    DO(IN_IF, in_if, v)                                                                                                \
+    DO(OUT_IF, out_if, v)                                                                                              \
+    DO(POINT, point, v)                                                                                                \
+    DO(PROTOCOL, protocol, v)                                                                                          \
+    DO(SRC_MAC, src_mac, v)                                                                                            \
+    DO(DST_MAC, dst_mac, v)                                                                                            \
+    DO(VLAN, vlan, v & 0xFFF)                                                                                          \
+    DO(SRC_V4, src_lo, v | V4_MAPPED)                                                                                  \
+    DO(DST_V4, dst_lo, v | V4_MAPPED)                                                                                  \
+    DO(VERSION, ip_version, v)                                                                                         \
+    DO(SRC_PORT, src_port, v)                                                                                          \
+    DO(DST_PORT, dst_port, v)                                                                                          \
+    DO(FLAGS, tcp_flags, protocol[k] == TCP ? (v & 0xFFF) | FLAGS_KNOWN : 0)                                           \
+    DO(PACKETS, packets, (double)v)                                                                                    \
+    DO(BYTES, bytes, (double)v)
+
+#define READ_STEP(step, column, put)                                                                                   \
+    case step:                                                                                                         \
+        READ(column, put);
+
 static void address(u64 *restrict hi, u64 *restrict lo, const u8 *p, i64 stride, i64 n)
 {
     for (i64 k = 0; k < n; k++) {
@@ -111,36 +133,13 @@ static void store(const columns *c, const step *t, const run *r, const run *low,
     const u8 *protocol = c->protocol + first;
     i64 stride = r->stride;
     switch (t->into) {
-    case IN_IF:
-        READ(in_if, v);
-    case OUT_IF:
-        READ(out_if, v);
-    case POINT:
-        READ(point, v);
-    case PROTOCOL:
-        READ(protocol, v);
-    case SRC_MAC:
-        READ(src_mac, v);
-    case DST_MAC:
-        READ(dst_mac, v);
-    case VLAN:
-        READ(vlan, v & 0xFFF);
-    case SRC_V4:
-        READ(src_lo, v | V4_MAPPED);
-    case DST_V4:
-        READ(dst_lo, v | V4_MAPPED);
+        OF_ONE_VALUE(READ_STEP)
     case SRC_V6:
         address(c->src_hi + first, c->src_lo + first, p, stride, n);
         break;
     case DST_V6:
         address(c->dst_hi + first, c->dst_lo + first, p, stride, n);
         break;
-    case VERSION:
-        READ(ip_version, v);
-    case SRC_PORT:
-        READ(src_port, v);
-    case DST_PORT:
-        READ(dst_port, v);
     case ICMP:
         EACH({
             u64 v = be(r->octets, r->at + k * stride, r->size);
@@ -149,12 +148,6 @@ static void store(const columns *c, const step *t, const run *r, const run *low,
             if (v && (!t->only || protocol[k] == t->only))
                 c->dst_port[first + k] = (u16)v;
         });
-    case FLAGS:
-        READ(tcp_flags, protocol[k] == TCP ? (v & 0xFFF) | FLAGS_KNOWN : 0);
-    case PACKETS:
-        READ(packets, (double)v);
-    case BYTES:
-        READ(bytes, (double)v);
     default:
         break;
     }
@@ -170,13 +163,15 @@ void rows_of(slab octets, const columns *c, const program *p, const i64 *begins,
     }
 }
 
-/* `value` of a column, v being what stands at `place`: as READ does it. */
-#define ONE(column, value)                                                                                             \
-    c->column[row] = (__typeof__(*c->column))(value);                                                                  \
-    break
+#define ONE_STEP(step, column, put)                                                                                    \
+    case step:                                                                                                         \
+        c->column[row] = (__typeof__(*c->column))(put);                                                                \
+        break;
 
 void row_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 row)
 {
+    const u8 *protocol = c->protocol + row;
+    const i64 k = 0; /* of `protocol` */
     for (const step *t = p->steps; t < p->steps + p->length; t++) {
         i64 at = begins[t->segment] + t->offset, at2 = begins[t->segment2] + t->offset2;
         if (at < 0 || at2 < 0 || at + t->size > octets.size || at2 + t->size2 > octets.size)
@@ -188,48 +183,19 @@ void row_of(slab octets, const columns *c, const program *p, const i64 *begins, 
                 : t->size == 8 ? be64(place)
                                : be(octets, at, t->size);
         switch (t->into) {
-        case IN_IF:
-            ONE(in_if, v);
-        case OUT_IF:
-            ONE(out_if, v);
-        case POINT:
-            ONE(point, v);
-        case PROTOCOL:
-            ONE(protocol, v);
-        case SRC_MAC:
-            ONE(src_mac, v);
-        case DST_MAC:
-            ONE(dst_mac, v);
-        case VLAN:
-            ONE(vlan, v & 0xFFF);
-        case SRC_V4:
-            ONE(src_lo, v | V4_MAPPED);
-        case DST_V4:
-            ONE(dst_lo, v | V4_MAPPED);
+            OF_ONE_VALUE(ONE_STEP)
         case SRC_V6:
             address(c->src_hi + row, c->src_lo + row, place, 0, 1);
             break;
         case DST_V6:
             address(c->dst_hi + row, c->dst_lo + row, place, 0, 1);
             break;
-        case VERSION:
-            ONE(ip_version, v);
-        case SRC_PORT:
-            ONE(src_port, v);
-        case DST_PORT:
-            ONE(dst_port, v);
         case ICMP:
             if (t->size2)
                 v = v << 8 | be(octets, at2, t->size2);
-            if (v && (!t->only || c->protocol[row] == t->only))
+            if (v && (!t->only || protocol[k] == t->only))
                 c->dst_port[row] = (u16)v;
             break;
-        case FLAGS:
-            ONE(tcp_flags, c->protocol[row] == TCP ? (v & 0xFFF) | FLAGS_KNOWN : 0);
-        case PACKETS:
-            ONE(packets, (double)v);
-        case BYTES:
-            ONE(bytes, (double)v);
         default:
             break;
         }
