@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias, cast
 
 from sekisho.app.collector import Collector, CollectorSettings
+from sekisho.app.process import let_a_loop_go_first
 from sekisho.detect.settings import DetectSettings
 from sekisho.flows.memory import keep_freed
 from sekisho.flows.receive import Receiver, ReceiveSettings, open_shared
@@ -220,6 +221,7 @@ def main() -> None:
     parser.add_argument("--replace-every", type=float, default=0.0, help="seconds between two inventories")
     given = parser.parse_args()
     keep_freed()
+    let_a_loop_go_first()
     running = (alone if given.what == "alone" else collector)(given)
     print(json.dumps({"port": running[0]}), flush=True)
     answer(sys.stdin, sys.stdout, running)
