@@ -123,9 +123,12 @@ class Tap:
             if self._filling.rows == self._filling.room:
                 self._seal()
 
-    def meet(self, inventory: Inventory, now: float) -> None:
-        """Take over an inventory: the batches from now on are resolved by it."""
-        self._subjects = keys.keys(s.id for s in inventory.subjects)
+    def meet(self, inventory: Inventory, now: float, subjects: U64 | None = None) -> None:
+        """Take over an inventory: the batches from now on are resolved by it.
+
+        `subjects` is what `subject_keys` made of it.
+        """
+        self._subjects = subject_keys(inventory) if subjects is None else subjects
         self._met.append(_Met(inventory, now))
         self._queue.append(_Look())
 
@@ -289,8 +292,10 @@ class Tap:
             changed.insert(0, (("whole", ""), None))
         if changed and not self.writer.write(shapes.INVENTORY, len(changed), self._changes(changed, met.at)):
             return
-        self._unmet, self._known = None, there
+        self._unmet, before, self._known = None, self._known, there
         self._whole_at = met.at if whole else self._whole_at
+        while before:  # one by one: to let go of so many at once would hold up the other threads
+            before.popitem()
 
     def _changes(self, changed: list[tuple[tuple[str, str], Noun | None]], at: float) -> Columns:
         who = [noun if isinstance(noun, Subject) else None for _, noun in changed]
@@ -304,6 +309,11 @@ class Tap:
             "server": [s.server if s else "" for s in who],
             "body": [_ENCODE(noun) if noun else "" for _, noun in changed],
         }
+
+
+def subject_keys(inventory: Inventory) -> U64:
+    """Make beforehand what `Tap.meet` needs of an inventory, in any thread."""
+    return keys.keys(subject.id for subject in inventory.subjects)
 
 
 def _first(rows: int) -> Filling:

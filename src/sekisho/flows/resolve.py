@@ -36,12 +36,13 @@ _COUNTED: Final = ("strangers", "exact", "sent", "received", "ambiguous")
 class Resolver:
     """Fills a batch's sender, receiver, exact, src_internet, dst_internet, and rate where not told.
 
-    Made anew for each inventory. Senders and receivers are rows of ``inventory.subjects``.
+    Made anew for each inventory, in any thread. Senders and receivers are rows of ``inventory.subjects``.
     """
 
     def __init__(self, settings: ResolveSettings, inventory: Inventory, exporters: Exporters) -> None:
         self._index = SubjectIndex(inventory)
         self._sources = Sources(inventory, exporters, self._index.bridges)
+        self._sources.meet()  # those who come later are met when they are heard
         self._inside = Inside((*PRIVATE, *settings.own_prefixes))
         self._counts = Counters()
         self._rows, self._told = 0, np.zeros(len(_COUNTED), np.int64)  # what the core has counted

@@ -46,10 +46,14 @@ class Sources:
         return native.Structure(*columns, self.ipfix)
 
     def meet(self) -> None:
-        """Look up the exporters that are new since last asked."""
+        """Look up the exporters that are new since last asked.
+
+        The first time may be beside the thread that makes and forgets them: what it changes meanwhile is
+        looked up again, for a row's generation is written after all else, and read here before.
+        """
         if self._changes == self._exporters.changes:
             return
-        self._changes, now = self._exporters.changes, self._exporters.generation
+        self._changes, now = self._exporters.changes, self._exporters.generation.copy()
         for row in np.flatnonzero(self._generation != now):
             if now[row]:  # else it was forgotten
                 self._look_up(int(row))
