@@ -38,6 +38,7 @@ PICK: Final = np.dtype(
     ]
 )
 ENTRY: Final = 8  # words of `entry`
+_BLOCK: Final = 32  # rows: which picks take any of so many stands behind what takes each
 _KIND: Final = 4  # words of `kind`
 _KINDS: Final = 1024
 _MEMORY: Final = 1024 * 8  # octets of all of `memory`
@@ -66,7 +67,9 @@ class Gathered:
     def __init__(self, streams: list[tuple[Pick, Stream]], picks: NDArray[Any], tables: Tables) -> None:
         slots = streams[0][1].slots
         self.streams = streams
-        self.suspects: U64 = np.zeros(slots, np.uint64)
+        whose = np.zeros((slots, 2), np.int64)
+        whose[:, 0] = -1
+        self.suspects: U64 = whose[:, 1].view(np.uint64)
         self.matched: I64 = np.zeros(len(picks), np.int64)
         self.suspected: I64 = np.zeros(len(picks), np.int64)
         # What the distinct counts took of a batch, by the number of the pick: slots and items.
@@ -78,7 +81,7 @@ class Gathered:
         spare = np.zeros((room + 1) * ENTRY)
         entries = spare[-spare.ctypes.data % 64 // 8 :][: room * ENTRY]
         self.structure = native.Structure(
-            *(entries, room, 0, np.full(slots, -1, np.int32), self.suspects),
+            *(entries, room, 0, whose),
             *(np.zeros((_KINDS + 1, _KIND), np.int64), _KINDS + 1, 1, np.full(_MEMORY, 0xFF, np.uint8)),
             *(tables.shapes, picks, len(picks), tables.source, tables.destination),
             *(len(tables.source) - 1, len(tables.destination) - 1),
@@ -138,8 +141,8 @@ class Counting:
         """Count a batch of n rows, given as its C side; keep of each stream's rows what evidence may name."""
         if not n or not self._gathered:
             return
-        if n > len(self._found):
-            self._found = np.zeros(n + n // 4, np.uint64)
+        if n + 2 * (n // _BLOCK + 1) > len(self._found):
+            self._found = np.zeros(n + n // 4 + 2, np.uint64)
             self._found_at = self._found.ctypes.data
         known, at = self._known(roster), columns.address
         for gathered in self._gathered:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from sekisho.tables import F32, F64, I32, I64, U8, U16, U64
 
+# `seen` and `part` of native/windows.c: what is known of a row, and of it in one bucket.
+SEEN: Final = np.dtype([("samples", np.float64), ("filled", np.int32)], align=True)
+PART: Final = np.dtype([("sighted", np.float32), ("hits", np.uint16)], align=True)
 _STAMPS: Final = 255  # a cell holds 1 + bucket number % 255, 0 while it was never hit
 _STRIPES: Final = 64  # a turn sweeps one of so many shares of the rows; stamps come round after 255 turns
 
@@ -64,28 +67,28 @@ class Distinct:
 
     def _hold(self, rows: int) -> None:
         self.table: U8 = np.zeros((rows, CELLS), np.uint8)
-        self.hits: U16 = np.zeros((self.buckets.size, rows), np.uint16)
-        self.filled: I32 = np.zeros(rows, np.int32)
-        self.sighted: F32 = np.zeros((self.buckets.size, rows), np.float32)
-        self.samples: F64 = np.zeros(rows)
+        self._seen = np.zeros(rows, SEEN)
+        self._parts = np.zeros((self.buckets.size, rows), PART)
+        self.hits: U16 = self._parts["hits"]
+        self.filled: I32 = self._seen["filled"]
+        self.sighted: F32 = self._parts["sighted"]
+        self.samples: F64 = self._seen["samples"]
         self._core: native.Structure | None = None
 
     def _fit(self) -> None:
         kept = len(self.filled)
         if self.places.capacity <= kept:
             return
-        old = self.table, self.hits, self.filled, self.sighted, self.samples
+        table, seen, parts = self.table, self._seen, self._parts
         self._hold(self.places.capacity)
-        self.table[:kept] = old[0]
-        self.hits[:, :kept] = old[1]
-        self.filled[:kept] = old[2]
-        self.sighted[:, :kept] = old[3]
-        self.samples[:kept] = old[4]
+        self.table[:kept] = table
+        self._seen[:kept] = seen
+        self._parts[:, :kept] = parts
 
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return self.table.nbytes + self.hits.nbytes + self.sighted.nbytes
+        return self.table.nbytes + self._seen.nbytes + self._parts.nbytes
 
     def see(self, slots: I64, items: U64) -> None:
         """Count items of slots; both may repeat."""
@@ -110,11 +113,11 @@ class Distinct:
         buckets = self.buckets
         if self._core is None:
             self._core = native.Structure(
-                *(self.table, self.hits, self.filled, self.sighted, self.samples),
-                *(len(self.filled), CELLS, _STAMPS, buckets.size, 0, 0, 0),
+                *(self.table, self._seen, self._parts, len(self._seen)),
+                *(CELLS, _STAMPS, buckets.size, 0, 0, 0),
                 np.array(self._seed & 0xFFFF_FFFF_FFFF_FFFF, np.uint64).view(np.int64).item(),
             )
-        self._core.values[9:12] = buckets.index, buckets.number, buckets.oldest
+        self._core.values[7:10] = buckets.index, buckets.number, buckets.oldest
         return self._core
 
     def _hit(self, cell: I64) -> None:

@@ -110,7 +110,7 @@ class Stream:
         self.settings = settings
         self.slots = slots
         self.lanes: dict[float, Lane] = {}
-        self.recent = Recent(settings.recent, slots)
+        self.recent = Recent(settings.recent, slots, settings.tick)
         self.touched = False  # since the last flush
         self.fresh: F64 = _by_slot(0 if detector.distinct else planes(detector.parts), slots)
 

@@ -124,8 +124,6 @@ static __attribute__((noinline)) int learn(gathered *g, u32 sort, memory *known)
     return 1;
 }
 
-enum { BLOCK = 32 };
-
 /* What is known of some rows before anything is counted, column by column. */
 typedef struct {
     double weight[BLOCK];
@@ -134,6 +132,7 @@ typedef struct {
     u16 kind[BLOCK][2];
     u16 shape[BLOCK], source[BLOCK], destination[BLOCK]; /* shape: without size */
     u8 octets[BLOCK];
+    u64 suspected[BLOCK]; /* of which picks each is a row of a suspect */
 } block;
 
 /* Look at rows from i on. A loop for each few columns, because such loops work on many rows at once. */
@@ -174,9 +173,16 @@ static inline i64 sort(block *b, gathered *g, const columns *c, i64 i, i64 n, ro
     const u16 *shapes = g->shapes;
     const u8 *by_source = g->by_source, *by_destination = g->by_destination;
     memory *known = g->known;
-    const i32 *head = g->head;
+    const whose *slots = g->whose;
+    /* First all of them: what is far then comes for many at once. */
     for (i64 k = 0; k < n; k++) {
-        u32 from = code_of(r, sender[k]), to = code_of(r, receiver[k]);
+        b->code[0][k] = code_of(r, receiver[k]);
+        b->code[1][k] = code_of(r, sender[k]);
+    }
+    for (i64 k = 0; k < n; k++) {
+        u32 to = b->code[0][k], from = b->code[1][k];
+        __builtin_prefetch(slots + (from >> SLOT_FROM), 1);
+        __builtin_prefetch(slots + (to >> SLOT_FROM), 1);
         u32 s = shapes[b->shape[k] | (u32)b->size[k]];
         s |= (from & (IS_OURS | IS_TOLD)) << SENDER_SIDE | (to & (IS_OURS | IS_TOLD)) << RECEIVER_SIDE;
         s |= (u32)by_source[b->source[k]] << PORT_CLASSES;
@@ -184,24 +190,20 @@ static inline i64 sort(block *b, gathered *g, const columns *c, i64 i, i64 n, ro
         memory *of = known + ((s * 0x9E3779B1u) >> 22);
         if (__builtin_expect(of->sort != s, 0) && !learn(g, s, of))
             return k;
-        b->code[0][k] = to;
-        b->code[1][k] = from;
         memcpy(b->kind[k], of->kind, sizeof of->kind);
-        __builtin_prefetch(head + (from >> SLOT_FROM));
-        __builtin_prefetch(head + (to >> SLOT_FROM));
     }
     return n;
 }
 
-static inline entry *entry_of(gathered *g, i64 slot, i32 k)
+static inline entry *entry_of(gathered *g, whose *slot, i32 k)
 {
-    i32 first = g->head[slot];
-    for (i32 at = first; at >= 0; at = g->entries[at].next)
+    i64 first = slot->head;
+    for (i64 at = first; at >= 0; at = g->entries[at].next)
         if (g->entries[at].kind == k)
             return g->entries + at;
     entry *made = g->entries + g->used;
-    *made = (entry){.kind = k, .next = first};
-    g->head[slot] = (i32)g->used++;
+    *made = (entry){.kind = k, .next = (i32)first};
+    slot->head = g->used++;
     return made;
 }
 
@@ -232,7 +234,7 @@ static inline void list(gathered *g, const columns *c, i64 i, u64 apart, i64 slo
     }
 }
 
-static inline u64 take(gathered *g, const columns *c, i64 i, const block *b, i64 k, int side)
+static inline u64 take(gathered *g, const columns *c, i64 i, block *b, i64 k, int side)
 {
     i32 number = b->kind[k][side];
     if (!number)
@@ -241,13 +243,36 @@ static inline u64 take(gathered *g, const columns *c, i64 i, const block *b, i64
     u32 code = b->code[side][k];
     i64 slot = code >> SLOT_FROM;
     of->rows++;
-    if (__builtin_expect(code & IS_SUSPECT, 0))
-        for (u64 left = of->found & g->suspects[slot]; left; left &= left - 1)
-            g->suspected[__builtin_ctzll(left)]++;
-    add(entry_of(g, slot, number), c, i, b->weight[k]);
+    b->suspected[k] |= of->found & g->whose[slot].suspects;
+    add(entry_of(g, g->whose + slot, number), c, i, b->weight[k]);
     if (of->apart)
         list(g, c, i, of->apart, slot);
     return of->found;
+}
+
+/* Count the rows of suspects, pick by pick. */
+static inline void count_suspected(gathered *g, const block *b, i64 n)
+{
+    u64 any = 0;
+    for (i64 k = 0; k < n; k++)
+        any |= b->suspected[k];
+    for (; any; any &= any - 1) {
+        int p = __builtin_ctzll(any);
+        u64 rows = 0;
+        for (i64 k = 0; k < n; k++)
+            rows += b->suspected[k] >> p & 1;
+        g->suspected[p] += (i64)rows;
+    }
+}
+
+/* Tell of each block of rows which picks take any of them: of suspects, and of the others. */
+static inline void mark(u64 *marks, const u64 *found, const block *b, i64 first, i64 n)
+{
+    for (i64 k = 0; k < n; k++) {
+        u64 *of = marks + 2 * ((first + k) >> BLOCK_STEPS);
+        of[0] |= b->suspected[k];
+        of[1] |= found[first + k] & ~b->suspected[k];
+    }
 }
 
 /* Built for processors with wide registers and for all others; which one runs is found out when it is loaded. */
@@ -257,7 +282,8 @@ static inline u64 take(gathered *g, const columns *c, i64 i, const block *b, i64
 #define FOR_WIDE
 #endif
 
-/* Gather rows of a batch from `first` on, and tell in `found` which picks take each; gives the row after the last one.
+/* Gather rows of a batch from `first` on, and tell in `found` which picks take each, and behind all n rows the marks of
+ * their blocks; gives the row after the last one.
  *
  * That is not the end where there is no more room: pour out, and go on. In blocks, so that what is far is on its
  * way from memory for many rows at once. */
@@ -266,6 +292,8 @@ FOR_WIDE i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const ro
     block b;
     i64 done = first;
     int room = 1;
+    u64 *marks = found + n;
+    memset(marks, 0, first ? 0 : 2 * (size_t)(n / BLOCK + 1) * sizeof *marks);
     for (i64 p = 0; p < g->count && !first; p++)
         g->matched[p] = g->suspected[p] = g->picks[p].listed = 0;
     while (done < n && room && g->used + 2 * BLOCK <= g->room) {
@@ -275,11 +303,14 @@ FOR_WIDE i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const ro
         room = size == wanted;
         for (i64 k = 0; k < size; k++)
             for (int side = 0; side < 2; side++) {
-                i32 head = g->head[b.code[side][k] >> SLOT_FROM];
-                __builtin_prefetch(g->entries + (head & ~(head >> 31)), 1);
+                i64 head = g->whose[b.code[side][k] >> SLOT_FROM].head;
+                __builtin_prefetch(g->entries + (head & ~(head >> 63)), 1);
             }
+        memset(b.suspected, 0, sizeof b.suspected);
         for (i64 k = 0; k < size; k++)
             found[done + k] = take(g, c, done + k, &b, k, 0) | take(g, c, done + k, &b, k, 1);
+        mark(marks, found, &b, done, size);
+        count_suspected(g, &b, size);
         done += size;
     }
     for (kind *k = g->kinds; k < g->kinds + g->kinds_used; k++) {
@@ -294,7 +325,7 @@ FOR_WIDE i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const ro
 void sk_pour(gathered *g)
 {
     for (i64 slot = 0; slot < g->slots && g->used; slot++) {
-        for (i32 at = g->head[slot]; at >= 0; at = g->entries[at].next) {
+        for (i64 at = g->whose[slot].head; at >= 0; at = g->entries[at].next) {
             const entry *e = g->entries + at;
             const kind *k = g->kinds + e->kind;
             for (u64 left = k->found; left; left &= left - 1) {
@@ -308,7 +339,7 @@ void sk_pour(gathered *g)
                 p->samples[slot * p->stride] += e->rows;
             }
         }
-        g->head[slot] = -1;
+        g->whose[slot].head = -1;
     }
     g->used = 0;
     g->kinds_used = 1;

@@ -20,9 +20,12 @@ typedef struct {
     u16 port;
 } kept;
 
+/* Rows, how many one batch may fill, where the next one goes; how many may be kept now, since when, and how many more
+ * with each second: Recent in detect/recent.py. */
 typedef struct {
     kept *rows;
-    i64 size, share, next; /* rows, how many one batch may fill, where the next one goes */
+    i64 size, share, next;
+    double allowed, since, pace;
 } recent;
 
 /* One part of a detector's take; PICK in detect/counting.py. */
@@ -55,6 +58,13 @@ typedef struct {
     double rows, amount[3], variance[3]; /* bytes, packets, events */
 } entry;
 
+/* A slot: its first entry, -1 none, and of which picks it is a suspect. Side by side, as whoever wants one wants both. */
+typedef struct {
+    i64 head;
+    u64 suspects;
+} whose;
+
+enum { BLOCK_STEPS = 5, BLOCK = 1 << BLOCK_STEPS }; /* rows that are looked at together */
 enum { REMEMBERED = 1024 }; /* a power of two */
 
 /* Which kinds rows of some sort are: few sorts of rows are most of all rows. */
@@ -67,8 +77,7 @@ typedef struct {
 typedef struct {
     entry *entries;
     i64 room, used;
-    i32 *head; /* by slot, -1 none */
-    const u64 *suspects; /* by slot: of which picks */
+    whose *whose; /* by slot */
     kind *kinds;
     i64 kinds_room, kinds_used;
     memory *known;
