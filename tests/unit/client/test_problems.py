@@ -6,7 +6,7 @@ from email.message import Message
 
 import pytest
 
-from sekisho.client.problems import Answer, checked
+from sekisho.client.problems import Answer, checked, let_go
 from sekisho.model.errors import Unavailable
 
 
@@ -32,3 +32,12 @@ def test_a_large_answer_is_read_with_the_interpreter_free_for_others_at_each_obj
         sys.setprofile(None)
     assert read == told
     assert turns.count("call") >= len(told)
+
+
+def test_a_large_answer_is_let_go_of_piece_by_piece() -> None:
+    read = {"version": 1, "subjects": [{"id": f"vm{i}"} for i in range(100)], "hosts": []}
+    pieces = read["subjects"]
+    let_go(read)
+    assert pieces == []
+    for other in (None, [1], "x", {"a": "b"}):
+        let_go(other)
