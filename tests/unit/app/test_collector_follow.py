@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any, cast
 
@@ -141,3 +143,22 @@ def test_cycles_are_looked_for_by_who_follows_where_nobody_else_does(collector: 
     finally:
         if was:
             gc.enable()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a niceness for each thread")
+def test_who_follows_gives_way_to_the_loop(
+    collector: Collector, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, found = os.getpriority(os.PRIO_PROCESS, 0), []
+    look = lambda *_: found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))  # noqa: E731
+    monkeypatch.setattr(keeper, "inventory", look)
+
+    def follow() -> None:
+        collector._follow_behind()
+        collector._follow_behind()
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    thread.join()
+    assert found == [min(before + 5, 19)] * 2
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
