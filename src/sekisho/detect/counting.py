@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from sekisho import native
+from sekisho.detect.distinct import listed
 from sekisho.detect.picking import Pick, Picking, Trait
 from sekisho.model.policy import Direction
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sekisho.detect.distinct import Listed
     from sekisho.detect.lanes import Stream
     from sekisho.detect.roster import Roster
     from sekisho.detect.settings import DetectSettings
@@ -73,7 +75,7 @@ class Gathered:
         self.matched: I64 = np.zeros(len(picks), np.int64)
         self.suspected: I64 = np.zeros(len(picks), np.int64)
         # What the distinct counts took of a batch, by the number of the pick: slots and items.
-        self.lists: dict[int, tuple[I64, U64]] = {}
+        self.lists: dict[int, Listed] = {}
         self._picks = picks
         self._longest = 0
         room = min(max(_EACH * slots, _FEWEST), _MOST)
@@ -95,9 +97,9 @@ class Gathered:
             return
         self._longest = rows + rows // 4
         for number in np.flatnonzero(self._picks["item"]).tolist():
-            made = np.empty(self._longest, np.int64), np.empty(self._longest, np.uint64)
+            made = listed(np.empty(self._longest, np.int64), np.empty(self._longest, np.uint64))
             self.lists[number] = made
-            self._picks["slots"][number], self._picks["items"][number] = (each.ctypes.data for each in made)
+            self._picks["slots"][number], self._picks["items"][number] = made.slots_at, made.items_at
 
     def suspect(self) -> Bool:
         """Learn who is a suspect of whom now; tell who is any's, by slot."""
@@ -170,9 +172,7 @@ class Counting:
             stream = gathered.streams[number][1]
             stream.touched = True
             if number in gathered.lists:
-                slots, items = gathered.lists[number]
-                many = int(gathered.matched[number])
-                stream.see(slots[:many], items[:many])
+                stream.see_listed(self._library, gathered.lists[number], int(gathered.matched[number]))
 
     def pour(self) -> None:
         """Pour what has gathered into the streams' sums; who is a suspect is asked again next time."""

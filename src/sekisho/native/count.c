@@ -157,8 +157,10 @@ static inline void look(block *restrict b, const gathered *g, const columns *c, 
         b->source[k] = source[k] < last_source ? source[k] : last_source;
         b->destination[k] = destination[k] < last_destination ? destination[k] : last_destination;
     }
-    for (i64 k = 0; k < n; k++)
-        b->weight[k] = rate[k] > 1.0f ? rate[k] : 1.0f;
+    for (i64 k = 0; k < n; k++) {
+        double told = rate[k];
+        b->weight[k] = told > 1.0 ? told : 1.0;
+    }
     for (i64 k = 0; any && k < n; k++)
         b->weight[k] = exact[k] ? 1.0 : b->weight[k];
     for (i64 k = 0; k < n; k++)
@@ -268,10 +270,15 @@ static inline void count_suspected(gathered *g, const block *b, i64 n)
 /* Tell of each block of rows which picks take any of them: of suspects, and of the others. */
 static inline void mark(u64 *marks, const u64 *found, const block *b, i64 first, i64 n)
 {
+    u64 suspects = 0, others = 0;
     for (i64 k = 0; k < n; k++) {
-        u64 *of = marks + 2 * ((first + k) >> BLOCK_STEPS);
-        of[0] |= b->suspected[k];
-        of[1] |= found[first + k] & ~b->suspected[k];
+        suspects |= b->suspected[k];
+        others |= found[first + k] & ~b->suspected[k];
+    }
+    /* Rows that begin elsewhere, as somebody poured out in between, may be of two blocks. */
+    for (i64 at = first >> BLOCK_STEPS; at <= (first + n - 1) >> BLOCK_STEPS; at++) {
+        marks[2 * at] |= suspects;
+        marks[2 * at + 1] |= others;
     }
 }
 
@@ -302,10 +309,11 @@ FOR_WIDE i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const ro
         i64 size = sort(&b, g, c, done, wanted, *r);
         room = size == wanted;
         for (i64 k = 0; k < size; k++)
-            for (int side = 0; side < 2; side++) {
-                i64 head = g->whose[b.code[side][k] >> SLOT_FROM].head;
-                __builtin_prefetch(g->entries + (head & ~(head >> 63)), 1);
-            }
+            for (int side = 0; side < 2; side++)
+                if (b.kind[k][side]) {
+                    i64 head = g->whose[b.code[side][k] >> SLOT_FROM].head;
+                    __builtin_prefetch(g->entries + (head & ~(head >> 63)), 1);
+                }
         memset(b.suspected, 0, sizeof b.suspected);
         for (i64 k = 0; k < size; k++)
             found[done + k] = take(g, c, done + k, &b, k, 0) | take(g, c, done + k, &b, k, 1);
@@ -347,13 +355,19 @@ void sk_pour(gathered *g)
 }
 
 /* How many of n rows have a subject; in `span` when the first and the last of them arrived. */
-i64 sk_glance(const columns *c, i64 n, double *span)
+FOR_WIDE i64 sk_glance(const columns *c, i64 n, double *span)
 {
     i64 nobody = 0;
     double first = n ? c->time[0] : 0.0, last = first;
+    u64 differ = 0, one, other; /* octets: nearly always all are one time, and they are compared many at once */
+    memcpy(&one, &first, sizeof one);
     for (i64 i = 0; i < n; i++)
         nobody += (c->sender[i] & c->receiver[i]) < 0;
     for (i64 i = 0; i < n; i++) {
+        memcpy(&other, c->time + i, sizeof other);
+        differ |= one ^ other;
+    }
+    for (i64 i = 0; differ && i < n; i++) {
         first = c->time[i] < first ? c->time[i] : first;
         last = c->time[i] > last ? c->time[i] : last;
     }

@@ -18,6 +18,7 @@ typedef struct {
 
 /* A table of distinct counts; Distinct in detect/distinct.py says what its columns are. */
 typedef struct {
+    const i64 *row_of; /* by slot, -1 none */
     u8 *table;
     seen *seen;
     part *parts;
@@ -29,8 +30,9 @@ typedef struct {
 enum { AHEAD = 16 };
 
 /* See n items of slots; how many of them have no row yet: then nothing has been done. */
-i64 sk_see(distinct *d, const i64 *row_of, const i64 *slots, const u64 *items, i64 n)
+i64 sk_see(distinct *d, const i64 *slots, const u64 *items, i64 n)
 {
+    const i64 *row_of = d->row_of;
     u8 stamp = (u8)(1 + d->number % d->stamps);
     struct {
         i64 row;
