@@ -15,6 +15,7 @@ from time import thread_time
 from typing import TYPE_CHECKING, Protocol
 
 from sekisho import native
+from sekisho.app.outbox import Outbox
 from sekisho.app.settings import host_name
 from sekisho.archive.settings import TapSettings
 from sekisho.archive.tap import Tap, subject_keys
@@ -43,10 +44,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sekisho.collector")
 
-# Evidence that waits for a keeper that is away: one per subject and policy, the newest.
-PENDING = 20_000
-# The keeper takes so many pieces of evidence in one request.
-CHUNK = 500
 # Each worker is a process with tables of its own.
 MOST_WORKERS = 256
 # What a resolver tells of the present, which those before it have no part in.
@@ -59,43 +56,6 @@ FOLLOWING_SHARE = 0.2
 BEHIND = 5
 # What writes what was heard into the archive's spool.
 KEEPING = "keeping flows for the archive"
-
-
-@dataclass(slots=True)
-class Outbox:
-    """Evidence on its way to the keeper; newer evidence of the same crossing takes the older's place."""
-
-    pending: dict[tuple[str, str], Evidence] = field(default_factory=dict)
-    dropped: int = 0
-    refused: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    filled: threading.Event = field(default_factory=threading.Event)
-
-    def put(self, found: list[Evidence]) -> None:
-        """Queue what was found; what does not fit is counted."""
-        if not found:
-            return
-        with self.lock:
-            for evidence in found:
-                key = (evidence.subject, evidence.policy)
-                if len(self.pending) >= PENDING and key not in self.pending:
-                    self.dropped += 1
-                    continue
-                self.pending[key] = evidence
-        self.filled.set()
-
-    def take(self, most: int = CHUNK) -> list[Evidence]:
-        """Take the next chunk out, oldest first."""
-        with self.lock:
-            keys = list(self.pending)[:most]
-            return [self.pending.pop(k) for k in keys]
-
-    def give_back(self, chunk: list[Evidence]) -> None:
-        """Put a chunk that could not be sent back, unless newer evidence has come meanwhile."""
-        with self.lock:
-            for evidence in chunk:
-                self.pending.setdefault((evidence.subject, evidence.policy), evidence)
-        self.filled.set()
 
 
 @dataclass(slots=True)
