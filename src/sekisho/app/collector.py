@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from time import thread_time
@@ -310,7 +311,9 @@ class Collector:
         else may want the core too.
         """
         if sys.platform == "linux":  # where a thread has a niceness of its own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(self._niceness + BEHIND, 19))
+            # Nobody may make a thread less nice than somebody else has made it, which is as well.
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(self._niceness + BEHIND, 19))
         self._follow_inventory()
 
     def _follow_inventory(self) -> None:

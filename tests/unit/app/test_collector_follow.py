@@ -162,3 +162,16 @@ def test_who_follows_gives_way_to_the_loop(
     thread.join()
     assert found == [min(before + 5, 19)] * 2
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+def test_who_may_not_give_way_follows_all_the_same(
+    collector: Collector, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    monkeypatch.setattr(collector.stop, "wait", lambda _: collector._replace())
+    keeper.given = [inventory(5, 3)]
+    collector._follow_behind()
+    assert collector._inventory.version == 3
