@@ -46,8 +46,9 @@ _KINDS: Final = 1024
 _MEMORY: Final = 1024 * 8  # octets of all of `memory`
 _SHAPES: Final = 2048
 _OURS, _TOLD, _SUSPECT, _SLOT = 1, 2, 4, 8  # what a roster's code is made of
-# Kinds of rows that one subject has in a second, of which there is room for before all is poured out.
-_EACH: Final = 4
+# Kinds of rows that one subject has in a second beside the first, of which there is room for before all is
+# poured out.
+_EACH: Final = 3
 _FEWEST, _MOST = 4096, 1 << 18
 
 
@@ -69,21 +70,19 @@ class Gathered:
     def __init__(self, streams: list[tuple[Pick, Stream]], picks: NDArray[Any], tables: Tables) -> None:
         slots = streams[0][1].slots
         self.streams = streams
-        whose = np.zeros((slots, 2), np.int64)
-        whose[:, 0] = -1
-        self.suspects: U64 = whose[:, 1].view(np.uint64)
+        self.suspects: U64 = np.zeros(slots, np.uint64)
         self.matched: I64 = np.zeros(len(picks), np.int64)
         self.suspected: I64 = np.zeros(len(picks), np.int64)
         # What the distinct counts took of a batch, by the number of the pick: slots and items.
         self.lists: dict[int, Listed] = {}
         self._picks = picks
         self._longest = 0
-        room = min(max(_EACH * slots, _FEWEST), _MOST)
+        room = slots + min(max(_EACH * slots, _FEWEST), _MOST)
         # An entry is as long as a line of the cache, and lies in one.
         spare = np.zeros((room + 1) * ENTRY)
         entries = spare[-spare.ctypes.data % 64 // 8 :][: room * ENTRY]
         self.structure = native.Structure(
-            *(entries, room, 0, whose),
+            *(entries, room, slots, 0, self.suspects),
             *(np.zeros((_KINDS + 1, _KIND), np.int64), _KINDS + 1, 1, np.full(_MEMORY, 0xFF, np.uint8)),
             *(tables.shapes, picks, len(picks), tables.source, tables.destination),
             *(len(tables.source) - 1, len(tables.destination) - 1),
