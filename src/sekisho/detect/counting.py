@@ -43,11 +43,13 @@ ENTRY: Final = 8  # words of `entry`
 _BLOCK: Final = 32  # rows: which picks take any of so many stands behind what takes each
 _KIND: Final = 4  # words of `kind`
 _KINDS: Final = 1024
+_MASKS: Final = 256  # different sets of picks that slots are suspects of
 _MEMORY: Final = 1024 * 8  # octets of all of `memory`
 _SHAPES: Final = 2048
 _OURS, _TOLD, _SUSPECT, _SLOT = 1, 2, 4, 8  # what a roster's code is made of
-# Kinds of rows that one subject has in a second, of which there is room for before all is poured out.
-_EACH: Final = 4
+# Kinds of rows that one subject has in a second beside the first, of which there is room for before all is
+# poured out.
+_EACH: Final = 3
 _FEWEST, _MOST = 4096, 1 << 18
 
 
@@ -69,21 +71,20 @@ class Gathered:
     def __init__(self, streams: list[tuple[Pick, Stream]], picks: NDArray[Any], tables: Tables) -> None:
         slots = streams[0][1].slots
         self.streams = streams
-        whose = np.zeros((slots, 2), np.int64)
-        whose[:, 0] = -1
-        self.suspects: U64 = whose[:, 1].view(np.uint64)
+        self.suspects: U64 = np.zeros(slots, np.uint64)
         self.matched: I64 = np.zeros(len(picks), np.int64)
         self.suspected: I64 = np.zeros(len(picks), np.int64)
         # What the distinct counts took of a batch, by the number of the pick: slots and items.
         self.lists: dict[int, Listed] = {}
         self._picks = picks
         self._longest = 0
-        room = min(max(_EACH * slots, _FEWEST), _MOST)
+        room = slots + min(max(_EACH * slots, _FEWEST), _MOST)
         # An entry is as long as a line of the cache, and lies in one.
         spare = np.zeros((room + 1) * ENTRY)
         entries = spare[-spare.ctypes.data % 64 // 8 :][: room * ENTRY]
         self.structure = native.Structure(
-            *(entries, room, 0, whose),
+            *(entries, room, slots, 0),
+            *(self.suspects, np.zeros(slots, np.uint8), np.zeros(_MASKS, np.uint64)),
             *(np.zeros((_KINDS + 1, _KIND), np.int64), _KINDS + 1, 1, np.full(_MEMORY, 0xFF, np.uint8)),
             *(tables.shapes, picks, len(picks), tables.source, tables.destination),
             *(len(tables.source) - 1, len(tables.destination) - 1),
@@ -101,11 +102,12 @@ class Gathered:
             self.lists[number] = made
             self._picks["slots"][number], self._picks["items"][number] = made.slots_at, made.items_at
 
-    def suspect(self) -> Bool:
+    def suspect(self, library: ctypes.CDLL) -> Bool:
         """Learn who is a suspect of whom now; tell who is any's, by slot."""
         self.suspects.fill(0)
         for number, (_, stream) in enumerate(self.streams):
             self.suspects[np.flatnonzero(stream.recent.suspects)] |= np.uint64(1 << number)
+        library.sk_suspects(self.at)
         anybody: Bool = self.suspects != 0
         return anybody
 
@@ -154,7 +156,7 @@ class Counting:
     def _known(self, roster: Roster) -> int:
         """Say where the C side of the roster is; its suspects are those of the last tick."""
         if self._roster is None or self._roster[0] is not roster.row_slot:
-            suspects = np.any([gathered.suspect() for gathered in self._gathered], axis=0)
+            suspects = np.any([gathered.suspect(self._library) for gathered in self._gathered], axis=0)
             codes = _codes(roster.row_slot, roster.told, suspects)
             made = native.Structure(codes, len(codes) - 1)
             self._roster = roster.row_slot, made, made.address

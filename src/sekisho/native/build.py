@@ -16,7 +16,17 @@ from typing import Final
 
 HERE: Final = Path(__file__).parent
 # No flags that bind it to the processor it was built on: a package is built once for many machines.
-FLAGS: Final = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-Wall", "-Wextra", "-fno-strict-aliasing", "-fno-trapping-math", "-s")
+FLAGS: Final = (
+    "-std=gnu11",
+    "-O3",
+    "-fPIC",
+    "-shared",
+    "-Wall",
+    "-Wextra",
+    "-fno-strict-aliasing",
+    "-fno-trapping-math",
+    "-s",
+)
 
 
 def sources() -> list[Path]:

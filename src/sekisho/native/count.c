@@ -175,7 +175,6 @@ static inline i64 sort(block *b, gathered *g, const columns *c, i64 i, i64 n, ro
     const u16 *shapes = g->shapes;
     const u8 *by_source = g->by_source, *by_destination = g->by_destination;
     memory *known = g->known;
-    const whose *slots = g->whose;
     /* First all of them: what is far then comes for many at once. */
     for (i64 k = 0; k < n; k++) {
         b->code[0][k] = code_of(r, receiver[k]);
@@ -183,8 +182,6 @@ static inline i64 sort(block *b, gathered *g, const columns *c, i64 i, i64 n, ro
     }
     for (i64 k = 0; k < n; k++) {
         u32 to = b->code[0][k], from = b->code[1][k];
-        __builtin_prefetch(slots + (from >> SLOT_FROM), 1);
-        __builtin_prefetch(slots + (to >> SLOT_FROM), 1);
         u32 s = shapes[b->shape[k] | (u32)b->size[k]];
         s |= (from & (IS_OURS | IS_TOLD)) << SENDER_SIDE | (to & (IS_OURS | IS_TOLD)) << RECEIVER_SIDE;
         s |= (u32)by_source[b->source[k]] << PORT_CLASSES;
@@ -193,19 +190,27 @@ static inline i64 sort(block *b, gathered *g, const columns *c, i64 i, i64 n, ro
         if (__builtin_expect(of->sort != s, 0) && !learn(g, s, of))
             return k;
         memcpy(b->kind[k], of->kind, sizeof of->kind);
+        __builtin_prefetch(g->entries + (from >> SLOT_FROM), 1);
+        __builtin_prefetch(g->entries + (to >> SLOT_FROM), 1);
     }
     return n;
 }
 
-static inline entry *entry_of(gathered *g, whose *slot, i32 k)
+static inline entry *entry_of(gathered *g, i64 slot, i32 k)
 {
-    i64 first = slot->head;
-    for (i64 at = first; at >= 0; at = g->entries[at].next)
+    entry *first = g->entries + slot;
+    if (first->kind == k)
+        return first;
+    if (!first->kind) {
+        first->kind = k;
+        return first;
+    }
+    for (i64 at = first->next; at; at = g->entries[at].next)
         if (g->entries[at].kind == k)
             return g->entries + at;
     entry *made = g->entries + g->used;
-    *made = (entry){.kind = k, .next = (i32)first};
-    slot->head = g->used++;
+    *made = (entry){.kind = k, .next = first->next};
+    first->next = (i32)g->used++;
     return made;
 }
 
@@ -245,8 +250,9 @@ static inline u64 take(gathered *g, const columns *c, i64 i, block *b, i64 k, in
     u32 code = b->code[side][k];
     i64 slot = code >> SLOT_FROM;
     of->rows++;
-    b->suspected[k] |= of->found & g->whose[slot].suspects;
-    add(entry_of(g, g->whose + slot, number), c, i, b->weight[k]);
+    if (code & IS_SUSPECT)
+        b->suspected[k] |= of->found & suspects_of(g, slot);
+    add(entry_of(g, slot, number), c, i, b->weight[k]);
     if (of->apart)
         list(g, c, i, of->apart, slot);
     return of->found;
@@ -300,6 +306,7 @@ FOR_WIDE i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const ro
     i64 done = first;
     int room = 1;
     u64 *marks = found + n;
+    g->full |= n > first;
     memset(marks, 0, first ? 0 : 2 * (size_t)(n / BLOCK + 1) * sizeof *marks);
     for (i64 p = 0; p < g->count && !first; p++)
         g->matched[p] = g->suspected[p] = g->picks[p].listed = 0;
@@ -308,12 +315,6 @@ FOR_WIDE i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const ro
         look(&b, g, c, done, wanted);
         i64 size = sort(&b, g, c, done, wanted, *r);
         room = size == wanted;
-        for (i64 k = 0; k < size; k++)
-            for (int side = 0; side < 2; side++)
-                if (b.kind[k][side]) {
-                    i64 head = g->whose[b.code[side][k] >> SLOT_FROM].head;
-                    __builtin_prefetch(g->entries + (head & ~(head >> 63)), 1);
-                }
         memset(b.suspected, 0, sizeof b.suspected);
         for (i64 k = 0; k < size; k++)
             found[done + k] = take(g, c, done + k, &b, k, 0) | take(g, c, done + k, &b, k, 1);
@@ -329,29 +330,57 @@ FOR_WIDE i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const ro
     return done;
 }
 
+/* Pour what rows of one kind were worth into the sums of the picks that take them. */
+static inline void pour_entry(const gathered *g, i64 slot, const entry *e)
+{
+    const kind *k = g->kinds + e->kind;
+    for (u64 left = k->found; left; left &= left - 1) {
+        const pick *p = g->picks + __builtin_ctzll(left);
+        if (!p->sums)
+            continue;
+        int worth = p->worth == SIGNED_PACKETS ? PACKETS : (int)p->worth;
+        double *sum = p->sums + slot * p->stride;
+        sum[0] += p->worth == SIGNED_PACKETS && !k->syn ? -e->amount[worth] : e->amount[worth];
+        sum[1] += e->variance[worth];
+        p->samples[slot * p->stride] += e->rows;
+    }
+}
+
 /* Pour what was gathered into the picks' sums, slot by slot, and begin anew. */
 void sk_pour(gathered *g)
 {
-    for (i64 slot = 0; slot < g->slots && g->used; slot++) {
-        for (i64 at = g->whose[slot].head; at >= 0; at = g->entries[at].next) {
-            const entry *e = g->entries + at;
-            const kind *k = g->kinds + e->kind;
-            for (u64 left = k->found; left; left &= left - 1) {
-                const pick *p = g->picks + __builtin_ctzll(left);
-                if (!p->sums)
-                    continue;
-                int worth = p->worth == SIGNED_PACKETS ? PACKETS : (int)p->worth;
-                double *sum = p->sums + slot * p->stride;
-                sum[0] += p->worth == SIGNED_PACKETS && !k->syn ? -e->amount[worth] : e->amount[worth];
-                sum[1] += e->variance[worth];
-                p->samples[slot * p->stride] += e->rows;
-            }
-        }
-        g->whose[slot].head = -1;
+    for (i64 slot = 0; slot < g->slots && g->full; slot++) {
+        entry *first = g->entries + slot;
+        if (!first->kind)
+            continue;
+        pour_entry(g, slot, first);
+        for (i64 at = first->next; at; at = g->entries[at].next)
+            pour_entry(g, slot, g->entries + at);
+        memset(first, 0, sizeof *first);
     }
-    g->used = 0;
+    g->full = 0;
+    g->used = g->slots;
     g->kinds_used = 1;
     memset(g->known, 0xFF, REMEMBERED * sizeof *g->known); /* no row is all of it */
+}
+
+/* Number the different sets of picks that slots are suspects of: few sets are those of most. */
+void sk_suspects(gathered *g)
+{
+    enum { PLACES = 1024 };
+    u8 numbers[PLACES] = {0};
+    i64 used = 1;
+    g->masks[0] = 0;
+    for (i64 slot = 0; slot < g->slots; slot++) {
+        u64 mask = g->suspects[slot], at = mixed(mask) % PLACES;
+        while (numbers[at] && g->masks[numbers[at]] != mask)
+            at = (at + 1) % PLACES;
+        if (mask && !numbers[at] && used < ALONE) {
+            numbers[at] = (u8)used;
+            g->masks[used++] = mask;
+        }
+        g->groups[slot] = !mask ? 0 : numbers[at] ? numbers[at] : ALONE;
+    }
 }
 
 /* How many of n rows have a subject; in `span` when the first and the last of them arrived. */
