@@ -139,9 +139,7 @@ def collector(
     watched = PolicySet(1) if given.no_detectors else policies(given.policies)
     keeper = Keeper(Cloud(given.subjects, given.exporters), watched, given.replace_every)
     detect = DetectSettings(talker_window=0.0) if given.no_detectors else DetectSettings()
-    settings = CollectorSettings(
-        "bench", report_every=1.0, receive=ReceiveSettings(ports=(0,)), detect=detect
-    )
+    settings = CollectorSettings("bench", receive=ReceiveSettings(ports=(0,)), detect=detect)
     made = Collector(tapped(settings, given.spool), cast("Any", keeper), Clock(), sockets)
     thread = threading.Thread(target=made.run)
     thread.start()

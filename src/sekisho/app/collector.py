@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from sekisho.detect.window import Ready
     from sekisho.host.clock import Clock
-    from sekisho.model.report import Histogram, PolicyView, Verdict
+    from sekisho.model.report import Histogram, PolicyView, Talker, Verdict
     from sekisho.model.restriction import Evidence
     from sekisho.tables import U64, Burst
 
@@ -147,7 +147,7 @@ class Collector:
         self._resolved: dict[str, float] = {}  # what the resolvers of earlier inventories counted
         self._started = clock.now()
         self._report = CollectorReport(settings.name, 0.0)
-        self._spread_at = 0.0  # when everybody was last set against the lines
+        self._spread_at = 0.0  # when everybody was last looked at
         self._seconds = {"busy": 0.0, "replaced": 0.0}
         self.stop = threading.Event()
         self.troubles = Troubles(log)
@@ -212,26 +212,27 @@ class Collector:
         self._outbox.put(self._detection.close(now))
         if self.tap is not None:
             self.tap.close(now)
+        talkers, histograms = self._everybody(now)
         self._report = CollectorReport(
             self._settings.name,
             now,
             self._exporters.report(),
-            self._detection.talkers(self._settings.talkers),
+            talkers,
             self._detection.exact_ports,
             self._counters(),
             self._started,
             self._settings.addresses or own_addresses(self._settings.receive.host),
-            self._distributions(now),
+            histograms,
         )
         self._seconds["busy"] += time.perf_counter() - began
 
-    def _distributions(self, now: float) -> tuple[Histogram, ...]:
-        """Set everybody against the lines, once for each report that is sent."""
+    def _everybody(self, now: float) -> tuple[tuple[Talker, ...], tuple[Histogram, ...]]:
+        """Find the busiest, and set everybody against the lines, once for each report that is sent."""
         # A second that is closed a little early must not wait for the next one.
         if now - self._spread_at < self._settings.report_every - 0.1 and now >= self._spread_at:
-            return self._report.histograms
+            return self._report.talkers, self._report.histograms
         self._spread_at = now
-        return self._detection.distributions()
+        return self._detection.talkers(self._settings.talkers), self._detection.distributions()
 
     def _replace(self) -> None:
         """Take over what the threads have fetched, between two bursts."""
