@@ -39,6 +39,7 @@ typedef struct {
     const u8 *exact, *ofports;
     const float *sampling;
     const u8 *ipfix;
+    float *applied; /* of Exporters: how what it told last was sampled */
 } sources;
 
 /* Prefixes that are not the internet; Inside. */
@@ -171,6 +172,7 @@ static inline int internet(const inside *within, u64 hi, u64 lo)
 
 enum { STRANGERS, EXACT, SENT, RECEIVED, AMBIGUOUS_ENDS };
 enum { PIECE = 1024 }; /* rows: what one pass reads is still in the nearest cache for the next */
+enum { LOOKED_AT = 16 }; /* rows of a piece, for how they are sampled */
 
 /* Tell no ambiguous ends, and count those that are told. */
 static void settle(i32 *restrict end, i64 n, i64 *counts, int kind)
@@ -195,6 +197,16 @@ static void outside(const inside *within, const u64 *restrict hi, const u64 *res
         else
             told[i] = !known;
     }
+}
+
+/* Take down how the last of rows first..behind, of one exporter, were sampled, where that is known. */
+static inline void note_sampling(float *applied, const float *rate, i64 first, i64 behind)
+{
+    for (i64 i = behind; i-- > most(first, behind - LOOKED_AT);)
+        if (rate[i] > 0) {
+            *applied = rate[i];
+            return;
+        }
 }
 
 /* Rows first..behind, of one exporter. */
@@ -231,6 +243,7 @@ void sk_resolve(const columns *given, i64 n, const subjects *s, const sources *f
             whose = source_of(s, from, c->exporter[i]);
         i64 rows = behind - i;
         resolve_piece(s, whose, c, i, behind);
+        note_sampling(from->applied + whose.row, c->rate, i, behind);
         settle(c->sender + i, rows, told, SENT);
         settle(c->receiver + i, rows, told, RECEIVED);
         told[STRANGERS] += whose.host < 0 ? rows : 0;

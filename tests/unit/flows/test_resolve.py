@@ -369,3 +369,12 @@ def test_a_host_that_reports_nonsense_harms_nobody_else(number: int) -> None:
     batch = world.resolve(*({"exporter": e, "in_if": 11} for e in (good, bad)))
     assert batch.sender.tolist() == [A, -1]
     assert (batch.rate >= 0).all()
+
+
+def test_it_is_noted_how_what_an_exporter_told_last_was_sampled() -> None:
+    world = World()
+    told, host = world.exporter(NETFLOW9, "192.168.9.9"), world.exporter(IPFIX, "192.168.1.1", 5)
+    world.resolve({"exporter": told, "rate": 7}, {"exporter": host}, {"exporter": told, "rate": 9})
+    assert [e.sampling for e in world.exporters.report()] == [9, 400]
+    world.resolve({"exporter": host, "rate": 20}, {"exporter": told, "rate": 30}, {"exporter": told})
+    assert [e.sampling for e in world.exporters.report()] == [30, 20]
