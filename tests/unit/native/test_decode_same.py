@@ -11,6 +11,7 @@ import pytest
 import support_datagrams as wire
 from sekisho.flows.decode import Decoder
 from sekisho.flows.exporters import Exporters, ExporterSettings
+from sekisho.flows.wire.netflow5_compiled import CompiledNetflow5
 from sekisho.flows.wire.plain import PlainBursts
 from sekisho.flows.wire.protocol import DecodeSettings
 from sekisho.tables import V4_MAPPED, Burst, FlowBatch
@@ -292,6 +293,57 @@ def test_records_of_version_5_are_the_same(seed: int) -> None:
             )
         bursts.append(burst)
     assert len(assert_same(bursts)) > 500
+
+
+class Five:
+    """An exporter of version 5, which numbers as Cisco does, or as Open vSwitch; some gets lost."""
+
+    def __init__(self, rng: random.Random, source: int, engine: int, *, to_last: bool) -> None:
+        self._rng, self.source, self._engine, self._to_last = rng, source, engine, to_last
+        self._flows = 0 if source == 9 else rng.choice([0, 4000, 0xFFFF_FFF0])
+
+    def datagram(self) -> tuple[int, bytes]:
+        size = self._rng.choice([1, 2, 7, 30, 30])
+        records = [
+            self._rng.randbytes(38) + bytes([self._rng.choice([6, 17])]) + self._rng.randbytes(9)
+            for _ in range(size)
+        ]
+        if self._rng.random() < 0.02:  # another device in its place
+            self._to_last = not self._to_last
+        number = self._flows + (size - 1 if self._to_last else 0)
+        self._flows += size + self._rng.choice([0] * 9 + [3, 3, 3, -size, 0x2000_0000])
+        sampling, engine = self._rng.choice([0, 1, 0x4064]), self._engine
+        sequence = number % (1 << 32)
+        return self.source, wire.netflow5(*records, sampling=sampling, engine=engine, sequence=sequence)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_datagrams_of_version_5_in_which_nothing_lies_are_the_same(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, decode = [], CompiledNetflow5.decode
+
+    def watched(
+        self: CompiledNetflow5, burst: Burst, rows: NDArray[np.int64], now: float
+    ) -> FlowBatch | None:
+        batch = decode(self, burst, rows, now)
+        whole.append(batch is not None)
+        return batch
+
+    monkeypatch.setattr(CompiledNetflow5, "decode", watched)
+    rng = random.Random(seed)
+    steady = [Five(rng, n % 3, n, to_last=n % 2 == 1) for n in range(6)]
+    early, late = Five(rng, 7, 0, to_last=True), Five(rng, 8, 0, to_last=False)
+    bursts = []
+    for number in range(66):
+        heard_now = [*steady, *([early] if number < 3 else []), *([late] if number > 58 else [])]
+        burst = [rng.choice(heard_now).datagram() for _ in range(rng.randint(1, 25))]
+        new = Five(rng, 9, number, to_last=True)
+        brief = [new.datagram() for _ in range(2)] if number % 3 == 0 else []
+        bursts += [brief[:1], burst + brief[1:]]
+    # An hour of silence, and the row of `early` is another's.
+    assert len(assert_same(bursts, step=60.0)) > 5000
+    assert sum(whole) > 55
 
 
 def spoilt(rng: random.Random, datagram: bytes) -> bytes:
