@@ -7,7 +7,7 @@ enum { HEADER = 24, RECORD = 48 };
 enum { AHEAD = 8 }; /* datagrams: each is in another line, far from the last */
 
 /* Fill the rows of one datagram, whose records are all within the slab, from `first` on. */
-static void fill(const columns *c, i64 first, i64 n, const u8 *p, i32 exporter, double time, u16 interval)
+static void fill(const columns *c, i64 first, i64 n, const u8 *p, i32 exporter, u16 interval)
 {
     double rate = interval ? interval : 1; /* 0 is an exporter that does not sample */
     for (i64 to = first; to < first + n; to++, p += RECORD) {
@@ -23,7 +23,6 @@ static void fill(const columns *c, i64 first, i64 n, const u8 *p, i32 exporter, 
         c->tcp_flags[to] = p[38] == TCP ? p[37] | FLAGS_KNOWN : 0;
         c->ip_version[to] = 4;
         c->rate[to] = (float)rate;
-        c->time[to] = time;
         c->exporter[to] = exporter;
     }
 }
@@ -52,11 +51,11 @@ static void decode(const u8 *at, i64 size, const datagrams *d, double time, cons
             soon(at + d->start[i + 1], HEADER + d->present[i + 1] * RECORD);
         if (most <= 0 || begin < 0 || begin + most * RECORD > size)
             continue;
-        clean = cleared(c, clean, rows + most, room, has);
-        fill(c, rows, most, at + begin, d->exporter[i], time, d->interval[i]);
+        clean = cleared(c, clean, rows + most, room, has, time);
+        fill(c, rows, most, at + begin, d->exporter[i], d->interval[i]);
         rows += most;
     }
-    cleared(c, clean, room, room, has);
+    cleared(c, clean, room, room, has, time);
 }
 
 /* The same of what Netflow5 found in columns. */

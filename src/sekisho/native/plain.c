@@ -256,24 +256,26 @@ static void scale(const plain *b, const columns *c, i64 set, i64 first, i64 behi
     }
 }
 
+/* How many of n counts are more than anybody counts, or none at all. */
+FOR_WIDE static i64 over(const double *restrict packets, const double *restrict bytes, double most_count, i64 n)
+{
+    i64 found = 0;
+    for (i64 i = 0; i < n; i++)
+        found += !(packets[i] <= most_count) | !(bytes[i] <= most_count);
+    return found;
+}
+
 /* What no step says of the rows of a set: whose they are, and what a template leaves open. */
 static void complete(plain *b, const columns *c, const program *p, i64 set, i64 first, i64 behind)
 {
-    i32 row = b->row[b->message[set]];
-    for (i64 to = first; to < behind; to++) {
-        c->time[to] = b->time;
-        c->exporter[to] = row;
-    }
+    fill_i32(c->exporter + first, b->row[b->message[set]], behind - first);
     if (p->version)
-        for (i64 to = first; to < behind; to++)
-            c->ip_version[to] = (u8)p->version;
+        memset(c->ip_version + first, (int)p->version, (size_t)(behind - first));
     if (!p->counts_packets)
-        for (i64 to = first; to < behind; to++)
-            c->packets[to] = 1.0;
+        fill_double(c->packets + first, 1.0, behind - first);
     if (b->rates_told)
         scale(b, c, set, first, behind);
-    for (i64 to = first; to < behind; to++)
-        b->implausible += !(c->packets[to] <= b->most_count && c->bytes[to] <= b->most_count);
+    b->implausible += over(c->packets + first, c->bytes + first, b->most_count, behind - first);
 }
 
 static int is_kept(const plain *b, i64 row, int output)
@@ -290,7 +292,7 @@ static i64 decode_set(plain *b, const columns *c, i64 set, i64 first)
     const program *p = (const program *)b->programs[b->layout[set]];
     i64 here = b->start[set], to = first, n = b->located[set], begins[SEGMENTS];
     if (is_fixed(p)) {
-        rows_of(octets, c, p, &here, p->minimum, first, n);
+        rows_of(octets, c, p, here, first, n);
         to += n;
     } else
         for (i64 k = 0; k < n; k++) {
@@ -321,6 +323,7 @@ i64 sk_plain_decode(plain *b, const columns *c, i64 room)
 {
     i64 rows = 0, clean = 0;
     u64 has = b->has | begun(c, room, b->told);
+    double time = b->time;
     b->other = b->implausible = 0;
     account(b);
     for (i64 s = 0; s < b->sets; s++)
@@ -329,7 +332,7 @@ i64 sk_plain_decode(plain *b, const columns *c, i64 room)
     for (i64 s = 0; s < b->sets; s++) {
         if (s + 1 < b->sets)
             soon(b->at + b->start[s + 1], b->end[s + 1] - b->start[s + 1]);
-        clean = cleared(c, clean, rows + b->located[s], room, has);
+        clean = cleared(c, clean, rows + b->located[s], room, has, time);
         rows = decode_set(b, c, s, rows);
     }
     return rows;

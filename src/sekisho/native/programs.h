@@ -68,12 +68,12 @@ static inline int is_output(slab octets, const program *p, const i64 *begins)
     return be(octets, begins[p->direction_segment] + p->direction_offset, 1) == 1;
 }
 
-/* Write n records, `stride` octets apart, whose segments begin at `begins`, to rows first.. of columns of zeros. All lie
- * within the slab. */
-void rows_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 stride, i64 first, i64 n)
+/* Write n records of a program of one segment, the first at `here` and each behind the one before, to rows first.. of
+ * columns of zeros. */
+void rows_of(slab octets, const columns *c, const program *p, i64 here, i64 first, i64 n)
     __attribute__((visibility("hidden")));
 
-/* The same of one record. */
+/* Write one record, whose segments begin at `begins`. */
 void row_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 row)
     __attribute__((visibility("hidden")));
 

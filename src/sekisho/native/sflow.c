@@ -258,7 +258,6 @@ static int sample_of(slab octets, samples *s, const item *it, const columns *c, 
     /* With another format the value is a reason or a number of interfaces, not an interface. */
     c->out_if[row] = format == OUT_SINGLE ? interface(expanded ? out : out & INTERNAL) : 0;
     c->out_format[row] = format <= OUT_MULTIPLE ? (u8)format : OUT_SINGLE;
-    c->time[row] = s->time;
     c->exporter[row] = exporter;
     c->rate[row] = (float)rate;
     c->packets[row] = rate ? (double)rate : 1.0; /* a rate of 0 is not one: such a sample stands for itself */
@@ -275,6 +274,7 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
     slab octets = {s->at, s->size};
     u64 has = HAS | begun(c, room, ~(u64)HAS_POINT);
     i64 rows = 0, clean = 0;
+    double time = s->time;
     s->others = 0;
     memset(&s->told, 0, sizeof s->told);
     for (i64 i = 0; i < s->n; i++) {
@@ -293,11 +293,11 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
                 s->ends[s->others++] = it.end;
             } else if (it.kind == FLOW || it.kind == EXPANDED_FLOW) {
                 if (it.end - it.body >= 32)
-                    clean = cleared(c, clean, rows + 1, room, has);
+                    clean = cleared(c, clean, rows + 1, room, has, time);
                 if (sample_of(octets, s, &it, c, rows, s->row[i]))
                     rows++;
                 else if (rows < clean)
-                    cleared(c, rows, rows + 1, rows + 1, has);
+                    cleared(c, rows, rows + 1, rows + 1, has, time);
             } else
                 s->told.samples_unknown++;
         }
