@@ -95,6 +95,7 @@ typedef struct {
  * exporter that is not known or has sent nothing before: nothing is changed then. */
 i64 sk_netflow5_find(burst5 *b)
 {
+    latest before = {.row = NONE};
     i64 total = 0;
     for (i64 i = 0; i < b->n; i++) {
         i64 d = b->chosen ? b->chosen[i] : i, start = d * b->slot, length = b->length[d];
@@ -107,7 +108,7 @@ i64 sk_netflow5_find(burst5 *b)
         if (records == 0 || records > b->most_records || HEADER + records * RECORD > length)
             return -1;
         u64 halves[4] = {b->address_hi[d], b->address_lo[d], 0, 0};
-        b->row[i] = exporter_of(b->known, halves, be16(p + 20), (u8)b->protocol);
+        b->row[i] = exporter_after(b->known, &before, halves, be16(p + 20), (u8)b->protocol);
         if (b->row[i] == NONE || b->numbered[b->row[i]] != b->generation[b->row[i]])
             return -1;
         b->start[i] = start;

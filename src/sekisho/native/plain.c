@@ -192,8 +192,7 @@ i64 sk_plain_find(plain *b)
 {
     u8 used[LAYOUTS] = {0};
     i64 total = 0;
-    u64 before[3] = {0}; /* the exporter of the message before: mostly of this one too */
-    i32 row = NONE;
+    latest before = {.row = NONE};
     b->sets = b->renewals_found = b->definitions = 0;
     b->has = ~0ull;
     b->told = 0;
@@ -208,11 +207,8 @@ i64 sk_plain_find(plain *b)
             return -1;
         if (b->length_at >= 0 && be16(message + b->length_at) != length)
             return -1;
-        u64 halves[4] = {b->address_hi[d], b->address_lo[d], 0, 0}, domain = be32(message + b->domain_at);
-        if (row == NONE || halves[0] != before[0] || halves[1] != before[1] || domain != before[2]) {
-            row = exporter_of(b->known, halves, (u32)domain, (u8)b->protocol);
-            memcpy(before, (u64[]){halves[0], halves[1], domain}, sizeof before);
-        }
+        u64 halves[4] = {b->address_hi[d], b->address_lo[d], 0, 0};
+        i32 row = exporter_after(b->known, &before, halves, be32(message + b->domain_at), (u8)b->protocol);
         if (row == NONE || b->generation[row] != b->met[row] || (b->statistics[row] && !b->ovs[row]))
             return -1;
         b->row[i] = row;

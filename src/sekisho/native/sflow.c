@@ -40,6 +40,7 @@ enum { ITEM = 8, SAMPLE = 40 }; /* the fewest octets that an item takes, and a s
 i64 sk_sflow_open(opened *o)
 {
     slab octets = {o->at, o->size};
+    latest before = {.row = NONE};
     i64 n = 0;
     o->unknown = o->agents_unknown = o->cut = o->items = o->packets = 0;
     for (i64 i = 0; i < o->n; i++) {
@@ -67,7 +68,7 @@ i64 sk_sflow_open(opened *o)
         i64 samples = least(o->count[n], o->most_samples), room = end - o->body[n];
         o->items += least(samples, room / ITEM);
         o->packets += least(samples, room / SAMPLE);
-        o->row[n] = exporter_of(o->known, halves, o->domain[n], (u8)o->protocol);
+        o->row[n] = exporter_after(o->known, &before, halves, o->domain[n], (u8)o->protocol);
         if (o->row[n] == NONE)
             o->unknown++;
         else
