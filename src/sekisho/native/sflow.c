@@ -323,8 +323,8 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
     s->others = 0;
     memset(&s->told, 0, sizeof s->told);
     for (i64 i = 0; i < s->n; i++) {
-        if (i + 1 < s->n)
-            soon(s->at + s->body[i + 1], s->end[i + 1] - s->body[i + 1]);
+        /* The same octets of the next datagram are asked for with each sample: not all at once, for which there is no room. */
+        const i64 later = i + 1 < s->n ? s->body[i + 1] - s->body[i] : 0;
         if (s->body[i] < 0 || s->end[i] > s->size)
             continue; /* no burst has such a datagram */
         walk all = {s->body[i], s->end[i], least(s->count[i], s->most_samples)};
@@ -339,6 +339,8 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
                 s->begins[s->others] = it.body;
                 s->ends[s->others++] = it.end;
             } else if (it.kind == FLOW || it.kind == EXPANDED_FLOW) {
+                if (later)
+                    soon(s->at + it.body + later, it.end - it.body);
                 if (it.end - it.body >= 32)
                     clean = cleared(c, clean, rows + 1, room, has, time);
                 if (usual_sample(octets, s, &it, c, rows, exporter) || sample_of(octets, s, &it, c, rows, exporter))
