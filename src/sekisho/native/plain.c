@@ -261,17 +261,16 @@ FOR_WIDE static i64 over(const double *restrict packets, const double *restrict 
     return found;
 }
 
-/* What no step says of the rows of a set: whose they are, and what a template leaves open. */
-static void complete(plain *b, const columns *c, const program *p, i64 set, i64 first, i64 behind)
+/* What a template leaves open of the rows of a set. */
+static inline void complete(const plain *b, const columns *c, const program *p, i64 set, i64 first, i64 behind)
 {
-    fill_i32(c->exporter + first, b->row[b->message[set]], behind - first);
     if (p->version)
-        memset(c->ip_version + first, (int)p->version, (size_t)(behind - first));
+        for (i64 to = first; to < behind; to++)
+            c->ip_version[to] = (u8)p->version;
     if (!p->counts_packets)
         fill_double(c->packets + first, 1.0, behind - first);
     if (b->rates_told)
         scale(b, c, set, first, behind);
-    b->implausible += over(c->packets + first, c->bytes + first, b->most_count, behind - first);
 }
 
 static int is_kept(const plain *b, i64 row, int output)
@@ -314,22 +313,44 @@ static void account(const plain *b)
     sk_sequence(b->sequences, b->row, b->sequence, b->step, b->n);
 }
 
-/* Decode what sk_plain_find found into columns of so many rows, whatever is in them; how many were written. */
-i64 sk_plain_decode(plain *b, const columns *c, i64 room)
+/* Rows whose exporter is not written down yet, or whose counts are not looked at. */
+typedef struct {
+    i64 first;
+    i32 exporter;
+} unfinished;
+
+enum { FINISHED_AT_ONCE = 256 }; /* rows: they are still in a near cache */
+
+static void finish(plain *b, const columns *c, unfinished *rows, i64 behind)
 {
+    fill_i32(c->exporter + rows->first, rows->exporter, behind - rows->first);
+    b->implausible += over(c->packets + rows->first, c->bytes + rows->first, b->most_count, behind - rows->first);
+    rows->first = behind;
+}
+
+/* Decode what sk_plain_find found into columns of so many rows, whatever is in them; how many were written. */
+i64 sk_plain_decode(plain *b, const columns *given, i64 room)
+{
+    const columns own = *given, *c = &own;
     i64 rows = 0, clean = 0;
     u64 has = b->has | begun(c, room, b->told);
     double time = b->time;
+    unfinished left = {0, NONE};
     b->other = b->implausible = 0;
     account(b);
     for (i64 s = 0; s < b->sets; s++)
         if (b->inputs_told[s])
             b->input_heard[b->row[b->message[s]]] = b->template_clock;
     for (i64 s = 0; s < b->sets; s++) {
+        i32 exporter = b->row[b->message[s]];
         if (s + 1 < b->sets)
             soon(b->at + b->start[s + 1], b->end[s + 1] - b->start[s + 1]);
+        if (exporter != left.exporter || rows - left.first >= FINISHED_AT_ONCE)
+            finish(b, c, &left, rows);
+        left.exporter = exporter;
         clean = cleared(c, clean, rows + b->located[s], room, has, time);
         rows = decode_set(b, c, s, rows);
     }
+    finish(b, c, &left, rows);
     return rows;
 }

@@ -194,31 +194,37 @@ void rows_of(slab octets, const columns *c, const program *p, i64 here, i64 firs
         c->column[row] = (__typeof__(*c->column))(put);                                                                \
         break;
 
-void row_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 row)
+/* A number of up to eight octets that lies within the slab: mostly more octets do. */
+static inline u64 number_within(slab octets, i64 at, i64 width)
 {
+    if (at + 8 <= octets.size && (u64)(width - 1) < 8)
+        return be64(octets.at + at) >> (64 - 8 * width);
+    return number(octets.at + at, width);
+}
+
+void row_of(slab octets, const columns *given, const program *p, const i64 *begins, i64 row)
+{
+    const columns own = *given, *c = &own; /* nothing that is written here changes where columns are */
     const u8 *protocol = c->protocol + row;
     const i64 k = 0; /* of `protocol` */
-    for (const step *t = p->steps; t < p->steps + p->length; t++) {
-        i64 at = begins[t->segment] + t->offset, at2 = begins[t->segment2] + t->offset2;
-        if (at < 0 || at2 < 0 || at + t->size > octets.size || at2 + t->size2 > octets.size)
+    for (const step *t = p->steps, *end = t + p->length; t < end; t++) {
+        i64 at = begins[t->segment] + t->offset;
+        if (at < 0 || at + t->size > octets.size)
             continue;
-        const u8 *place = octets.at + at;
-        u64 v = t->size == 4   ? be32(place)
-                : t->size == 1 ? *place
-                : t->size == 2 ? be16(place)
-                : t->size == 8 ? be64(place)
-                               : be(octets, at, t->size);
+        u64 v = number_within(octets, at, t->size);
         switch (t->into) {
             OF_ONE_VALUE(ONE_STEP)
         case SRC_V6:
-            address(c->src_hi + row, c->src_lo + row, place, 0, 1);
+            if (at + 16 <= octets.size)
+                address(c->src_hi + row, c->src_lo + row, octets.at + at, 0, 1);
             break;
         case DST_V6:
-            address(c->dst_hi + row, c->dst_lo + row, place, 0, 1);
+            if (at + 16 <= octets.size)
+                address(c->dst_hi + row, c->dst_lo + row, octets.at + at, 0, 1);
             break;
         case ICMP:
             if (t->size2)
-                v = v << 8 | be(octets, at2, t->size2);
+                v = v << 8 | be(octets, begins[t->segment2] + t->offset2, t->size2);
             if (v && (!t->only || protocol[k] == t->only))
                 c->dst_port[row] = (u16)v;
             break;
