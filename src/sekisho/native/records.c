@@ -202,9 +202,8 @@ static inline u64 number_within(slab octets, i64 at, i64 width)
     return number(octets.at + at, width);
 }
 
-void row_of(slab octets, const columns *given, const program *p, const i64 *begins, i64 row)
+void row_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 row)
 {
-    const columns own = *given, *c = &own; /* nothing that is written here changes where columns are */
     const u8 *protocol = c->protocol + row;
     const i64 k = 0; /* of `protocol` */
     for (const step *t = p->steps, *end = t + p->length; t < end; t++) {
