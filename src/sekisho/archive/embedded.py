@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sekisho.archive.pool import Pool
+from sekisho.archive.shapes import TABLES
 from sekisho.archive.store import failure
 from sekisho.model.errors import Malformed, Unavailable, Unsupported
 
@@ -51,10 +52,10 @@ class Embedded:
         """Put a block of the spool into a table."""
         self._query(
             OWN,
-            f"INSERT INTO {table} SELECT * FROM file({{block:String}}, Native) "
+            f"INSERT INTO {table} SELECT * FROM file({{block:String}}, Native, {{columns:String}}) "
             f"SETTINGS {LOADING}, insert_deduplication_token = {{token:String}}",
             "Null",
-            {"block": str(block.absolute()), "token": token},
+            {"block": str(block.absolute()), "token": token, "columns": _columns(table)},
         )
 
     def ask(self, question: str, form: str, given: Mapping[str, Any], limits: Mapping[str, Any]) -> bytes:
@@ -89,6 +90,11 @@ class Embedded:
             for setting in kind.split(", "):
                 session.query(f"SET {setting}", "Null")
         return session
+
+
+def _columns(table: str) -> str:
+    """Write a table's columns and their types, in order: a block leaves out those that are all zero."""
+    return ", ".join(f"{name} {kind}" for name, kind in TABLES[table].items())
 
 
 def _limited(limits: Mapping[str, Any]) -> str:

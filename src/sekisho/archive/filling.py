@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -28,12 +29,16 @@ _DTYPES: Final = {
     for name, dtype in columns(FlowBatch).items()
 }
 _BOUND: Final = ("sender", "receiver")
+_ALWAYS: Final = ("time", "exporter")
+_NUMBERS: Final = {name: number for number, name in enumerate(_NAMES)}
+_MADV_COLLAPSE: Final = 25  # <linux/mman.h>
 
 
 class Filling:
     """Room for so many rows, in memory of its own that begins at a page and ends at one.
 
     `rows` are filled so far, `exporters` int32[rows] are their exporters' rows, which `finish` wants as keys.
+    A column of which every row is zero is not in the file: ClickHouse takes what is missing for zeros.
     """
 
     def __init__(self, room: int) -> None:
@@ -45,15 +50,27 @@ class Filling:
         pages = -(-(heads + width * room) // mmap.PAGESIZE)
         self._memory = mmap.mmap(-1, pages * mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._octets: NDArray[np.uint8] = np.frombuffer(self._memory, np.uint8)
+        self._is_large = False
+        # Whether a column has other rows than zeros; of the time and of exporters nobody asks.
+        self._there: NDArray[np.uint8] = np.array([name in _ALWAYS for name in _NAMES], np.uint8)
+        self._order: tuple[str, ...] = ()
         self._places: dict[str, NDArray[Any]] = {}
-        at = len(header(len(_TYPES), room))
-        for name, dtype in _DTYPES.items():
-            at += len(_HEADS[name])
-            # Where it stands is nobody's round number.
-            self._places[name] = np.ndarray(room, dtype, self._octets.data, at)
-            at += room * dtype.itemsize
         self._subjects: U64 | None = None
         self._structure = native.Structure(0)
+        self._arrange(_NAMES)
+
+    def _arrange(self, order: tuple[str, ...]) -> None:
+        """Have the columns stand in an order, which is their file's; where is nobody's round number."""
+        if order == self._order:
+            return
+        self._order = order
+        self._subjects = None
+        at = len(header(len(_TYPES), self.room))
+        for name in order:
+            at += len(_HEADS[name])
+            place: NDArray[Any] = np.ndarray(self.room, _DTYPES[name], self._octets.data, at)
+            self._places[name] = place
+            at += place.nbytes
 
     @property
     def exporters(self) -> I32:
@@ -63,7 +80,7 @@ class Filling:
     def take(self, batch: FlowBatch, first: int, subjects: U64) -> int:
         """Copy rows of a resolved batch from `first` on, as many as there is room for; gives how many.
 
-        subjects: uint64[n + 1], keys by row of the inventory, and nobody's last.
+        subjects: uint64[n + 1], keys by row of the inventory, and nobody's last, which is 0.
         """
         n = min(len(batch) - first, self.room - self.rows)
         if native.LIBRARY is None:
@@ -79,18 +96,26 @@ class Filling:
     def _point(self, subjects: U64) -> None:
         places = {**self._places, "exporter": self._exporters}
         self._subjects = subjects
-        self._structure = native.Structure(*(places[name] for name in _NAMES), subjects, len(subjects) - 1)
+        self._structure = native.Structure(
+            *(places[name] for name in _NAMES), self._there, subjects, len(subjects) - 1
+        )
 
     def _copy(self, batch: FlowBatch, at: int, subjects: U64) -> None:
         rows = slice(at, at + len(batch))
         self._exporters[rows] = batch.exporter
-        for name, place in self._places.items():
+        for number, name in enumerate(_NAMES):
             column = getattr(batch, name)
             if name in _BOUND:
                 # -1, and a row that this inventory does not have, is nobody
-                place[rows] = subjects[np.minimum(column.view(np.uint32), np.uint32(len(subjects) - 1))]
-            elif name != "exporter":
-                place[rows] = microseconds(column) if name == "time" else column
+                column = subjects[np.minimum(column.view(np.uint32), np.uint32(len(subjects) - 1))]
+            elif name == "time":
+                column = microseconds(column)
+            if name == "exporter" or not (self._there[number] or column.view(np.uint8).any()):
+                continue
+            if not self._there[number]:
+                self._there[number] = 1
+                self._places[name][:at] = 0
+            self._places[name][rows] = column
 
     def finish(self, exporters: U64) -> tuple[memoryview, int]:
         """Give the block as its file will have it, in whole pages, and how many octets of them are the file.
@@ -98,10 +123,13 @@ class Filling:
         exporters: uint64[rows], their keys. What is given is good until the next row is taken.
         """
         self._places["exporter"][: self.rows] = exporters
-        self._write(0, header(len(_TYPES), self.rows))
-        at = len(header(len(_TYPES), self.rows))
+        there = [name for name in self._order if self._there[_NUMBERS[name]]]
+        first = header(len(there), self.rows)
+        self._write(0, first)
+        at = len(first)
         start = self._octets.ctypes.data
-        for name, place in self._places.items():
+        for name in there:
+            place = self._places[name]
             self._write(at, _HEADS[name])
             at += len(_HEADS[name])
             octets = self.rows * place.itemsize
@@ -112,8 +140,23 @@ class Filling:
         return memoryview(self._memory)[: -(-at // mmap.PAGESIZE) * mmap.PAGESIZE], at
 
     def clear(self) -> None:
-        """Begin anew: the columns stand where they stood before."""
+        """Begin anew, with what was there this time in front: what is there again need not move up."""
+        if self.rows == self.room and not self._is_large:
+            self._is_large = True
+            _enlarge(self._memory)
         self.rows = 0
+        self._arrange(tuple(sorted(_NAMES, key=lambda name: not self._there[_NUMBERS[name]])))
+        self._there[:] = [name in _ALWAYS for name in _NAMES]
 
     def _write(self, at: int, octets: bytes) -> None:
         self._octets[at : at + len(octets)] = np.frombuffer(octets, np.uint8)
+
+
+def _enlarge(memory: mmap.mmap) -> None:
+    """Have large pages, where the kernel has some: the disk takes them at a fraction of the cost.
+
+    Not before a block has been full once: who hears little would hold all of it for a few rows.
+    """
+    for advice in (mmap.MADV_HUGEPAGE, _MADV_COLLAPSE):
+        with suppress(OSError):  # an older kernel, or one without
+            memory.madvise(advice)

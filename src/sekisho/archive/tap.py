@@ -242,23 +242,20 @@ class Tap:
             self.writer.write(shapes.MOMENTS, len(at), values)
 
     def _exporter_keys(self, rows: I32) -> U64:
-        # Few and small numbers: a table beats sorting them.
-        low = int(rows.min())
-        places = rows - low
-        given = np.zeros(int(places.max()) + 1, np.uint64)
-        there = np.zeros(len(given), np.bool_)
-        there[places] = True
-        for place in np.flatnonzero(there).tolist():
-            row = place + low
-            generation = self._generation(row)
-            before = self._exporters.get(row)
-            if before is None or before[0] != generation:
-                report = self._exporter(row)
-                before = self._exporters[row] = (generation, keys.exporter_key(report))
-                self._fresh[before[1]] = report
-            given[place] = before[1]
-        keyed: U64 = given[places]
-        return keyed
+        # Of a burst many rows that follow each other are of one exporter.
+        begins = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]]))
+        found, places = np.unique(rows[begins], return_inverse=True)
+        given = np.array([self._exporter_key(row) for row in found.tolist()], np.uint64)
+        return np.repeat(given[places], np.diff(begins, append=len(rows)))
+
+    def _exporter_key(self, row: int) -> int:
+        generation = self._generation(row)
+        before = self._exporters.get(row)
+        if before is None or before[0] != generation:
+            report = self._exporter(row)
+            before = self._exporters[row] = (generation, keys.exporter_key(report))
+            self._fresh[before[1]] = report
+        return before[1]
 
     def _tell_exporters(self) -> None:
         reports = self._fresh.values()

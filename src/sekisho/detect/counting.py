@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from sekisho import native
+from sekisho.detect.distinct import listed
 from sekisho.detect.picking import Pick, Picking, Trait
 from sekisho.model.policy import Direction
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sekisho.detect.distinct import Listed
     from sekisho.detect.lanes import Stream
     from sekisho.detect.roster import Roster
     from sekisho.detect.settings import DetectSettings
@@ -38,13 +40,15 @@ PICK: Final = np.dtype(
     ]
 )
 ENTRY: Final = 8  # words of `entry`
+_BLOCK: Final = 32  # rows: which picks take any of so many stands behind what takes each
 _KIND: Final = 4  # words of `kind`
 _KINDS: Final = 1024
 _MEMORY: Final = 1024 * 8  # octets of all of `memory`
 _SHAPES: Final = 2048
 _OURS, _TOLD, _SUSPECT, _SLOT = 1, 2, 4, 8  # what a roster's code is made of
-# Kinds of rows that one subject has in a second, of which there is room for before all is poured out.
-_EACH: Final = 4
+# Kinds of rows that one subject has in a second beside the first, of which there is room for before all is
+# poured out.
+_EACH: Final = 3
 _FEWEST, _MOST = 4096, 1 << 18
 
 
@@ -70,15 +74,15 @@ class Gathered:
         self.matched: I64 = np.zeros(len(picks), np.int64)
         self.suspected: I64 = np.zeros(len(picks), np.int64)
         # What the distinct counts took of a batch, by the number of the pick: slots and items.
-        self.lists: dict[int, tuple[I64, U64]] = {}
+        self.lists: dict[int, Listed] = {}
         self._picks = picks
         self._longest = 0
-        room = min(max(_EACH * slots, _FEWEST), _MOST)
+        room = slots + min(max(_EACH * slots, _FEWEST), _MOST)
         # An entry is as long as a line of the cache, and lies in one.
         spare = np.zeros((room + 1) * ENTRY)
         entries = spare[-spare.ctypes.data % 64 // 8 :][: room * ENTRY]
         self.structure = native.Structure(
-            *(entries, room, 0, np.full(slots, -1, np.int32), self.suspects),
+            *(entries, room, slots, 0, self.suspects),
             *(np.zeros((_KINDS + 1, _KIND), np.int64), _KINDS + 1, 1, np.full(_MEMORY, 0xFF, np.uint8)),
             *(tables.shapes, picks, len(picks), tables.source, tables.destination),
             *(len(tables.source) - 1, len(tables.destination) - 1),
@@ -92,9 +96,9 @@ class Gathered:
             return
         self._longest = rows + rows // 4
         for number in np.flatnonzero(self._picks["item"]).tolist():
-            made = np.empty(self._longest, np.int64), np.empty(self._longest, np.uint64)
+            made = listed(np.empty(self._longest, np.int64), np.empty(self._longest, np.uint64))
             self.lists[number] = made
-            self._picks["slots"][number], self._picks["items"][number] = (each.ctypes.data for each in made)
+            self._picks["slots"][number], self._picks["items"][number] = made.slots_at, made.items_at
 
     def suspect(self) -> Bool:
         """Learn who is a suspect of whom now; tell who is any's, by slot."""
@@ -138,8 +142,8 @@ class Counting:
         """Count a batch of n rows, given as its C side; keep of each stream's rows what evidence may name."""
         if not n or not self._gathered:
             return
-        if n > len(self._found):
-            self._found = np.zeros(n + n // 4, np.uint64)
+        if n + 2 * (n // _BLOCK + 1) > len(self._found):
+            self._found = np.zeros(n + n // 4 + 2, np.uint64)
             self._found_at = self._found.ctypes.data
         known, at = self._known(roster), columns.address
         for gathered in self._gathered:
@@ -167,9 +171,7 @@ class Counting:
             stream = gathered.streams[number][1]
             stream.touched = True
             if number in gathered.lists:
-                slots, items = gathered.lists[number]
-                many = int(gathered.matched[number])
-                stream.see(slots[:many], items[:many])
+                stream.see_listed(self._library, gathered.lists[number], int(gathered.matched[number]))
 
     def pour(self) -> None:
         """Pour what has gathered into the streams' sums; who is a suspect is asked again next time."""

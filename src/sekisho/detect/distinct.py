@@ -12,7 +12,7 @@ is its own lower bound. The upper bound speaks of what was seen.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from sekisho.tables import F32, F64, I32, I64, U8, U16, U64
 
+# `seen` and `part` of native/windows.c: what is known of a row, and of it in one bucket.
+SEEN: Final = np.dtype([("samples", np.float64), ("filled", np.int32)], align=True)
+PART: Final = np.dtype([("sighted", np.float32), ("hits", np.uint16)], align=True)
 _STAMPS: Final = 255  # a cell holds 1 + bucket number % 255, 0 while it was never hit
 _STRIPES: Final = 64  # a turn sweeps one of so many shares of the rows; stamps come round after 255 turns
 
@@ -49,6 +52,20 @@ def cells(item: U64, seed: int) -> I64:
     return ((x ^ (x >> np.uint64(31))) % np.uint64(CELLS)).astype(np.int64)
 
 
+class Listed(NamedTuple):
+    """Slots and what each showed, to be told apart, and where both stand: asked for with every burst."""
+
+    slots: I64
+    items: U64
+    slots_at: int
+    items_at: int
+
+
+def listed(slots: I64, items: U64) -> Listed:
+    """Make a list of two arrays without gaps."""
+    return Listed(slots, items, slots.ctypes.data, items.ctypes.data)
+
+
 class Distinct:
     """How many different items each subject showed within one window.
 
@@ -64,33 +81,33 @@ class Distinct:
 
     def _hold(self, rows: int) -> None:
         self.table: U8 = np.zeros((rows, CELLS), np.uint8)
-        self.hits: U16 = np.zeros((self.buckets.size, rows), np.uint16)
-        self.filled: I32 = np.zeros(rows, np.int32)
-        self.sighted: F32 = np.zeros((self.buckets.size, rows), np.float32)
-        self.samples: F64 = np.zeros(rows)
-        self._core: native.Structure | None = None
+        self._seen = np.zeros(rows, SEEN)
+        self._parts = np.zeros((self.buckets.size, rows), PART)
+        self.hits: U16 = self._parts["hits"]
+        self.filled: I32 = self._seen["filled"]
+        self.sighted: F32 = self._parts["sighted"]
+        self.samples: F64 = self._seen["samples"]
+        self._core: tuple[I64, native.Structure] | None = None
 
     def _fit(self) -> None:
         kept = len(self.filled)
         if self.places.capacity <= kept:
             return
-        old = self.table, self.hits, self.filled, self.sighted, self.samples
+        table, seen, parts = self.table, self._seen, self._parts
         self._hold(self.places.capacity)
-        self.table[:kept] = old[0]
-        self.hits[:, :kept] = old[1]
-        self.filled[:kept] = old[2]
-        self.sighted[:, :kept] = old[3]
-        self.samples[:kept] = old[4]
+        self.table[:kept] = table
+        self._seen[:kept] = seen
+        self._parts[:, :kept] = parts
 
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return self.table.nbytes + self.hits.nbytes + self.sighted.nbytes
+        return self.table.nbytes + self._seen.nbytes + self._parts.nbytes
 
     def see(self, slots: I64, items: U64) -> None:
         """Count items of slots; both may repeat."""
         if native.LIBRARY is not None:
-            self._see(native.LIBRARY, slots, items)
+            self.see_listed(native.LIBRARY, listed(slots, items), len(slots))
             return
         rows = self.places.rows(slots)
         self._fit()
@@ -98,24 +115,26 @@ class Distinct:
         np.add.at(self.sighted[self.buckets.index], rows, np.float32(1.0))
         self._hit(rows * CELLS + cells(items, self._seed))
 
-    def _see(self, library: ctypes.CDLL, slots: I64, items: U64) -> None:
-        told = slots.ctypes.data, items.ctypes.data, len(slots)
-        if library.sk_see(self._structure().address, self.places.row_of.ctypes.data, *told):
-            self.places.rows(slots)
+    def see_listed(self, library: ctypes.CDLL, given: Listed, count: int) -> None:
+        """Count the first `count` items of a list."""
+        if library.sk_see(self._structure(), given.slots_at, given.items_at, count):
+            self.places.rows(given.slots[:count])
             self._fit()
-            library.sk_see(self._structure().address, self.places.row_of.ctypes.data, *told)
+            library.sk_see(self._structure(), given.slots_at, given.items_at, count)
 
-    def _structure(self) -> native.Structure:
-        """Give the C side of the table."""
-        buckets = self.buckets
-        if self._core is None:
-            self._core = native.Structure(
-                *(self.table, self.hits, self.filled, self.sighted, self.samples),
-                *(len(self.filled), CELLS, _STAMPS, buckets.size, 0, 0, 0),
+    def _structure(self) -> int:
+        """Say where the C side of the table is."""
+        buckets, row_of = self.buckets, self.places.row_of
+        if self._core is None or self._core[0] is not row_of:
+            made = native.Structure(
+                *(row_of, self.table, self._seen, self._parts, len(self._seen)),
+                *(CELLS, _STAMPS, buckets.size, 0, 0, 0),
                 np.array(self._seed & 0xFFFF_FFFF_FFFF_FFFF, np.uint64).view(np.int64).item(),
             )
-        self._core.values[9:12] = buckets.index, buckets.number, buckets.oldest
-        return self._core
+            self._core = row_of, made
+        core = self._core[1]
+        core.values[8:11] = buckets.index, buckets.number, buckets.oldest
+        return core.address
 
     def _hit(self, cell: I64) -> None:
         flat = self.table.reshape(-1)

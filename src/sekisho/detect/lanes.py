@@ -14,7 +14,10 @@ from sekisho.detect.recent import Recent
 from sekisho.detect.sums import Sums, planes, pour
 
 if TYPE_CHECKING:
+    import ctypes
+
     from sekisho.detect.detector import Detector, Rows
+    from sekisho.detect.distinct import Listed
     from sekisho.detect.settings import DetectSettings
     from sekisho.tables import F64, I64, U64
 
@@ -110,7 +113,7 @@ class Stream:
         self.settings = settings
         self.slots = slots
         self.lanes: dict[float, Lane] = {}
-        self.recent = Recent(settings.recent, slots)
+        self.recent = Recent(settings.recent, slots, settings.tick)
         self.touched = False  # since the last flush
         self.fresh: F64 = _by_slot(0 if detector.distinct else planes(detector.parts), slots)
 
@@ -137,6 +140,12 @@ class Stream:
         for lane in self.lanes.values():
             if isinstance(lane.counter, Distinct):
                 lane.counter.see(slots, items)
+
+    def see_listed(self, library: ctypes.CDLL, given: Listed, count: int) -> None:
+        """Count the first items of a list, as the compiled core made it."""
+        for lane in self.lanes.values():
+            if isinstance(lane.counter, Distinct):
+                lane.counter.see_listed(library, given, count)
 
     def flush(self) -> None:
         """Hand what gathered since the last flush to the lanes."""

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from sekisho.tables import F64, I32, I64, U16, U64, Bool
 
 _SHARE: Final = 32  # one batch fills at most this share of the ring
-_HASH: Final = np.uint32(0x9E37_79B1)
+_HASH, _SHIFT = np.uint32(0x9E37_79B1), np.uint32(0x7F4A_7C15)
+_TICKS: Final = 4  # that a ring takes to fill, at least
+_NEXT, _ALLOWED = 3, 4  # places in `recent` of native/count.h
 _ROUGHEST: Final = 16  # of a large batch every 2**16th row stays, at least
 # `kept` of native/count.h: short, for what is written to memory here is what it costs.
 ROW: Final = np.dtype(
@@ -43,10 +45,11 @@ class Tops:
 class Recent:
     """A ring of `size` rows in columns; of large batches a part, suspects first.
 
-    The far end is the destination for what our subject sent and the source for what it was sent.
+    To fill it takes some ticks, at least: when one ends there are rows from all of it. The far end is the
+    destination for what our subject sent and the source for what it was sent.
     """
 
-    def __init__(self, size: int, slots: int) -> None:
+    def __init__(self, size: int, slots: int, tick: float) -> None:
         self.size = size
         self._rows = np.zeros(size, ROW)
         self.slot: I32 = self._rows["slot"]
@@ -59,8 +62,10 @@ class Recent:
         self.slot.fill(-1)
         self.suspects: Bool = np.zeros(slots, np.bool_)
         self._share = max(1, size // _SHARE)
-        # The C side of the ring; its last value is the place of the next row.
-        self.ring = native.Structure(self._rows, size, self._share, 0)
+        # The C side of the ring: also what the next rows are kept by, here and there.
+        self.ring = native.Structure(self._rows, size, self._share, 0, 0, 0, 0)
+        self._allowed = self.ring.values[_ALLOWED:].view(np.float64)
+        self._allowed[:] = self._share, 0.0, size / (_TICKS * tick)
 
     def widen(self, slots: int) -> None:
         """Make room for more slots."""
@@ -73,11 +78,14 @@ class Recent:
 
     def add(self, rows: Rows, take: Take, detector: Detector, now: float) -> None:
         """Keep the rows taken, or a part of them."""
-        keep = self._choose(take)
+        if not len(take.index):
+            return
+        keep = self._choose(take, self._room(float(rows.batch.time[-1])))
         index, batch = take.index[keep], rows.batch
-        behind = int(self.ring.values[-1])
+        self._allowed[0] -= len(index)
+        behind = int(self.ring.values[_NEXT])
         places = (behind + np.arange(len(index))) % self.size
-        self.ring.values[-1] = (behind + len(index)) % self.size
+        self.ring.values[_NEXT] = (behind + len(index)) % self.size
         outward = detector.direction is Direction.EGRESS
         self.slot[places] = take.slot[keep]
         self.time[places] = now
@@ -87,10 +95,18 @@ class Recent:
         self.exporter[places] = batch.exporter[index]
         self.amount[places] = take.amount[keep]
 
-    def _choose(self, take: Take) -> I64:
+    def _room(self, arrived: float) -> int:
+        """How many rows may be kept that came until then."""
+        allowed, since, pace = self._allowed.tolist()
+        if arrived > since:
+            self._allowed[0] = min(float(self._share), allowed + (arrived - since) * pace)
+        self._allowed[1] = arrived
+        return int(self._allowed[0])
+
+    def _choose(self, take: Take, room: int) -> I64:
         suspected = self.suspects[take.slot]
-        first = _every(take.index, np.flatnonzero(suspected), self._share)
-        rest = _every(take.index, np.flatnonzero(~suspected), self._share - len(first))
+        first = _every(take.index, np.flatnonzero(suspected), room)
+        rest = _every(take.index, np.flatnonzero(~suspected), room - len(first))
         return np.concatenate([first, rest])
 
     def tops(self, slots: I64, since: float, count: int) -> dict[int, Tops]:
@@ -118,12 +134,20 @@ class Recent:
 
 
 def _every(index: I64, places: I64, most: int) -> I64:
-    """Pick at most so many of the places, from all over the batch: by a hash of the row each stands for."""
+    """Pick at most so many of the places, from all over the batch: the rows that stand for enough of them.
+
+    Of two neighbouring stretches of rows one is chosen, of these again: one of 2**power stays.
+    """
     if most <= 0:
         return places[:0]
     power = min(max(-(-len(places) // most) - 1, 0).bit_length(), _ROUGHEST)
-    ends = index[places].astype(np.uint32) * _HASH >> np.uint32(16) & np.uint32((1 << power) - 1)
-    kept: I64 = places[ends == 0][:most]
+    left = index[places].astype(np.uint32)
+    chosen = np.ones(len(left), np.bool_)
+    for _ in range(power):
+        above = left >> np.uint32(1)
+        chosen &= (left & np.uint32(1)) == above * _HASH + _SHIFT >> np.uint32(31)
+        left = above
+    kept: I64 = places[chosen][:most]
     return kept
 
 

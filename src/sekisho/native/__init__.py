@@ -41,7 +41,7 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_sums_take": (_POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER),
     "sk_sums_leave": (_POINTER, _POINTER, _WHOLE),
     "sk_sums_turn": (_POINTER, _POINTER, _POINTER, _WHOLE, _REAL),
-    "sk_see": (_POINTER, _POINTER, _POINTER, _POINTER, _WHOLE),
+    "sk_see": (_POINTER, _POINTER, _POINTER, _WHOLE),
     "sk_table_fill": (_POINTER, _POINTER, _POINTER, _WHOLE),
     "sk_resolve": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _POINTER),
     "sk_locate": (_POINTER, _WHOLE, _POINTER),

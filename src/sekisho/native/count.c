@@ -124,8 +124,6 @@ static __attribute__((noinline)) int learn(gathered *g, u32 sort, memory *known)
     return 1;
 }
 
-enum { BLOCK = 32 };
-
 /* What is known of some rows before anything is counted, column by column. */
 typedef struct {
     double weight[BLOCK];
@@ -134,6 +132,7 @@ typedef struct {
     u16 kind[BLOCK][2];
     u16 shape[BLOCK], source[BLOCK], destination[BLOCK]; /* shape: without size */
     u8 octets[BLOCK];
+    u64 suspected[BLOCK]; /* of which picks each is a row of a suspect */
 } block;
 
 /* Look at rows from i on. A loop for each few columns, because such loops work on many rows at once. */
@@ -158,8 +157,10 @@ static inline void look(block *restrict b, const gathered *g, const columns *c, 
         b->source[k] = source[k] < last_source ? source[k] : last_source;
         b->destination[k] = destination[k] < last_destination ? destination[k] : last_destination;
     }
-    for (i64 k = 0; k < n; k++)
-        b->weight[k] = rate[k] > 1.0f ? rate[k] : 1.0f;
+    for (i64 k = 0; k < n; k++) {
+        double told = rate[k];
+        b->weight[k] = told > 1.0 ? told : 1.0;
+    }
     for (i64 k = 0; any && k < n; k++)
         b->weight[k] = exact[k] ? 1.0 : b->weight[k];
     for (i64 k = 0; k < n; k++)
@@ -174,9 +175,14 @@ static inline i64 sort(block *b, gathered *g, const columns *c, i64 i, i64 n, ro
     const u16 *shapes = g->shapes;
     const u8 *by_source = g->by_source, *by_destination = g->by_destination;
     memory *known = g->known;
-    const i32 *head = g->head;
+    u32 suspects = 0;
+    /* First all of them: what is far then comes for many at once. */
     for (i64 k = 0; k < n; k++) {
-        u32 from = code_of(r, sender[k]), to = code_of(r, receiver[k]);
+        b->code[0][k] = code_of(r, receiver[k]);
+        b->code[1][k] = code_of(r, sender[k]);
+    }
+    for (i64 k = 0; k < n; k++) {
+        u32 to = b->code[0][k], from = b->code[1][k];
         u32 s = shapes[b->shape[k] | (u32)b->size[k]];
         s |= (from & (IS_OURS | IS_TOLD)) << SENDER_SIDE | (to & (IS_OURS | IS_TOLD)) << RECEIVER_SIDE;
         s |= (u32)by_source[b->source[k]] << PORT_CLASSES;
@@ -184,24 +190,32 @@ static inline i64 sort(block *b, gathered *g, const columns *c, i64 i, i64 n, ro
         memory *of = known + ((s * 0x9E3779B1u) >> 22);
         if (__builtin_expect(of->sort != s, 0) && !learn(g, s, of))
             return k;
-        b->code[0][k] = to;
-        b->code[1][k] = from;
         memcpy(b->kind[k], of->kind, sizeof of->kind);
-        __builtin_prefetch(head + (from >> SLOT_FROM));
-        __builtin_prefetch(head + (to >> SLOT_FROM));
+        __builtin_prefetch(g->entries + (from >> SLOT_FROM), 1);
+        __builtin_prefetch(g->entries + (to >> SLOT_FROM), 1);
+        suspects |= from | to;
     }
+    for (i64 k = 0; suspects & IS_SUSPECT && k < n; k++)
+        for (int side = 0; side < 2; side++)
+            __builtin_prefetch(g->suspects + (b->code[side][k] >> SLOT_FROM));
     return n;
 }
 
 static inline entry *entry_of(gathered *g, i64 slot, i32 k)
 {
-    i32 first = g->head[slot];
-    for (i32 at = first; at >= 0; at = g->entries[at].next)
+    entry *first = g->entries + slot;
+    if (first->kind == k)
+        return first;
+    if (!first->kind) {
+        first->kind = k;
+        return first;
+    }
+    for (i64 at = first->next; at; at = g->entries[at].next)
         if (g->entries[at].kind == k)
             return g->entries + at;
     entry *made = g->entries + g->used;
-    *made = (entry){.kind = k, .next = first};
-    g->head[slot] = (i32)g->used++;
+    *made = (entry){.kind = k, .next = first->next};
+    first->next = (i32)g->used++;
     return made;
 }
 
@@ -232,7 +246,7 @@ static inline void list(gathered *g, const columns *c, i64 i, u64 apart, i64 slo
     }
 }
 
-static inline u64 take(gathered *g, const columns *c, i64 i, const block *b, i64 k, int side)
+static inline u64 take(gathered *g, const columns *c, i64 i, block *b, i64 k, int side)
 {
     i32 number = b->kind[k][side];
     if (!number)
@@ -241,13 +255,42 @@ static inline u64 take(gathered *g, const columns *c, i64 i, const block *b, i64
     u32 code = b->code[side][k];
     i64 slot = code >> SLOT_FROM;
     of->rows++;
-    if (__builtin_expect(code & IS_SUSPECT, 0))
-        for (u64 left = of->found & g->suspects[slot]; left; left &= left - 1)
-            g->suspected[__builtin_ctzll(left)]++;
+    if (code & IS_SUSPECT)
+        b->suspected[k] |= of->found & g->suspects[slot];
     add(entry_of(g, slot, number), c, i, b->weight[k]);
     if (of->apart)
         list(g, c, i, of->apart, slot);
     return of->found;
+}
+
+/* Count the rows of suspects, pick by pick. */
+static inline void count_suspected(gathered *g, const block *b, i64 n)
+{
+    u64 any = 0;
+    for (i64 k = 0; k < n; k++)
+        any |= b->suspected[k];
+    for (; any; any &= any - 1) {
+        int p = __builtin_ctzll(any);
+        u64 rows = 0;
+        for (i64 k = 0; k < n; k++)
+            rows += b->suspected[k] >> p & 1;
+        g->suspected[p] += (i64)rows;
+    }
+}
+
+/* Tell of each block of rows which picks take any of them: of suspects, and of the others. */
+static inline void mark(u64 *marks, const u64 *found, const block *b, i64 first, i64 n)
+{
+    u64 suspects = 0, others = 0;
+    for (i64 k = 0; k < n; k++) {
+        suspects |= b->suspected[k];
+        others |= found[first + k] & ~b->suspected[k];
+    }
+    /* Rows that begin elsewhere, as somebody poured out in between, may be of two blocks. */
+    for (i64 at = first >> BLOCK_STEPS; at <= (first + n - 1) >> BLOCK_STEPS; at++) {
+        marks[2 * at] |= suspects;
+        marks[2 * at + 1] |= others;
+    }
 }
 
 /* Built for processors with wide registers and for all others; which one runs is found out when it is loaded. */
@@ -257,7 +300,8 @@ static inline u64 take(gathered *g, const columns *c, i64 i, const block *b, i64
 #define FOR_WIDE
 #endif
 
-/* Gather rows of a batch from `first` on, and tell in `found` which picks take each; gives the row after the last one.
+/* Gather rows of a batch from `first` on, and tell in `found` which picks take each, and behind all n rows the marks of
+ * their blocks; gives the row after the last one.
  *
  * That is not the end where there is no more room: pour out, and go on. In blocks, so that what is far is on its
  * way from memory for many rows at once. */
@@ -266,6 +310,9 @@ FOR_WIDE i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const ro
     block b;
     i64 done = first;
     int room = 1;
+    u64 *marks = found + n;
+    g->full |= n > first;
+    memset(marks, 0, first ? 0 : 2 * (size_t)(n / BLOCK + 1) * sizeof *marks);
     for (i64 p = 0; p < g->count && !first; p++)
         g->matched[p] = g->suspected[p] = g->picks[p].listed = 0;
     while (done < n && room && g->used + 2 * BLOCK <= g->room) {
@@ -273,13 +320,11 @@ FOR_WIDE i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const ro
         look(&b, g, c, done, wanted);
         i64 size = sort(&b, g, c, done, wanted, *r);
         room = size == wanted;
-        for (i64 k = 0; k < size; k++)
-            for (int side = 0; side < 2; side++) {
-                i32 head = g->head[b.code[side][k] >> SLOT_FROM];
-                __builtin_prefetch(g->entries + (head & ~(head >> 31)), 1);
-            }
+        memset(b.suspected, 0, sizeof b.suspected);
         for (i64 k = 0; k < size; k++)
             found[done + k] = take(g, c, done + k, &b, k, 0) | take(g, c, done + k, &b, k, 1);
+        mark(marks, found, &b, done, size);
+        count_suspected(g, &b, size);
         done += size;
     }
     for (kind *k = g->kinds; k < g->kinds + g->kinds_used; k++) {
@@ -290,39 +335,54 @@ FOR_WIDE i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const ro
     return done;
 }
 
+/* Pour what rows of one kind were worth into the sums of the picks that take them. */
+static inline void pour_entry(const gathered *g, i64 slot, const entry *e)
+{
+    const kind *k = g->kinds + e->kind;
+    for (u64 left = k->found; left; left &= left - 1) {
+        const pick *p = g->picks + __builtin_ctzll(left);
+        if (!p->sums)
+            continue;
+        int worth = p->worth == SIGNED_PACKETS ? PACKETS : (int)p->worth;
+        double *sum = p->sums + slot * p->stride;
+        sum[0] += p->worth == SIGNED_PACKETS && !k->syn ? -e->amount[worth] : e->amount[worth];
+        sum[1] += e->variance[worth];
+        p->samples[slot * p->stride] += e->rows;
+    }
+}
+
 /* Pour what was gathered into the picks' sums, slot by slot, and begin anew. */
 void sk_pour(gathered *g)
 {
-    for (i64 slot = 0; slot < g->slots && g->used; slot++) {
-        for (i32 at = g->head[slot]; at >= 0; at = g->entries[at].next) {
-            const entry *e = g->entries + at;
-            const kind *k = g->kinds + e->kind;
-            for (u64 left = k->found; left; left &= left - 1) {
-                const pick *p = g->picks + __builtin_ctzll(left);
-                if (!p->sums)
-                    continue;
-                int worth = p->worth == SIGNED_PACKETS ? PACKETS : (int)p->worth;
-                double *sum = p->sums + slot * p->stride;
-                sum[0] += p->worth == SIGNED_PACKETS && !k->syn ? -e->amount[worth] : e->amount[worth];
-                sum[1] += e->variance[worth];
-                p->samples[slot * p->stride] += e->rows;
-            }
-        }
-        g->head[slot] = -1;
+    for (i64 slot = 0; slot < g->slots && g->full; slot++) {
+        entry *first = g->entries + slot;
+        if (!first->kind)
+            continue;
+        pour_entry(g, slot, first);
+        for (i64 at = first->next; at; at = g->entries[at].next)
+            pour_entry(g, slot, g->entries + at);
+        memset(first, 0, sizeof *first);
     }
-    g->used = 0;
+    g->full = 0;
+    g->used = g->slots;
     g->kinds_used = 1;
     memset(g->known, 0xFF, REMEMBERED * sizeof *g->known); /* no row is all of it */
 }
 
 /* How many of n rows have a subject; in `span` when the first and the last of them arrived. */
-i64 sk_glance(const columns *c, i64 n, double *span)
+FOR_WIDE i64 sk_glance(const columns *c, i64 n, double *span)
 {
     i64 nobody = 0;
     double first = n ? c->time[0] : 0.0, last = first;
+    u64 differ = 0, one, other; /* octets: nearly always all are one time, and they are compared many at once */
+    memcpy(&one, &first, sizeof one);
     for (i64 i = 0; i < n; i++)
         nobody += (c->sender[i] & c->receiver[i]) < 0;
     for (i64 i = 0; i < n; i++) {
+        memcpy(&other, c->time + i, sizeof other);
+        differ |= one ^ other;
+    }
+    for (i64 i = 0; differ && i < n; i++) {
         first = c->time[i] < first ? c->time[i] : first;
         last = c->time[i] > last ? c->time[i] : last;
     }

@@ -20,9 +20,12 @@ typedef struct {
     u16 port;
 } kept;
 
+/* Rows, how many one batch may fill, where the next one goes; how many may be kept now, since when, and how many more
+ * with each second: Recent in detect/recent.py. */
 typedef struct {
     kept *rows;
-    i64 size, share, next; /* rows, how many one batch may fill, where the next one goes */
+    i64 size, share, next;
+    double allowed, since, pace;
 } recent;
 
 /* One part of a detector's take; PICK in detect/counting.py. */
@@ -49,12 +52,13 @@ typedef struct {
     i64 rows; /* of the batch */
 } kind;
 
-/* What the rows of one kind were worth for one slot: a line of the cache. */
+/* What the rows of one kind were worth for one slot: a line of the cache. All of it is 0 where there were none. */
 typedef struct {
-    i32 kind, next; /* next: of the same slot, -1 none */
+    i32 kind, next; /* next: of the same slot, 0 none */
     double rows, amount[3], variance[3]; /* bytes, packets, events */
 } entry;
 
+enum { BLOCK_STEPS = 5, BLOCK = 1 << BLOCK_STEPS }; /* rows that are looked at together */
 enum { REMEMBERED = 1024 }; /* a power of two */
 
 /* Which kinds rows of some sort are: few sorts of rows are most of all rows. */
@@ -65,9 +69,8 @@ typedef struct {
 
 /* What gathers until it is poured out; Gathered in detect/counting.py. */
 typedef struct {
-    entry *entries;
-    i64 room, used;
-    i32 *head; /* by slot, -1 none */
+    entry *entries; /* by slot the first of each, behind them those that follow */
+    i64 room, used, full; /* full: whether there is anything */
     const u64 *suspects; /* by slot: of which picks */
     kind *kinds;
     i64 kinds_room, kinds_used;

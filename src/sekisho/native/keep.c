@@ -4,7 +4,7 @@
 
 #include "count.h"
 
-enum { STEPS = 17, SOON = 3, BLOCK = 64 };
+enum { STEPS = 17, SOON = 3, FAR = 6, SELECTED = 64 };
 
 static inline void remember(const columns *c, i64 i, i64 slot, const pick *p, double now)
 {
@@ -32,13 +32,27 @@ static int steps_of(i64 there, i64 most)
     return power;
 }
 
-static inline u32 hash_of(i64 i) { return (u32)i * 0x9E3779B1u >> 16; }
+/* Which half of a stretch of rows stands for it: the row that stands for 2^k rows does so by k such choices. Recent has the
+ * same in columns. */
+static inline u32 half_of(u32 stretch) { return (stretch * 0x9E3779B1u + 0x7F4A7C15u) >> 31; }
 
-/* How many zeros end the hash of a row's place: rows that stay where every 2^zeros-th stays. */
-static inline int zeros_of(i64 i)
+/* The row that stands for the stretch of 2^steps rows of that number. */
+static inline i64 row_for(i64 stretch, int steps)
 {
-    u32 hash = hash_of(i);
-    return hash ? __builtin_ctz(hash) : STEPS - 1;
+    u32 row = (u32)stretch;
+    while (steps-- > 0)
+        row = row << 1 | half_of(row);
+    return row;
+}
+
+/* For how many rows a row stands: the power of two. */
+static inline int steps_for(i64 row)
+{
+    u32 left = (u32)row;
+    int steps = 0;
+    for (; steps < STEPS - 1 && (left & 1) == half_of(left >> 1); left >>= 1)
+        steps++;
+    return steps;
 }
 
 /* Have what a row is remembered by on its way from memory. */
@@ -51,63 +65,115 @@ static inline void fetch(const columns *c, i64 i)
     __builtin_prefetch(c->rate + i);
     __builtin_prefetch(c->exporter + i);
     __builtin_prefetch(c->dst_port + i);
+    __builtin_prefetch(c->sender + i);
+    __builtin_prefetch(c->receiver + i);
 }
 
-/* Keep in the rings some rows of suspects, or of the others, at most room[pick] each. */
-static void keep_some(const gathered *g, const columns *c, i64 n, const roster *r, const u64 *found, u64 of,
-                      const i64 *there, i64 *room, u64 suspects, double now)
+/* Whose rows are kept: those of suspects or of the others, at most room[pick] each; stay: of which picks, by the number of
+ * rows a row stands for. */
+typedef struct {
+    const gathered *g;
+    const columns *c;
+    const roster *r;
+    const u64 *found;
+    u64 stay[STEPS], suspects;
+    i64 *room;
+    double now;
+    i64 rows[SELECTED], many;
+} keeping;
+
+static void keep_selected(keeping *k)
 {
-    u64 stay[STEPS] = {0}; /* by zeros: the picks whose rows stay */
-    u32 none = 0; /* rows with one of these bits in their hash stay for nobody */
+    const columns *c = k->c;
+    u32 code[SELECTED][2];
+    for (i64 m = 0; m < k->many; m++) {
+        code[m][0] = code_of(*k->r, c->receiver[k->rows[m]]);
+        code[m][1] = code_of(*k->r, c->sender[k->rows[m]]);
+        for (int side = 0; side < 2; side++)
+            __builtin_prefetch(k->g->suspects + (code[m][side] >> SLOT_FROM));
+    }
+    for (i64 m = 0; m < k->many; m++) {
+        i64 i = k->rows[m];
+        for (u64 left = k->found[i] & k->stay[steps_for(i)]; left; left &= left - 1) {
+            int number = __builtin_ctzll(left);
+            const pick *p = k->g->picks + number;
+            i64 slot = code[m][p->outward] >> SLOT_FROM;
+            u64 mine = code[m][p->outward] & IS_SUSPECT ? k->g->suspects[slot] : 0;
+            if (k->room[number] <= 0 || ((mine ^ k->suspects) >> number & 1))
+                continue;
+            remember(c, i, slot, p, k->now);
+            k->room[number]--;
+        }
+    }
+    k->many = 0;
+}
+
+/* Keep rows of `of`, of which `there` are how many. Blocks that have none are passed over, and of the others only the rows
+ * are looked at that stand for enough. */
+static void keep_some(keeping *k, i64 n, u64 of, const i64 *there)
+{
+    const u64 *marks = k->found + n + (k->suspects ? 0 : 1);
+    memset(k->stay, 0, sizeof k->stay);
     for (u64 left = of; left; left &= left - 1) {
         int p = __builtin_ctzll(left);
-        for (int zeros = steps_of(there[p], room[p]); room[p] > 0 && zeros < STEPS; zeros++)
-            stay[zeros] |= 1ull << p;
+        for (int steps = steps_of(there[p], k->room[p]); k->room[p] > 0 && steps < STEPS; steps++)
+            k->stay[steps] |= 1ull << p;
     }
-    for (int zeros = 0; zeros < STEPS - 1 && !stay[zeros]; zeros++)
-        none |= 1u << zeros;
-    for (i64 first = 0; first < n; first += BLOCK) {
-        i64 rows[BLOCK], end = least(first + BLOCK, n);
-        int maybe = 0, many = 0;
-        for (i64 i = first; i < end; i++) {
-            rows[maybe] = i;
-            maybe += !(hash_of(i) & none);
+    for (i64 block = 0; block * BLOCK < n; block++) {
+        int steps = 0;
+        while (steps < BLOCK_STEPS && !(k->stay[steps] & marks[2 * block]))
+            steps++;
+        i64 stretches = BLOCK >> steps;
+        __builtin_prefetch(k->found + least(n - 1, row_for(block + FAR, BLOCK_STEPS)));
+        for (i64 stretch = block * stretches; stretch < (block + 1) * stretches; stretch++) {
+            i64 i = row_for(stretch, steps);
+            if (i >= n || !(k->found[i] & k->stay[steps_for(i)]))
+                continue;
+            fetch(k->c, i);
+            k->rows[k->many++] = i;
         }
-        for (int k = 0; k < maybe; k++)
-            if (found[rows[k]] & stay[zeros_of(rows[k])])
-                fetch(c, rows[many++] = rows[k]);
-        for (int k = 0; k < many; k++) {
-            i64 i = rows[k];
-            u32 code[2] = {code_of(*r, c->receiver[i]), code_of(*r, c->sender[i])};
-            for (u64 left = found[i] & stay[zeros_of(i)]; left; left &= left - 1) {
-                int number = __builtin_ctzll(left);
-                const pick *p = g->picks + number;
-                i64 slot = code[p->outward] >> SLOT_FROM;
-                u64 mine = code[p->outward] & IS_SUSPECT ? g->suspects[slot] : 0;
-                if (room[number] <= 0 || ((mine ^ suspects) >> number & 1))
-                    continue;
-                remember(c, i, slot, p, now);
-                room[number]--;
-            }
-        }
+        if (k->many > SELECTED - BLOCK)
+            keep_selected(k);
     }
+    keep_selected(k);
 }
 
-/* Keep the rows each pick took in its ring, or so many of them as one batch may fill: suspects first. */
+/* How many rows a ring may take that came until `arrived`. */
+static i64 room_of(recent *ring, double arrived)
+{
+    double passed = arrived - ring->since;
+    if (passed > 0) {
+        double allowed = ring->allowed + passed * ring->pace;
+        ring->allowed = allowed < (double)ring->share ? allowed : (double)ring->share;
+    }
+    ring->since = arrived;
+    return (i64)ring->allowed;
+}
+
+/* Keep the rows each pick took in its ring, or so many of them as it may take now: suspects first. */
 void sk_keep(const gathered *g, const columns *c, i64 n, const roster *r, const u64 *found, double now)
 {
     i64 room[64], others[64];
     u64 suspects = 0, of = 0;
+    double arrived = n ? c->time[n - 1] : 0.0;
     for (i64 p = 0; p < g->count; p++) {
         if (!g->picks[p].ring || !g->matched[p])
             continue;
-        of |= 1ull << p;
-        suspects |= g->suspected[p] ? 1ull << p : 0;
-        room[p] = g->picks[p].ring->share;
+        room[p] = room_of(g->picks[p].ring, arrived);
+        g->picks[p].ring->allowed -= (double)room[p];
         others[p] = g->matched[p] - g->suspected[p];
+        of |= room[p] ? 1ull << p : 0;
+        suspects |= room[p] && g->suspected[p] ? 1ull << p : 0;
     }
-    if (suspects)
-        keep_some(g, c, n, r, found, suspects, g->suspected, room, ~0ull, now);
-    if (of)
-        keep_some(g, c, n, r, found, of, others, room, 0, now);
+    keeping k = {.g = g, .c = c, .r = r, .found = found, .room = room, .now = now};
+    if (suspects) {
+        k.suspects = ~0ull;
+        keep_some(&k, n, suspects, g->suspected);
+    }
+    if (of) {
+        k.suspects = 0;
+        keep_some(&k, n, of, others);
+    }
+    for (u64 left = of; left; left &= left - 1)
+        g->picks[__builtin_ctzll(left)].ring->allowed += (double)room[__builtin_ctzll(left)];
 }

@@ -4,13 +4,24 @@
 
 #include "native.h"
 
+/* What is known of a row, and of it in one bucket: SEEN and PART in detect/distinct.py. Side by side, as whoever wants one
+ * wants all: each is a line of its own, far from the last. */
+typedef struct {
+    double samples;
+    i32 filled;
+} seen;
+
+typedef struct {
+    float sighted;
+    u16 hits;
+} part;
+
 /* A table of distinct counts; Distinct in detect/distinct.py says what its columns are. */
 typedef struct {
+    const i64 *row_of; /* by slot, -1 none */
     u8 *table;
-    u16 *hits;
-    i32 *filled;
-    float *sighted;
-    double *samples;
+    seen *seen;
+    part *parts;
     i64 rows, cells, stamps; /* capacity, cells to a row, stamps until they come round */
     i64 size, index, number, oldest; /* buckets in the ring, the one that fills, its number, the oldest's */
     u64 seed;
@@ -19,15 +30,15 @@ typedef struct {
 enum { AHEAD = 16 };
 
 /* See n items of slots; how many of them have no row yet: then nothing has been done. */
-i64 sk_see(distinct *d, const i64 *row_of, const i64 *slots, const u64 *items, i64 n)
+i64 sk_see(distinct *d, const i64 *slots, const u64 *items, i64 n)
 {
+    const i64 *row_of = d->row_of;
     u8 stamp = (u8)(1 + d->number % d->stamps);
     struct {
         i64 row;
         u8 *cell;
     } ahead[AHEAD] = {0}; /* on their way from memory */
-    float *sighted = d->sighted + d->index * d->rows;
-    u16 *hits = d->hits + d->index * d->rows;
+    part *parts = d->parts + d->index * d->rows;
     u64 cells = (u64)d->cells, mask = cells & (cells - 1) ? 0 : cells - 1; /* a division takes as long as all else */
     i64 missing = 0;
     for (i64 k = 0; k < n; k++)
@@ -44,23 +55,21 @@ i64 sk_see(distinct *d, const i64 *row_of, const i64 *slots, const u64 *items, i
             ahead[k % AHEAD].row = next;
             ahead[k % AHEAD].cell = place;
             __builtin_prefetch(place, 1);
-            __builtin_prefetch(d->samples + next, 1);
-            __builtin_prefetch(d->filled + next, 1);
-            __builtin_prefetch(sighted + next, 1);
-            __builtin_prefetch(hits + next, 1);
+            __builtin_prefetch(d->seen + next, 1);
+            __builtin_prefetch(parts + next, 1);
         }
         if (k < AHEAD)
             continue;
-        d->samples[row] += 1.0;
-        sighted[row] += 1.0f;
+        d->seen[row].samples += 1.0;
+        parts[row].sighted += 1.0f;
         if (*cell == stamp)
             continue;
         i64 age = ((i64)stamp - *cell + d->stamps) % d->stamps;
         if (*cell && age <= d->number - d->oldest)
-            d->hits[((d->number - age) % d->size) * d->rows + row] -= 1;
+            d->parts[((d->number - age) % d->size) * d->rows + row].hits -= 1;
         else
-            d->filled[row] += 1;
-        hits[row] += 1;
+            d->seen[row].filled += 1;
+        parts[row].hits += 1;
         *cell = stamp;
     }
     return 0;

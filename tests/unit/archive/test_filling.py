@@ -17,8 +17,8 @@ from support_native import WAYS, way
 ROOM = 700
 
 
-def anything(rows: int, seed: int) -> FlowBatch:
-    """Rows of random octets, but times that are ones."""
+def anything(rows: int, seed: int, nothing: float = 0.0) -> FlowBatch:
+    """Rows of random octets, but times that are ones; a share of the columns holds zeros, or nobody."""
     rng = np.random.default_rng(seed)
     batch = FlowBatch.empty(rows)
     for name, dtype in columns(FlowBatch).items():
@@ -30,6 +30,9 @@ def anything(rows: int, seed: int) -> FlowBatch:
     batch.bytes[:], batch.packets[:], batch.rate[:] = rng.random((3, rows))
     batch.sender[:] = rng.integers(-1, 60, rows)
     batch.receiver[:] = rng.integers(-1, 60, rows)
+    for name in columns(FlowBatch):
+        if name not in ("time", "exporter") and rng.random() < nothing:
+            getattr(batch, name)[:] = -1 if name in ("sender", "receiver") else 0
     return batch
 
 
@@ -41,30 +44,50 @@ def read(filled: Filling, exporters: np.ndarray[Any, Any]) -> dict[str, np.ndarr
 
 
 @pytest.mark.parametrize("compiled", WAYS)
+@pytest.mark.parametrize("nothing", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("sizes", [(700,), (1, 2, 3), (699,), (90, 0, 1, 127, 128, 129), (1,)], ids=str)
-def test_a_block_holds_what_was_put_in(*, compiled: bool, sizes: tuple[int, ...]) -> None:
+def test_a_block_holds_what_was_put_in(*, compiled: bool, nothing: float, sizes: tuple[int, ...]) -> None:
     subjects = np.array([1000 + n for n in range(50)] + [0], np.uint64)  # the rows from 50 on are nobody
     filled = Filling(ROOM)
-    # Twice: what is left of the first block must not be seen in the second one.
-    for seed in (random.randrange(1000), 7):
+    # Again and again: what is left of the first block must not be seen in the next one.
+    for seed in (random.randrange(1000), 7, 8, 9):
         filled.clear()
-        batches = [anything(size, seed + size) for size in sizes]
+        batches = [anything(size, seed + size, nothing) for size in sizes]
         with way(compiled=compiled):
             assert [filled.take(batch, 0, subjects) for batch in batches] == list(sizes)
         told = FlowBatch.concat(batches)
         assert filled.exporters.tolist() == told.exporter.tolist()
         found = read(filled, np.arange(len(told), dtype=np.uint64) + 5)
-    assert list(found) == list(shapes.flow_columns())
-    whose = [1000 + row if 0 <= row < 50 else 0 for row in range(-1, 60)]
-    for name, column in found.items():
-        want = getattr(told, name)
-        if name in ("sender", "receiver"):
-            want = np.array([whose[row + 1] for row in want], np.uint64)
-        elif name == "exporter":
-            want = np.arange(len(told)) + 5
-        elif name == "time":
-            want = microseconds(want)
-        assert np.array_equal(column, want), name
+        whose = [1000 + row if 0 <= row < 50 else 0 for row in range(-1, 60)]
+        for name in shapes.flow_columns():
+            want = getattr(told, name)
+            if name in ("sender", "receiver"):
+                want = np.array([whose[row + 1] for row in want], np.uint64)
+            elif name == "exporter":
+                want = np.arange(len(told)) + 5
+            elif name == "time":
+                want = microseconds(want)
+            # What is not there is zero.
+            assert name in found or not want.any(), name
+            assert name not in found or want.any(), name
+            assert np.array_equal(found.get(name, np.zeros(len(told))), want), name
+
+
+@pytest.mark.parametrize("compiled", WAYS)
+def test_a_column_that_begins_or_ends_within_a_block_is_whole(*, compiled: bool) -> None:
+    filled, subjects = Filling(ROOM), np.zeros(1, np.uint64)
+    for _ in range(2):
+        filled.clear()
+        with way(compiled=compiled):
+            for vlan in (0, 5, 0):
+                batch = FlowBatch.empty(100)
+                batch.vlan[:] = vlan
+                filled.take(batch, 0, subjects)
+        found = read(filled, np.ones(300, np.uint64))
+        assert (list(found), found["vlan"].tolist()) == (
+            ["time", "exporter", "vlan"],
+            [0] * 100 + [5] * 100 + [0] * 100,
+        )
 
 
 @pytest.mark.parametrize("compiled", WAYS)

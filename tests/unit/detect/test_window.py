@@ -71,6 +71,14 @@ def test_evidence_names_only_the_subjects_own_rows() -> None:
     assert len(evidence.top_destinations) == 5
 
 
+def test_evidence_of_a_busy_second_names_destinations_from_all_of_it() -> None:
+    found = detection(policy(condition("smtp-connections", 5, 60)), tops=200)
+    for burst in range(100):
+        found.add(attempts(0, [burst] * 600, time=START + burst / 100))
+    (evidence,) = found.close(START + 1)
+    assert len(evidence.top_destinations) >= 95
+
+
 def test_evidence_toward_a_vm_names_the_sources() -> None:
     found = detection(policy(condition("ingress-amplification-bytes", 1000, 10)))
     found.add(
