@@ -96,4 +96,14 @@ static inline i64 cleared(const columns *c, i64 clean, i64 wanted, i64 room, u64
     return to;
 }
 
+/* Make one row zeros, but for columns that it `has` and those that nobody fills before the batch is whole. */
+static inline void blank(const columns *c, i64 row, u64 has)
+{
+#define BLANK(bit, column, place)                                                                                      \
+    if (!(has & (bit)))                                                                                                \
+        c->column[row] = 0;
+    FILLED(BLANK)
+#undef BLANK
+}
+
 #endif

@@ -163,10 +163,8 @@ void header_of(slab octets, i64 body, i64 end, const columns *c, i64 row, double
         counts[1]++;
         stop = end;
     }
-    if (protocol == HEADER_ETHERNET && stop <= octets.size && fill_usual(c, row, octets.at + begin, stop - begin)) {
-        c->src_hi[row] = c->dst_hi[row] = 0;
+    if (protocol == HEADER_ETHERNET && stop <= octets.size && fill_usual(c, row, octets.at + begin, stop - begin))
         return;
-    }
     if (protocol == HEADER_ETHERNET)
         fill_ethernet(c, row, octets, begin, stop);
     else if (protocol == HEADER_IPV4)

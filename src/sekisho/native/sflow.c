@@ -236,7 +236,7 @@ static double records_of(slab octets, samples *s, i64 body, i64 end, i64 count, 
 
 static inline u32 interface(u64 value) { return (value & INTERNAL) != INTERNAL ? (u32)value : 0; }
 
-/* Fill a row of zeros from a sample as nearly all are: not expanded, with an Ethernet header that is whole, and at most
+/* Fill a row, whatever is in it, from a sample as nearly all are: not expanded, with an Ethernet header that is whole, and at most
  * what a switch did with it besides. The same as sample_of does; 0 and nothing done where it is not such a one. */
 static inline int usual_sample(slab octets, samples *s, const item *it, const columns *c, i64 row, i32 exporter)
 {
@@ -317,9 +317,10 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
     enum { HAS = HAS_IN_IF | HAS_OUT_IF | HAS_FORMAT | HAS_RATE | HAS_PACKETS | HAS_BYTES };
     const columns own = *given, *c = &own;
     slab octets = {s->at, s->size};
-    u64 has = HAS | begun(c, room, ~(u64)HAS_POINT);
+    const u64 ALL = ~0ull, has = HAS | HAS_POINT;
     i64 rows = 0, clean = 0;
     double time = s->time;
+    begun(c, room, ~(u64)HAS_POINT);
     s->others = 0;
     memset(&s->told, 0, sizeof s->told);
     for (i64 i = 0; i < s->n; i++) {
@@ -341,12 +342,17 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
             } else if (it.kind == FLOW || it.kind == EXPANDED_FLOW) {
                 if (later)
                     soon(s->at + it.body + later, it.end - it.body);
-                if (it.end - it.body >= 32)
-                    clean = cleared(c, clean, rows + 1, room, has, time);
-                if (usual_sample(octets, s, &it, c, rows, exporter) || sample_of(octets, s, &it, c, rows, exporter))
+                if (it.end - it.body < 32) {
+                    s->told.sample_short++;
+                    continue;
+                }
+                clean = cleared(c, clean, rows + 1, room, ALL, time);
+                if (usual_sample(octets, s, &it, c, rows, exporter))
                     rows++;
-                else if (rows < clean)
-                    cleared(c, rows, rows + 1, rows + 1, has, time);
+                else {
+                    blank(c, rows, has);
+                    rows += sample_of(octets, s, &it, c, rows, exporter);
+                }
             } else
                 s->told.samples_unknown++;
         }
