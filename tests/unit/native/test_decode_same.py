@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -255,6 +256,41 @@ def test_samples_of_all_kinds_are_the_same(seed: int) -> None:
     rng = random.Random(seed)
     bursts = [[(rng.randint(0, 2), sampled(rng)) for _ in range(rng.randint(1, 60))] for _ in range(12)]
     assert len(assert_same(bursts)) > 100
+
+
+PLAIN_FRAMES = (FRAMES[0], wire.ethernet(0x0800, wire.ipv4(17, wire.udp() + bytes(20))))
+
+
+def nearly_usual(rng: random.Random) -> bytes:
+    """A sample of an Ethernet frame and what a switch did with it, of which mostly something is odd."""
+    frame = rng.choice(PLAIN_FRAMES)
+    told = struct.pack(">IIII", rng.choice([1, 1, 1, 11]), rng.choice([64, 1500, 1 << 21]), 4, len(frame))
+    lying = struct.pack(">IIII", 1, 1500, 4, len(frame) + rng.choice([1, 16, 1 << 31]))
+    raw = [wire.record(1, told + frame), wire.record(1, lying + frame), wire.record(1, told[:12])]
+    switch = [wire.switch(rng.choice([7, 4094, 4095, 1 << 20])), wire.record(1001, struct.pack(">II", 9, 0))]
+    weights = 8, 1, 1
+    records = rng.choices([[], [switch[0]], [switch[1]]], weights=weights)[0]
+    records = [*records, *rng.choices(raw, weights=weights)]
+    records += rng.choices([[], [switch[0]], [raw[0]]], weights=weights)[0]
+    rng.shuffle(records)
+    interfaces = [rng.choice([0, 5, 5, 0x3FFF_FFFF, 0x4000_0100, 0x8000_0003, 0xC000_0001]) for _ in "io"]
+    return wire.flow_sample(
+        *records,
+        rate=rng.choice([0, 400, 400, 1 << 31]),
+        in_if=interfaces[0],
+        out_if=interfaces[1],
+        count=rng.choice([None, None, None, len(records) + 1, max(len(records) - 1, 0)]),
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_samples_that_are_nearly_usual_are_the_same(seed: int) -> None:
+    rng = random.Random(seed)
+    datagrams = [wire.sflow(*(nearly_usual(rng) for _ in range(rng.randint(0, 6)))) for _ in range(200)]
+    columns = assert_same([[(1, d) for d in datagrams[i : i + 20]] for i in range(0, 200, 20)])
+    assert len(columns) > 200
+    assert {0, 2} <= set(columns.out_format.tolist())
+    assert len(set(columns.vlan.tolist())) > 2
 
 
 def test_a_datagram_that_ends_with_the_slab_is_the_same() -> None:
