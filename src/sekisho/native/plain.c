@@ -131,8 +131,14 @@ static int is_renewal(plain *b, i64 row, const u8 *content, i64 size, int option
     return b->definitions <= b->most_definitions;
 }
 
+/* Which layouts a burst uses, and how many. */
+typedef struct {
+    u8 is[LAYOUTS];
+    i64 n;
+} layouts;
+
 /* Look through the sets of message i, which lies at here..end; its records, or -1 where something is not plain. */
-static i64 sets_of(plain *b, i64 i, i64 here, i64 end, u8 *used)
+static i64 sets_of(plain *b, i64 i, i64 here, i64 end, layouts *used)
 {
     slab octets = {b->at, b->size};
     i64 total = 0, sets = 0;
@@ -161,9 +167,11 @@ static i64 sets_of(plain *b, i64 i, i64 here, i64 end, u8 *used)
         b->message[s] = (i32)i;
         b->layout[s] = layout;
         b->located[s] = (i32)found;
-        if (!used[layout])
+        if (!used->is[layout]) {
             b->has &= has(p, &b->told);
-        used[layout] = 1;
+            used->is[layout] = 1;
+            used->n++;
+        }
         total += found;
         here += (i64)length;
     }
@@ -171,11 +179,8 @@ static i64 sets_of(plain *b, i64 i, i64 here, i64 end, u8 *used)
 }
 
 /* Whether so many layouts leave steps enough for each set of records of variable length. */
-static int is_within(const plain *b, const u8 *used)
+static int is_within(const plain *b, i64 layouts)
 {
-    i64 layouts = 0;
-    for (int k = 0; k < LAYOUTS; k++)
-        layouts += used[k];
     if (layouts > b->most_layouts)
         return 0;
     i64 steps = b->most_steps / most(layouts, 1);
@@ -190,7 +195,7 @@ static int is_within(const plain *b, const u8 *used)
 /* Look through a burst; how many records it holds, or -1 where it is not plain. */
 i64 sk_plain_find(plain *b)
 {
-    u8 used[LAYOUTS] = {0};
+    layouts used = {0};
     i64 total = 0;
     latest before = {.row = NONE};
     b->sets = b->renewals_found = b->definitions = 0;
@@ -213,12 +218,12 @@ i64 sk_plain_find(plain *b)
             return -1;
         b->row[i] = row;
         b->sequence[i] = be32(message + b->sequence_at);
-        i64 held = sets_of(b, i, begin + b->header, begin + length, used);
+        i64 held = sets_of(b, i, begin + b->header, begin + length, &used);
         if (held < 0 || (total += held) > b->most_records)
             return -1;
         b->held[i] = (u32)held;
     }
-    return is_within(b, used) ? total : -1;
+    return is_within(b, used.n) ? total : -1;
 }
 
 static double rate_of(const plain *b, i64 row, u64 kind, u64 ident)

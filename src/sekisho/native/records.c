@@ -194,23 +194,19 @@ void rows_of(slab octets, const columns *c, const program *p, i64 here, i64 firs
         c->column[row] = (__typeof__(*c->column))(put);                                                                \
         break;
 
-/* A number of up to eight octets that lies within the slab: mostly more octets do. */
-static inline u64 number_within(slab octets, i64 at, i64 width)
-{
-    if (at + 8 <= octets.size && (u64)(width - 1) < 8)
-        return be64(octets.at + at) >> (64 - 8 * width);
-    return number(octets.at + at, width);
-}
-
 void row_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 row)
 {
     const u8 *protocol = c->protocol + row;
-    const i64 k = 0; /* of `protocol` */
+    const i64 k = 0, eight = octets.size - 8; /* k of `protocol`; the last place behind which there are eight octets */
     for (const step *t = p->steps, *end = t + p->length; t < end; t++) {
-        i64 at = begins[t->segment] + t->offset;
-        if (at < 0 || at + t->size > octets.size)
+        i64 at = begins[t->segment] + t->offset, width = t->size;
+        u64 v;
+        if (__builtin_expect(at <= eight && (u64)(width - 1) < 8, 1))
+            v = be64(octets.at + at) >> (64 - 8 * width);
+        else if (at + width <= octets.size)
+            v = number(octets.at + at, width);
+        else
             continue;
-        u64 v = number_within(octets, at, t->size);
         switch (t->into) {
             OF_ONE_VALUE(ONE_STEP)
         case SRC_V6:
