@@ -43,6 +43,7 @@ ENTRY: Final = 8  # words of `entry`
 _BLOCK: Final = 32  # rows: which picks take any of so many stands behind what takes each
 _KIND: Final = 4  # words of `kind`
 _KINDS: Final = 1024
+_MASKS: Final = 256  # different sets of picks that slots are suspects of
 _MEMORY: Final = 1024 * 8  # octets of all of `memory`
 _SHAPES: Final = 2048
 _OURS, _TOLD, _SUSPECT, _SLOT = 1, 2, 4, 8  # what a roster's code is made of
@@ -82,7 +83,8 @@ class Gathered:
         spare = np.zeros((room + 1) * ENTRY)
         entries = spare[-spare.ctypes.data % 64 // 8 :][: room * ENTRY]
         self.structure = native.Structure(
-            *(entries, room, slots, 0, self.suspects),
+            *(entries, room, slots, 0),
+            *(self.suspects, np.zeros(slots, np.uint8), np.zeros(_MASKS, np.uint64)),
             *(np.zeros((_KINDS + 1, _KIND), np.int64), _KINDS + 1, 1, np.full(_MEMORY, 0xFF, np.uint8)),
             *(tables.shapes, picks, len(picks), tables.source, tables.destination),
             *(len(tables.source) - 1, len(tables.destination) - 1),
@@ -100,11 +102,12 @@ class Gathered:
             self.lists[number] = made
             self._picks["slots"][number], self._picks["items"][number] = made.slots_at, made.items_at
 
-    def suspect(self) -> Bool:
+    def suspect(self, library: ctypes.CDLL) -> Bool:
         """Learn who is a suspect of whom now; tell who is any's, by slot."""
         self.suspects.fill(0)
         for number, (_, stream) in enumerate(self.streams):
             self.suspects[np.flatnonzero(stream.recent.suspects)] |= np.uint64(1 << number)
+        library.sk_suspects(self.at)
         anybody: Bool = self.suspects != 0
         return anybody
 
@@ -153,7 +156,7 @@ class Counting:
     def _known(self, roster: Roster) -> int:
         """Say where the C side of the roster is; its suspects are those of the last tick."""
         if self._roster is None or self._roster[0] is not roster.row_slot:
-            suspects = np.any([gathered.suspect() for gathered in self._gathered], axis=0)
+            suspects = np.any([gathered.suspect(self._library) for gathered in self._gathered], axis=0)
             codes = _codes(roster.row_slot, roster.told, suspects)
             made = native.Structure(codes, len(codes) - 1)
             self._roster = roster.row_slot, made, made.address

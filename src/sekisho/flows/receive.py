@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # <asm-generic/socket.h>; Python's socket module names none of them.
 SO_RCVBUFFORCE: Final = 33
 SO_RXQ_OVFL: Final = 40
+SO_BUSY_POLL: Final = 46
 SO_ATTACH_REUSEPORT_CBPF: Final = 51
 SO_MEMINFO: Final = 55  # the first of its numbers is what the receive queue holds
 NETWORK_HEADER: Final = 0xFFF0_0000  # SKF_NET_OFF of <linux/filter.h>
@@ -59,6 +60,8 @@ class ReceiveSettings:
     processes share the ports, and the kernel spreads exporters over them: with `workers`, the number of
     those processes, by source address, so that all an exporter sends comes to one of them. Datagrams may
     `gather` in the socket for so many seconds between two bursts: few full ones cost less than many small.
+    With `busy_poll` the kernel looks into the network card's queue for so many microseconds where a socket
+    is empty (SO_BUSY_POLL, socket(7)).
     """
 
     host: str = "127.0.0.1"
@@ -70,6 +73,7 @@ class ReceiveSettings:
     reuse_port: bool = False
     workers: int = 1
     gather: float = 0.02
+    busy_poll: int = 0
 
 
 class Receiver:
@@ -343,6 +347,10 @@ def _open_all(settings: ReceiveSettings) -> list[socket.socket]:
     try:
         for port in settings.ports:
             opened.append(_open(settings, port))  # noqa: PERF401 - those opened are closed when one fails
+    except Unavailable:
+        for sock in opened:
+            sock.close()
+        raise
     except OSError as error:
         for sock in opened:
             sock.close()
@@ -364,7 +372,7 @@ def _open(settings: ReceiveSettings, port: int) -> socket.socket:
         sock.bind(address)
         if settings.reuse_port and settings.workers > 1 and sys.platform == "linux":
             _spread_by_source(sock, settings.workers)
-    except OSError:
+    except (OSError, Unavailable):
         sock.close()
         raise
     return sock
@@ -399,9 +407,22 @@ def _prepare(sock: socket.socket, settings: ReceiveSettings) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     if settings.reuse_port:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if settings.busy_poll:
+        _poll_busily(sock, settings.busy_poll)
     try:
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, settings.buffer)
     except OSError:  # not privileged: the kernel grants at most net.core.rmem_max
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, settings.buffer)
     if sys.platform == "linux":
         sock.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
+
+
+def _poll_busily(sock: socket.socket, microseconds: int) -> None:
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_BUSY_POLL, microseconds)
+    except (OSError, OverflowError) as error:
+        raise Unavailable(
+            "The collector cannot listen for flows.",
+            f"receive.busy_poll = {microseconds}: {error}. More than net.core.busy_read needs CAP_NET_ADMIN; "
+            "0 does without.",
+        ) from error

@@ -35,6 +35,7 @@ _POINTER, _WHOLE, _REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_gather": (_POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER),
     "sk_pour": (_POINTER,),
+    "sk_suspects": (_POINTER,),
     "sk_glance": (_POINTER, _WHOLE, _POINTER),
     "sk_shapes": (_POINTER,),
     "sk_sums_pour": (_POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER, _WHOLE),

@@ -175,7 +175,6 @@ static inline i64 sort(block *b, gathered *g, const columns *c, i64 i, i64 n, ro
     const u16 *shapes = g->shapes;
     const u8 *by_source = g->by_source, *by_destination = g->by_destination;
     memory *known = g->known;
-    u32 suspects = 0;
     /* First all of them: what is far then comes for many at once. */
     for (i64 k = 0; k < n; k++) {
         b->code[0][k] = code_of(r, receiver[k]);
@@ -193,11 +192,7 @@ static inline i64 sort(block *b, gathered *g, const columns *c, i64 i, i64 n, ro
         memcpy(b->kind[k], of->kind, sizeof of->kind);
         __builtin_prefetch(g->entries + (from >> SLOT_FROM), 1);
         __builtin_prefetch(g->entries + (to >> SLOT_FROM), 1);
-        suspects |= from | to;
     }
-    for (i64 k = 0; suspects & IS_SUSPECT && k < n; k++)
-        for (int side = 0; side < 2; side++)
-            __builtin_prefetch(g->suspects + (b->code[side][k] >> SLOT_FROM));
     return n;
 }
 
@@ -256,7 +251,7 @@ static inline u64 take(gathered *g, const columns *c, i64 i, block *b, i64 k, in
     i64 slot = code >> SLOT_FROM;
     of->rows++;
     if (code & IS_SUSPECT)
-        b->suspected[k] |= of->found & g->suspects[slot];
+        b->suspected[k] |= of->found & suspects_of(g, slot);
     add(entry_of(g, slot, number), c, i, b->weight[k]);
     if (of->apart)
         list(g, c, i, of->apart, slot);
@@ -367,6 +362,25 @@ void sk_pour(gathered *g)
     g->used = g->slots;
     g->kinds_used = 1;
     memset(g->known, 0xFF, REMEMBERED * sizeof *g->known); /* no row is all of it */
+}
+
+/* Number the different sets of picks that slots are suspects of: few sets are those of most. */
+void sk_suspects(gathered *g)
+{
+    enum { PLACES = 1024 };
+    u8 numbers[PLACES] = {0};
+    i64 used = 1;
+    g->masks[0] = 0;
+    for (i64 slot = 0; slot < g->slots; slot++) {
+        u64 mask = g->suspects[slot], at = mixed(mask) % PLACES;
+        while (numbers[at] && g->masks[numbers[at]] != mask)
+            at = (at + 1) % PLACES;
+        if (mask && !numbers[at] && used < ALONE) {
+            numbers[at] = (u8)used;
+            g->masks[used++] = mask;
+        }
+        g->groups[slot] = !mask ? 0 : numbers[at] ? numbers[at] : ALONE;
+    }
 }
 
 /* How many of n rows have a subject; in `span` when the first and the last of them arrived. */

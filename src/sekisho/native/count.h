@@ -59,6 +59,7 @@ typedef struct {
 } entry;
 
 enum { BLOCK_STEPS = 5, BLOCK = 1 << BLOCK_STEPS }; /* rows that are looked at together */
+enum { ALONE = 255 };
 enum { REMEMBERED = 1024 }; /* a power of two */
 
 /* Which kinds rows of some sort are: few sorts of rows are most of all rows. */
@@ -72,6 +73,8 @@ typedef struct {
     entry *entries; /* by slot the first of each, behind them those that follow */
     i64 room, used, full; /* full: whether there is anything */
     const u64 *suspects; /* by slot: of which picks */
+    u8 *groups; /* by slot the number of these among `masks`, ALONE where that would be too many: short, and so near */
+    u64 *masks;
     kind *kinds;
     i64 kinds_room, kinds_used;
     memory *known;
@@ -90,6 +93,13 @@ typedef struct {
     const u32 *codes;
     i64 rows;
 } roster;
+
+/* Of which picks a slot is a suspect. */
+static inline u64 suspects_of(const gathered *g, i64 slot)
+{
+    u8 group = g->groups[slot];
+    return group == ALONE ? g->suspects[slot] : g->masks[group];
+}
 
 enum { IS_OURS = 1, IS_TOLD = 2, IS_SUSPECT = 4, SLOT_FROM = 3 };
 

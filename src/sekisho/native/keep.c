@@ -89,8 +89,6 @@ static void keep_selected(keeping *k)
     for (i64 m = 0; m < k->many; m++) {
         code[m][0] = code_of(*k->r, c->receiver[k->rows[m]]);
         code[m][1] = code_of(*k->r, c->sender[k->rows[m]]);
-        for (int side = 0; side < 2; side++)
-            __builtin_prefetch(k->g->suspects + (code[m][side] >> SLOT_FROM));
     }
     for (i64 m = 0; m < k->many; m++) {
         i64 i = k->rows[m];
@@ -98,7 +96,7 @@ static void keep_selected(keeping *k)
             int number = __builtin_ctzll(left);
             const pick *p = k->g->picks + number;
             i64 slot = code[m][p->outward] >> SLOT_FROM;
-            u64 mine = code[m][p->outward] & IS_SUSPECT ? k->g->suspects[slot] : 0;
+            u64 mine = code[m][p->outward] & IS_SUSPECT ? suspects_of(k->g, slot) : 0;
             if (k->room[number] <= 0 || ((mine ^ k->suspects) >> number & 1))
                 continue;
             remember(c, i, slot, p, k->now);

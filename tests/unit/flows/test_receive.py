@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sekisho.flows.memory import keep_freed
-from sekisho.flows.receive import Receiver, ReceiveSettings, has_recvmmsg
+from sekisho.flows.receive import SO_BUSY_POLL, Receiver, ReceiveSettings, has_recvmmsg
 from sekisho.model.errors import Unavailable
 from support_datagrams import split
 
@@ -227,3 +227,12 @@ def test_a_call_the_kernel_refuses_is_counted(listen: Listen) -> None:
 
 def test_freed_memory_is_kept_where_that_can_be_said() -> None:
     assert keep_freed() in (True, False)
+
+
+def test_the_kernel_looks_into_the_card_s_queue_where_that_is_asked_for(listen: Listen) -> None:
+    asked = [listen(busy_poll=each)._sockets[0] for each in (0, 50)]
+    assert [sock.getsockopt(socket.SOL_SOCKET, SO_BUSY_POLL) for sock in asked][1] == 50
+    with pytest.raises(Unavailable) as caught:
+        listen(busy_poll=-1)
+    assert "busy_poll = -1: " in caught.value.fixer
+    assert "CAP_NET_ADMIN" in caught.value.fixer

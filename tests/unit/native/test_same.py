@@ -147,22 +147,32 @@ def test_a_batch_over_several_seconds_or_hardly_of_ours_counts_the_same(spread: 
     assert counts == counts_in_columns
 
 
-def everything(seed: int) -> list[np.ndarray[Any, Any]]:
-    """Count for all detectors together, to all destinations and to the internet, and tell all sums."""
+def everything(seed: int, others: int = 0) -> list[np.ndarray[Any, Any]]:
+    """Count for all detectors together, to all destinations and to the internet, and tell all sums.
+
+    With `others`, so many subjects that send nothing stand before the rest, and everybody is a suspect of
+    some detectors, nobody of the same ones.
+    """
     policies = [
         policy(condition(name, 0.3, 60), name=f"{name}-{where}", destinations=where)
         for name in sorted(DETECTORS)
         for where in ("all", "internet")
     ]
-    found = detection(*policies, subjects=[f"s{n}" for n in range(SUBJECTS)])
+    found = detection(*policies, subjects=[f"s{n}" for n in range(others + SUBJECTS)])
     for second in range(2):
         batch = traffic(seed=seed + second)
         batch.time[:] = START + second
+        for ends in (batch.sender, batch.receiver):
+            ends[ends >= 0] += others
         found.add(batch)
         found.close(START + second + 1)
+        for number, stream in enumerate(found._streams.values()):
+            if others:
+                chosen = np.random.default_rng([seed, number]).random(len(stream.recent.suspects)) < 0.5
+                stream.recent.suspects[:] = chosen
     state: list[np.ndarray[Any, Any]] = []
     for stream in found._streams.values():
-        state += [lane.estimate(np.arange(SUBJECTS)) for lane in stream.lanes.values()]
+        state += [lane.estimate(np.arange(others + SUBJECTS)) for lane in stream.lanes.values()]
         kept = stream.recent.slot >= 0
         order = np.lexsort((stream.recent.amount[kept], stream.recent.slot[kept]))
         state += [stream.recent.slot[kept][order], stream.recent.amount[kept][order]]
@@ -187,6 +197,12 @@ def test_rows_count_the_same_however_little_room_there_is(
         monkeypatch.setattr(counting, name, value)
     compiled, columns = both(lambda: everything(11))
     assert len(compiled) == len(columns) > 100
+    for one, other in zip(compiled, columns, strict=True):
+        assert np.allclose(one, other, rtol=1e-12)
+
+
+def test_the_rows_of_suspects_are_the_same_however_many_sets_of_them_there_are() -> None:
+    compiled, columns = both(lambda: everything(12, others=400))
     for one, other in zip(compiled, columns, strict=True):
         assert np.allclose(one, other, rtol=1e-12)
 
