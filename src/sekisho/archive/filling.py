@@ -31,7 +31,6 @@ _DTYPES: Final = {
 _BOUND: Final = ("sender", "receiver")
 _ALWAYS: Final = ("time", "exporter")
 _NUMBERS: Final = {name: number for number, name in enumerate(_NAMES)}
-_MADV_COLLAPSE: Final = 25  # <linux/mman.h>
 
 
 class Filling:
@@ -155,8 +154,9 @@ class Filling:
 def _enlarge(memory: mmap.mmap) -> None:
     """Have large pages, where the kernel has some: the disk takes them at a fraction of the cost.
 
-    Not before a block has been full once: who hears little would hold all of it for a few rows.
+    What was in it is lost. Not before a block has been full once: who hears little would hold all of it for a
+    few rows.
     """
-    for advice in (mmap.MADV_HUGEPAGE, _MADV_COLLAPSE):
-        with suppress(OSError):  # an older kernel, or one without
-            memory.madvise(advice)
+    with suppress(OSError):  # a kernel without
+        memory.madvise(mmap.MADV_HUGEPAGE)
+        memory.madvise(mmap.MADV_DONTNEED)
