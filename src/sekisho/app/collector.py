@@ -49,8 +49,6 @@ log = logging.getLogger("sekisho.collector")
 MOST_WORKERS = 256
 # What a resolver tells of the present, which those before it have no part in.
 PRESENT = frozenset({"shared_exporters"})
-# Of so many records of a burst at most it is noted how their exporters sample.
-SAMPLED = 64
 # An inventory that changes all the time costs this part of a core, and is the older for it.
 FOLLOWING_SHARE = 0.2
 # Steps of niceness between the loop and who follows the inventory: the loop has three times its weight.
@@ -201,8 +199,6 @@ class Collector:
         batch = self._decoder.decode(burst, now)
         if len(batch):
             self._resolver.resolve(batch)
-            some = slice(None, None, len(batch) // SAMPLED + 1)
-            self._exporters.note_sampling(batch.exporter[some], batch.rate[some])
             self._detection.add(batch)
             if self.tap is not None:
                 self.tap.put(batch)

@@ -61,7 +61,7 @@ class Resolver:
         return {**self._counts.totals(), **compiled, "shared_exporters": self._sources.shared}
 
     def resolve(self, batch: FlowBatch) -> None:
-        """Fill the columns in place. Every row's exporter is a row of Exporters."""
+        """Fill the columns in place, and note how exporters sample. Every row's is a row of Exporters."""
         n = len(batch)
         if not n:
             return
@@ -84,6 +84,7 @@ class Resolver:
                 batch.sender[rows], batch.receiver[rows] = ends(part)
         self._tell_ambiguous(batch)
         self._fill_rate(batch, host)
+        self._sources.note_sampling(batch)
         batch.src_internet[:] = self._inside.internet(batch.src_hi, batch.src_lo)
         batch.dst_internet[:] = self._inside.internet(batch.dst_hi, batch.dst_lo)
         self._count(batch, host)

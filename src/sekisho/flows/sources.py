@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from sekisho.flows.exporters import Exporters
     from sekisho.model.inventory import Host, Inventory, Telemetry
+    from sekisho.tables import FlowBatch
 
 _SPARSEST: Final = 10**9  # a sparser sampling is a lie
+_LOOKED_AT: Final = 64  # records of a batch at most, for how they are sampled
 
 
 class Sources:
@@ -43,7 +45,12 @@ class Sources:
     def structure(self) -> native.Structure:
         """Give the columns to the compiled core."""
         columns = self.host, self.bridge, self.exact, self.ofports, self.sampling
-        return native.Structure(*columns, self.ipfix)
+        return native.Structure(*columns, self.ipfix, self._exporters.sampling)
+
+    def note_sampling(self, batch: FlowBatch) -> None:
+        """Tell the exporters how their records were sampled; the compiled core does it itself."""
+        some = slice(None, None, len(batch) // _LOOKED_AT + 1)
+        self._exporters.note_sampling(batch.exporter[some], batch.rate[some])
 
     def meet(self) -> None:
         """Look up the exporters that are new since last asked.

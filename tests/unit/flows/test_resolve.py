@@ -399,3 +399,12 @@ def test_a_row_given_to_another_exporter_while_a_resolver_is_made_is_that_one_s(
     monkeypatch.setattr(Sources, "_look_up", and_then)
     world.resolver = Resolver(ResolveSettings(), INVENTORY, world.exporters)
     assert ends(world.resolve({"exporter": row, "in_if": 11, "out_if": UPLINK})) == [(D, -1)]
+
+
+def test_it_is_noted_how_what_an_exporter_told_last_was_sampled() -> None:
+    world = World()
+    told, host = world.exporter(NETFLOW9, "192.168.9.9"), world.exporter(IPFIX, "192.168.1.1", 5)
+    world.resolve({"exporter": told, "rate": 7}, {"exporter": host}, {"exporter": told, "rate": 9})
+    assert [e.sampling for e in world.exporters.report()] == [9, 400]
+    world.resolve({"exporter": host, "rate": 20}, {"exporter": told, "rate": 30}, {"exporter": told})
+    assert [e.sampling for e in world.exporters.report()] == [30, 20]
