@@ -169,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--protocols", default=PROTOCOLS, help=f"of {', '.join(streams())}; name@exporters")
     parser.add_argument("--seconds", type=float, default=4.0, help="sent for each figure")
-    parser.add_argument("--warm", type=float, default=2.0, help="seconds sent before that")
+    parser.add_argument("--warm", type=float, default=12.0, help="seconds sent before that")
     parser.add_argument("--datagrams", type=int, default=0, help="or so many datagrams")
     parser.add_argument("--pace", type=float, default=0.0, help="datagrams a second, the same for everybody")
     parser.add_argument("--subjects", type=int, default=20_000)
