@@ -157,6 +157,6 @@ def _enlarge(memory: mmap.mmap) -> None:
     What was in it is lost. Not before a block has been full once: who hears little would hold all of it for a
     few rows.
     """
-    with suppress(OSError):  # a kernel without
+    with suppress(OSError, AttributeError):  # a kernel without, or a system that has no name for it
         memory.madvise(mmap.MADV_HUGEPAGE)
         memory.madvise(mmap.MADV_DONTNEED)
