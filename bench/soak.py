@@ -122,8 +122,12 @@ def run(running: Listening, name: str, cloud: Cloud, load: Load, window: int) ->
 def steady(given: argparse.Namespace) -> dict[str, float]:
     """Send at a share of what one core takes, for long; flows are kept, and the inventory is replaced."""
     cloud = Cloud(given.subjects, given.exporters)
-    most = trial(Sekisho(cloud), given.stream, cloud, Load(given.measure, warm=given.measure))
-    pace = given.share * most.per_core * most.datagrams / max(most.sent, 1)
+    if given.rate:
+        per_core, pace = 0.0, given.rate / stream(given.stream, cloud).records[0]
+    else:
+        most = trial(Sekisho(cloud), given.stream, cloud, Load(given.measure, warm=given.measure))
+        per_core = most.per_core
+        pace = given.share * per_core * most.datagrams / max(most.sent, 1)
     with tempfile.TemporaryDirectory(prefix="sekisho-bench-") as folder:
         options = ("--replace-every", "10", "--spool", folder)
         with taking(Path(folder)) as taken:
@@ -133,7 +137,9 @@ def steady(given: argparse.Namespace) -> dict[str, float]:
             finally:
                 running.close()  # it writes what it still has
     lost = told.pop("not_kept")
-    rate = {"records_per_second_per_core": round(most.per_core), "share": given.share}
+    rate = {"records_per_second": round(told["records_sent"] / told["seconds"])}
+    if per_core:
+        rate |= {"records_per_second_per_core": round(per_core), "share": given.share}
     return {**rate, **told, "records_kept": sum(taken), "records_not_kept": lost}
 
 
@@ -285,6 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--overload-seconds", type=float, default=30.0)
     parser.add_argument("--measure", type=float, default=4.0, help="seconds to find out what a core takes")
     parser.add_argument("--share", type=float, default=0.6, help="of what a core takes, for steady")
+    parser.add_argument("--rate", type=float, default=0.0, help="records a second of steady, not a share")
     parser.add_argument("--records", type=float, default=1e6, help="a second, behind delay")
     parser.add_argument("--crossings", type=int, default=40)
     parser.add_argument("--ticks", type=int, default=15)

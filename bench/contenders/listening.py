@@ -15,15 +15,20 @@ import sys
 import threading
 import time
 from dataclasses import fields, replace
+from email.message import Message
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias, cast
 
 from sekisho.app.collector import Collector, CollectorSettings
+from sekisho.app.process import let_a_loop_go_first
+from sekisho.client.problems import Answer, fitting
 from sekisho.detect.settings import DetectSettings
 from sekisho.flows.memory import keep_freed
 from sekisho.flows.receive import Receiver, ReceiveSettings, open_shared
 from sekisho.host.clock import Clock
+from sekisho.model.inventory import Inventory
+from sekisho.model.plain import to_plain
 from sekisho.model.policy import PolicySet
 from sekisho.model.report import PolicyView
 from traffic.cloud import POLICIES, Cloud, inventory, policies
@@ -32,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from socket import socket
 
-    from sekisho.model.inventory import Inventory
     from sekisho.model.report import CollectorReport, Verdict
     from sekisho.model.restriction import Evidence
 
@@ -46,6 +50,7 @@ class Keeper:
 
     def __init__(self, cloud: Cloud, watched: PolicySet, every: float) -> None:
         self._inventory, self._policies, self._every = inventory(cloud), watched, every
+        self._words = json.dumps(to_plain(self._inventory)).encode() if every else b""
         self._stop = threading.Event()
         self._reported = threading.Event()
         self.known = threading.Event()  # whether the collector has taken over an inventory
@@ -53,13 +58,14 @@ class Keeper:
         self.report: CollectorReport | None = None
 
     def inventory(self, since: int, wait: float) -> Inventory | None:
-        """Give the inventory to who has none; later the same one as a new version."""
+        """Give the inventory to who has none; later one that is alike, read as a client reads it."""
         if since < self._inventory.version:
             return self._inventory
         self.known.set()
         if self._stop.wait(self._every or wait) or not self._every:
             return None
-        self._inventory = replace(self._inventory, version=self._inventory.version + 1)
+        read = fitting(Inventory, Answer(200, Message(), self._words).json())
+        self._inventory = replace(read, version=self._inventory.version + 1)
         return self._inventory
 
     def follow_policies(self, since: int, wait: float) -> PolicyView | None:
@@ -133,9 +139,7 @@ def collector(
     watched = PolicySet(1) if given.no_detectors else policies(given.policies)
     keeper = Keeper(Cloud(given.subjects, given.exporters), watched, given.replace_every)
     detect = DetectSettings(talker_window=0.0) if given.no_detectors else DetectSettings()
-    settings = CollectorSettings(
-        "bench", report_every=1.0, receive=ReceiveSettings(ports=(0,)), detect=detect
-    )
+    settings = CollectorSettings("bench", receive=ReceiveSettings(ports=(0,)), detect=detect)
     made = Collector(tapped(settings, given.spool), cast("Any", keeper), Clock(), sockets)
     thread = threading.Thread(target=made.run)
     thread.start()
@@ -220,6 +224,7 @@ def main() -> None:
     parser.add_argument("--replace-every", type=float, default=0.0, help="seconds between two inventories")
     given = parser.parse_args()
     keep_freed()
+    let_a_loop_go_first()
     running = (alone if given.what == "alone" else collector)(given)
     print(json.dumps({"port": running[0]}), flush=True)
     answer(sys.stdin, sys.stdout, running)

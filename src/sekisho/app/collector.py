@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import socket
+import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from time import thread_time
 from typing import TYPE_CHECKING, Protocol
 
 from sekisho import native
+from sekisho.app.outbox import Outbox
 from sekisho.app.settings import host_name
 from sekisho.archive.settings import TapSettings
-from sekisho.archive.tap import Tap
+from sekisho.archive.tap import Tap, subject_keys
 from sekisho.detect.settings import DetectSettings
 from sekisho.detect.window import Detection
 from sekisho.flows.decode import Decoder
@@ -33,64 +37,37 @@ from sekisho.model.report import CollectorReport
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sekisho.detect.window import Ready
     from sekisho.host.clock import Clock
-    from sekisho.model.report import Histogram, PolicyView, Verdict
+    from sekisho.model.report import Histogram, PolicyView, Talker, Verdict
     from sekisho.model.restriction import Evidence
-    from sekisho.tables import Burst
+    from sekisho.tables import U64, Burst
 
 log = logging.getLogger("sekisho.collector")
 
-# Evidence that waits for a keeper that is away: one per subject and policy, the newest.
-PENDING = 20_000
-# The keeper takes so many pieces of evidence in one request.
-CHUNK = 500
 # Each worker is a process with tables of its own.
 MOST_WORKERS = 256
 # What a resolver tells of the present, which those before it have no part in.
 PRESENT = frozenset({"shared_exporters"})
-# Of so many records of a burst at most it is noted how their exporters sample.
-SAMPLED = 64
 # An inventory that changes all the time costs this part of a core, and is the older for it.
 FOLLOWING_SHARE = 0.2
+# Steps of niceness between the loop and who follows the inventory: the loop has three times its weight.
+BEHIND = 5
 # What writes what was heard into the archive's spool.
 KEEPING = "keeping flows for the archive"
 
 
 @dataclass(slots=True)
-class Outbox:
-    """Evidence on its way to the keeper; newer evidence of the same crossing takes the older's place."""
+class Following:
+    """An inventory, and all that is made of it before the loop takes it over: a hundred times the work.
 
-    pending: dict[tuple[str, str], Evidence] = field(default_factory=dict)
-    dropped: int = 0
-    refused: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    filled: threading.Event = field(default_factory=threading.Event)
+    `subjects` are their keys for the archive. Taken over, it is what was there before.
+    """
 
-    def put(self, found: list[Evidence]) -> None:
-        """Queue what was found; what does not fit is counted."""
-        if not found:
-            return
-        with self.lock:
-            for evidence in found:
-                key = (evidence.subject, evidence.policy)
-                if len(self.pending) >= PENDING and key not in self.pending:
-                    self.dropped += 1
-                    continue
-                self.pending[key] = evidence
-        self.filled.set()
-
-    def take(self, most: int = CHUNK) -> list[Evidence]:
-        """Take the next chunk out, oldest first."""
-        with self.lock:
-            keys = list(self.pending)[:most]
-            return [self.pending.pop(k) for k in keys]
-
-    def give_back(self, chunk: list[Evidence]) -> None:
-        """Put a chunk that could not be sent back, unless newer evidence has come meanwhile."""
-        with self.lock:
-            for evidence in chunk:
-                self.pending.setdefault((evidence.subject, evidence.policy), evidence)
-        self.filled.set()
+    inventory: Inventory
+    resolver: Resolver
+    ready: Ready
+    subjects: U64 | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,18 +140,19 @@ class Collector:
         self._inventory = Inventory()
         self._resolver = Resolver(settings.resolve, self._inventory, self._exporters)
         self._detection = Detection(settings.detect, PolicySet(), exporter_name=self._exporters.name)
-        self._news: dict[str, Inventory | PolicySet] = {}
+        self._news: dict[str, Following | PolicySet] = {}
         self._outbox = Outbox()
         self._resolved: dict[str, float] = {}  # what the resolvers of earlier inventories counted
         self._started = clock.now()
         self._report = CollectorReport(settings.name, 0.0)
-        self._spread_at = 0.0  # when everybody was last set against the lines
+        self._spread_at = 0.0  # when everybody was last looked at
         self._seconds = {"busy": 0.0, "replaced": 0.0}
         self.stop = threading.Event()
         self.troubles = Troubles(log)
         self.receiver = Receiver(settings.receive, sockets)
         self.tap = _tap(settings, clock.now(), self._exporters, self.troubles)
         self._keeping: threading.Thread | None = None
+        self._niceness = os.getpriority(os.PRIO_PROCESS, os.getpid())
 
     def run(self) -> None:
         """Hear, decode, resolve, count; judge each second; until `stop`."""
@@ -221,8 +199,6 @@ class Collector:
         batch = self._decoder.decode(burst, now)
         if len(batch):
             self._resolver.resolve(batch)
-            some = slice(None, None, len(batch) // SAMPLED + 1)
-            self._exporters.note_sampling(batch.exporter[some], batch.rate[some])
             self._detection.add(batch)
             if self.tap is not None:
                 self.tap.put(batch)
@@ -232,26 +208,27 @@ class Collector:
         self._outbox.put(self._detection.close(now))
         if self.tap is not None:
             self.tap.close(now)
+        talkers, histograms = self._everybody(now)
         self._report = CollectorReport(
             self._settings.name,
             now,
             self._exporters.report(),
-            self._detection.talkers(self._settings.talkers),
+            talkers,
             self._detection.exact_ports,
             self._counters(),
             self._started,
             self._settings.addresses or own_addresses(self._settings.receive.host),
-            self._distributions(now),
+            histograms,
         )
         self._seconds["busy"] += time.perf_counter() - began
 
-    def _distributions(self, now: float) -> tuple[Histogram, ...]:
-        """Set everybody against the lines, once for each report that is sent."""
+    def _everybody(self, now: float) -> tuple[tuple[Talker, ...], tuple[Histogram, ...]]:
+        """Find the busiest, and set everybody against the lines, once for each report that is sent."""
         # A second that is closed a little early must not wait for the next one.
         if now - self._spread_at < self._settings.report_every - 0.1 and now >= self._spread_at:
-            return self._report.histograms
+            return self._report.talkers, self._report.histograms
         self._spread_at = now
-        return self._detection.distributions()
+        return self._detection.talkers(self._settings.talkers), self._detection.distributions()
 
     def _replace(self) -> None:
         """Take over what the threads have fetched, between two bursts."""
@@ -261,17 +238,20 @@ class Collector:
             match new := self._news.pop(kind):
                 case PolicySet():
                     self._detection.replace_policies(new)
-                case Inventory():
-                    for name, count in self._resolver.counters.items():
-                        if name not in PRESENT:
-                            self._resolved[name] = self._resolved.get(name, 0.0) + count
-                    self._resolver = Resolver(self._settings.resolve, new, self._exporters)
-                    self._detection.replace_inventory(new)
-                    if self.tap is not None:
-                        self.tap.meet(new, self._clock.now())
-                    gc.freeze()  # looking for cycles among so many subjects would hold up the loop
+                case Following():
+                    self._take_over(new)
                     self._seconds["replaced"] = thread_time() - began
-                    self._inventory = new
+
+    def _take_over(self, new: Following) -> None:
+        """Put an inventory in its place; what was there goes into `new`, for others to let go of."""
+        for name, count in self._resolver.counters.items():
+            if name not in PRESENT:
+                self._resolved[name] = self._resolved.get(name, 0.0) + count
+        self._resolver, new.resolver = new.resolver, self._resolver
+        self._detection.replace_inventory(new.inventory, new.ready)
+        if self.tap is not None:
+            self.tap.meet(new.inventory, self._clock.now(), new.subjects)
+        self._inventory, new.inventory = new.inventory, self._inventory
 
     def _counters(self) -> dict[str, float]:
         now = self._resolver.counters
@@ -297,7 +277,7 @@ class Collector:
 
     def _spawn_talkers(self) -> None:
         for name, task in (
-            ("following the inventory", self._follow_inventory),
+            ("following the inventory", self._follow_behind),
             ("following the policies", self._follow_policies),
             ("sending evidence", self._send_evidence),
             ("reporting", self._send_report),
@@ -321,17 +301,42 @@ class Collector:
             except Unavailable as error:
                 self.troubles.begin(KEEPING, error.fixer)
 
+    def _follow_behind(self) -> None:
+        """Follow the inventory in a thread that gives way to the loop where both have one core.
+
+        The loop gets three quarters of it, not more: it waits for what this thread holds, and somebody
+        else may want the core too.
+        """
+        if sys.platform == "linux":  # where a thread has a niceness of its own
+            # Nobody may make a thread less nice than somebody else has made it, which is as well.
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(self._niceness + BEHIND, 19))
+        self._follow_inventory()
+
     def _follow_inventory(self) -> None:
-        seen, began = self._news.get("inventory", self._inventory), thread_time()
-        new = self._client.inventory(seen.version, self._settings.wait)
+        gc.collect()  # here or nowhere: see `let_a_loop_go_first`
+        began = thread_time()
+        new = self._client.inventory(self._inventory.version, self._settings.wait)
         if new is not None:
-            self._news["inventory"] = new
+            made = self._news["inventory"] = self._make_ready(new)
             # until the loop has taken it over, do not ask for the same one again
             while self._inventory is not new and not self.stop.wait(0.05):
                 pass
+            before = [*made.inventory.subjects]
+            del made
+            while before:  # one by one: to let go of so many at once would hold up the loop
+                before.pop()
             # Whatever changes meanwhile comes as one.
             spent = thread_time() - began + self._seconds["replaced"]
             self.stop.wait(spent / FOLLOWING_SHARE)
+
+    def _make_ready(self, new: Inventory) -> Following:
+        """Make all that can be made before the loop takes an inventory over, which goes on beside this."""
+        resolver = Resolver(self._settings.resolve, new, self._exporters)
+        subjects = None if self.tap is None else subject_keys(new)
+        made = Following(new, resolver, self._detection.make_ready(new), subjects)
+        gc.freeze()  # looking for cycles among so many subjects would hold up the loop
+        return made
 
     def _follow_policies(self) -> None:
         view = self._client.follow_policies(self._policies_version, self._settings.wait)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sekisho.app.all_in_one import Child, Supervisor, command
 from sekisho.app.collector import Collector
-from sekisho.app.process import stop_on_signal
+from sekisho.app.process import let_a_loop_go_first, stop_on_signal
 from sekisho.flows.receive import open_shared
 from sekisho.host.tasks import Troubles, spawn
 from sekisho.model.errors import Malformed
@@ -98,6 +98,7 @@ def run_worker(settings: CollectorSettings, keeper: Keeper, clock: Clock, place:
     """Be one worker, until told to stop or left behind."""
     told = ToldByWorker(keeper, place.report_fd, lambda: worker.stop.set())  # noqa: PLW0108 - made below
     worker = Collector(settings_of_worker(settings, place.number), told, clock, place.sockets)
+    let_a_loop_go_first()
     stop_on_signal(worker.stop)
     worker.run()
 

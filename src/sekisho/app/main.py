@@ -17,7 +17,7 @@ import typer
 
 from sekisho import cli
 from sekisho.app import lab_command, openstack_command, switches_lab
-from sekisho.app.process import LogFormat, start_log, stop_on_signal
+from sekisho.app.process import LogFormat, let_a_loop_go_first, start_log, stop_on_signal
 from sekisho.cli.exits import EXITS, spoken
 from sekisho.cli.words import clean
 from sekisho.model.errors import Malformed, SekishoError
@@ -120,6 +120,7 @@ def collector(
         collector_workers.run(ours, client, Clock(), words)
     else:
         alone = Collector(ours, client, Clock())
+        let_a_loop_go_first()
         stop_on_signal(alone.stop)
         alone.run()
 

@@ -13,7 +13,7 @@ from sekisho.client.balancers import Balancers
 from sekisho.client.bounds import pages
 from sekisho.client.connections import Connections, Request
 from sekisho.client.flows import Flows
-from sekisho.client.problems import Answer, checked, fitting
+from sekisho.client.problems import Answer, checked, fitting, let_go
 from sekisho.client.switches import Switches
 from sekisho.model.access import Role, Token, WhoAmI
 from sekisho.model.attachment import Attachment, HostVlans
@@ -372,7 +372,13 @@ class Client:
 
     def _follow(self, kind: type[T], path: str, query: Mapping[str, Any]) -> T | None:
         answer = self._send("GET", f"/v1/{path}", query, wait=query["wait"])
-        return None if answer.status == 304 else fitting(kind, checked(answer).json())
+        if answer.status == 304:
+            return None
+        read = checked(answer).json()
+        try:
+            return fitting(kind, read)
+        finally:
+            let_go(read)
 
     def _pages(self, kind: type[T], path: str, query: Mapping[str, Any], limit: int) -> Iterator[T]:
         def ask(marker: str) -> Any:

@@ -73,10 +73,12 @@ class Judge:
         self.z = deviate(policy.confidence)
         self.scope: Bool = np.zeros(len(standing.streak), np.bool_)
 
-    def rescope(self, kinds: Kinds, present: Bool, wall: float) -> None:
-        """Find out anew who is in scope; whoever is no longer has done nothing."""
-        self.scope = kinds.within(self.policy.scope, wall) & present
-        self.standing.forget(np.flatnonzero(~self.scope))
+    def rescope(self, inside: Bool) -> None:
+        """Take over who is in scope, by slot; whoever is no longer has done nothing."""
+        self.scope = inside
+        standing = self.standing
+        stands = (standing.streak > 0) | standing.crossed | (standing.told > -np.inf)
+        standing.forget(np.flatnonzero(stands & ~inside))
 
     def close(self, wall: float, steady: float, repeat: float) -> I64:
         """Judge one closed second; the slots about which evidence is due."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
 
 
 class Roster:
-    """row_slot: int64[rows + 1], slot of each inventory row; the last, reached by row -1, is -1.
+    """One inventory's rows and the slots of its subjects; `after` makes the next one's.
 
+    row_slot: int64[rows + 1], slot of each inventory row; the last, reached by row -1, is -1.
     present: bool[slots], in the inventory now; told: bool[rows + 1], its switch tells SMTP exactly;
     ids and subjects by slot, "" and None where free.
     """
@@ -27,27 +29,32 @@ class Roster:
         self.present: Bool = np.zeros(0, np.bool_)
         self._absent: dict[int, float] = {}
         self._free: list[int] = []
+        self._lock = threading.Lock()
+        self._held = False
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def replace(self, inventory: Inventory, now: float) -> None:
-        """Renumber the rows; who was known keeps its slot, who left is remembered for a while."""
-        slots = [self._slot(subject) for subject in inventory.subjects]
-        self.row_slot = np.array([*slots, -1], np.int64)
-        exact = {
-            (host.name, telemetry.bridge)
-            for host in inventory.hosts
-            for telemetry in host.telemetry
-            if telemetry.exact_domain
-        }
-        hosts = {host for host, _ in exact}
-        self.told = np.array(
-            [(s.host, s.bridge) in exact if s.bridge else s.host in hosts for s in inventory.subjects]
-            + [False],
-            np.bool_,
-        )
-        self._mark(np.array(slots, np.int64), now)
+    def after(self, inventory: Inventory, now: float) -> Roster:
+        """Give the roster of another inventory: who was known keeps its slot, who left is remembered.
+
+        This one answers as before, also while another thread is at it, but nobody is forgotten here any
+        more: a slot that the next one counts on must not be given up meanwhile. See `release`.
+        """
+        with self._lock:
+            self._held = True
+        made = Roster()
+        made.slot_of, made.ids, made.subjects = self.slot_of.copy(), self.ids.copy(), self.subjects.copy()
+        made._absent, made._free = self._absent.copy(), self._free.copy()
+        slots = np.array([made._slot(subject) for subject in inventory.subjects], np.int64)
+        made.row_slot = np.append(slots, -1)
+        made.told = _told(inventory)
+        made._mark(slots, self.present, now)
+        return made
+
+    def release(self) -> None:
+        """Forget as before: what was made by `after` is not taken."""
+        self._held = False
 
     def _slot(self, subject: Subject) -> int:
         slot = self.slot_of.get(subject.id)
@@ -61,8 +68,8 @@ class Roster:
         self.subjects[slot] = subject
         return slot
 
-    def _mark(self, slots: I64, now: float) -> None:
-        before, self.present = self.present, np.zeros(len(self.ids), np.bool_)
+    def _mark(self, slots: I64, before: Bool, now: float) -> None:
+        self.present = np.zeros(len(self.ids), np.bool_)
         self.present[slots] = True
         gone = np.flatnonzero(before & ~self.present[: len(before)])
         self._absent |= dict.fromkeys(gone.tolist(), now)
@@ -71,13 +78,22 @@ class Roster:
 
     def expire(self, before: float) -> I64:
         """Free the slots of those who left before then; the caller forgets them."""
-        slots = [slot for slot, since in self._absent.items() if since < before]
+        slots: list[int] = []
+        if self._absent and self._lock.acquire(blocking=False):
+            try:
+                if not self._held:
+                    slots = [slot for slot, since in self._absent.items() if since < before]
+                    self._give_up(slots)
+            finally:
+                self._lock.release()
+        return np.array(slots, np.int64)
+
+    def _give_up(self, slots: list[int]) -> None:
         for slot in slots:
             del self._absent[slot]
             del self.slot_of[self.ids[slot]]
             self.ids[slot], self.subjects[slot] = "", None
             self._free.append(slot)
-        return np.array(slots, np.int64)
 
     def slots(self, rows: I32) -> I64:
         """Give the slot of each inventory row; -1 for -1 and for rows this inventory does not have."""
@@ -91,3 +107,16 @@ class Roster:
         # A batch resolved against a longer inventory, just before it was replaced.
         last = len(self.row_slot) - 1
         return np.where((rows < last) & (rows >= 0), rows, -1)
+
+
+def _told(inventory: Inventory) -> Bool:
+    """Give for each row, and for none, whether the switch behind it tells SMTP exactly."""
+    exact = {
+        (host.name, telemetry.bridge)
+        for host in inventory.hosts
+        for telemetry in host.telemetry
+        if telemetry.exact_domain
+    }
+    hosts = {host for host, _ in exact}
+    told = [(s.host, s.bridge) in exact if s.bridge else s.host in hosts for s in inventory.subjects]
+    return np.array([*told, False], np.bool_)

@@ -48,9 +48,10 @@ class Present:
         rates[:, : len(roster)] *= roster.present
         chosen = _foremost(rates, limit)
         names = [field for field, _, _ in self._scale]
+        told = rates[:, chosen].T.tolist()
         return tuple(
-            Talker(roster.ids[slot], **dict(zip(names, rates[:, slot].tolist(), strict=True)))
-            for slot in chosen
+            Talker(roster.ids[slot], **dict(zip(names, row, strict=True)))
+            for slot, row in zip(chosen, told, strict=True)
         )
 
 

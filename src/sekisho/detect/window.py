@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,12 +25,25 @@ if TYPE_CHECKING:
     from sekisho.detect.detector import Detector
     from sekisho.detect.settings import DetectSettings
     from sekisho.model.inventory import Inventory
-    from sekisho.model.policy import Policy, PolicySet
+    from sekisho.model.policy import Policy, PolicySet, Scope
     from sekisho.model.report import Histogram, Talker
     from sekisho.model.restriction import Evidence
     from sekisho.tables import I64, Bool, FlowBatch
 
 _SLOTS = 256  # to begin with; doubles as needed
+
+
+@dataclass(slots=True)
+class Ready:
+    """All that is made of an inventory before it is taken over, from the roster `before` it.
+
+    scopes: bool[slots], who is in the scope of each policy of then.
+    """
+
+    before: Roster
+    roster: Roster
+    kinds: Kinds
+    scopes: dict[Scope, Bool]
 
 
 class Detection:
@@ -55,6 +69,7 @@ class Detection:
         self._wall = 0.0  # at the last close
         self._slots = _SLOTS
         self._roster = Roster()
+        self._kinds = Kinds((), {})
         self._streams: dict[Key, Stream] = {}
         self._judges: list[Judge] = []
         self._counters = dict.fromkeys(("rows", "rows_ours", "closes", "evidence", "policies_unjudged"), 0)
@@ -77,7 +92,7 @@ class Detection:
             self._judges.append(self._judge(policy, streams, before))
         self._drop_lanes()
         self._one_pass = None
-        self._rescope()
+        self._rescope({})
 
     def _judge(self, policy: Policy, streams: dict[Key, Stream], before: dict[str, Standing]) -> Judge:
         internet = policy.destinations == "internet"
@@ -113,11 +128,31 @@ class Detection:
         for stream in self._streams.values():
             stream.lanes = {w: lane for w, lane in stream.lanes.items() if id(lane) in needed}
 
-    def replace_inventory(self, inventory: Inventory) -> None:
-        """Take new rows from the next batch on; subjects are known by id and keep what they did."""
-        self._roster.replace(inventory, self._steady.now)
+    def replace_inventory(self, inventory: Inventory, ready: Ready | None = None) -> None:
+        """Take new rows from the next batch on; subjects are known by id and keep what they did.
+
+        `ready` is what `make_ready` made of it. Afterwards it holds what it took the place of, which is
+        a lot to let go of.
+        """
+        if ready is None or ready.before is not self._roster:
+            ready = self.make_ready(inventory)
+        ready.roster, self._roster = self._roster, ready.roster
+        ready.kinds, self._kinds = self._kinds, ready.kinds
         self._widen(len(self._roster))
-        self._rescope()
+        self._rescope(ready.scopes)
+
+    def make_ready(self, inventory: Inventory) -> Ready:
+        """Make beforehand what an inventory is taken over with, in any thread; all else may go on."""
+        before = self._roster
+        try:
+            roster = before.after(inventory, self._steady.now)
+            kinds = Kinds(roster.subjects, roster.slot_of)
+            asked = {judge.policy.scope for judge in tuple(self._judges)}
+            scopes = {scope: kinds.within(scope, self._wall) for scope in asked}
+        except BaseException:
+            before.release()
+            raise
+        return Ready(before, roster, kinds, scopes)
 
     def _widen(self, slots: int) -> None:
         if slots <= self._slots:
@@ -131,13 +166,17 @@ class Detection:
         for judge in self._judges:
             judge.standing = judge.standing.widen(self._slots)
 
-    def _rescope(self) -> None:
-        spare = self._slots - len(self._roster)
-        subjects = [*self._roster.subjects, *([None] * spare)]
-        present = np.concatenate([self._roster.present, np.zeros(spare, np.bool_)])
-        kinds = Kinds(subjects, self._roster.slot_of)
+    def _rescope(self, scopes: Mapping[Scope, Bool]) -> None:
+        """Find out who is in each policy's scope, unless `scopes` knows it."""
+        roster = self._roster
         for judge in self._judges:
-            judge.rescope(kinds, present, self._wall)
+            known = scopes.get(judge.policy.scope)
+            inside = np.zeros(self._slots, np.bool_)
+            inside[: len(roster)] = (
+                self._kinds.within(judge.policy.scope, self._wall) if known is None else known
+            )
+            inside[: len(roster)] &= roster.present
+            judge.rescope(inside)
 
     def add(self, batch: FlowBatch) -> None:
         """Count a resolved batch; rows of nobody's are left out."""

@@ -14,13 +14,10 @@ from sekisho.tables import FlowBatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
-
-    from numpy.typing import NDArray
 
     from sekisho.flows.exporters import Exporters
     from sekisho.flows.wire.protocol import WireDecoder
-    from sekisho.tables import I64, Burst
+    from sekisho.tables import I32, I64, U8, Burst
 
 
 class Decoder:
@@ -37,10 +34,10 @@ class Decoder:
         }
         self.unrecognised = Counters()
         self._marks = np.array([protocol.mark for protocol in self.protocols.values()], np.uint32)
-        self._rows: I64 = np.zeros((len(self._marks), 0), np.int64)  # of each protocol, in the last burst
+        self._rows: tuple[I64, ...] = ()  # of each protocol, in the last burst
         self._found = np.zeros(len(self._marks) + 2, np.int64)
-        self._columns: tuple[NDArray[Any], ...] = ()  # of the last burst, and where they stand
-        self._where: tuple[int, ...] = ()
+        self._columns: tuple[U8 | I32, ...] = ()  # of the last burst
+        self._where: tuple[tuple[int, ...], tuple[int, ...]] = (), ()  # they stand, and what is told of them
 
     def decode(self, burst: Burst, now: float) -> FlowBatch:
         """Decode the datagrams of a burst; rows stand by protocol, then in arrival order."""
@@ -67,17 +64,27 @@ class Decoder:
 
     def _compiled_shares(self, burst: Burst) -> tuple[list[I64], int, int] | None:
         library, data, length = native.LIBRARY, burst.data, burst.length
-        if library is None or length.dtype != np.int32 or not data.flags.c_contiguous:
+        if library is None:
             return None
-        if not self._columns or self._columns[0] is not data or self._columns[1] is not length:
-            self._rows = np.empty((len(self._marks), len(data)), np.int64)
-            self._columns = data, length, self._marks, self._rows, self._found
-            self._where = tuple(int(column.ctypes.data) for column in self._columns)
-        at, lengths, marks, rows, found = self._where
-        kinds, room = self._rows.shape
-        library.sk_kinds(at, data.size, data.shape[1], lengths, burst.count, marks, kinds, rows, room, found)
+        if (not self._columns or self._columns[0] is not data or self._columns[1] is not length) and not (
+            self._point(data, length)
+        ):
+            return None
+        slab, shares = self._where
+        library.sk_kinds(*slab, burst.count, *shares)
         *of_kinds, short, others = self._found.tolist()
-        return [self._rows[kind, :count] for kind, count in enumerate(of_kinds)], short, others
+        return [rows[:n] for rows, n in zip(self._rows, of_kinds, strict=True)], short, others
+
+    def _point(self, data: U8, length: I32) -> bool:
+        """Tell the core where the columns of bursts stand; False where they are not as it needs them."""
+        if length.dtype != np.int32 or not data.flags.c_contiguous:
+            return False
+        kinds, room = len(self._marks), len(data)
+        rows = np.empty((kinds, room), np.int64)
+        self._rows, self._columns = tuple(rows), (data, length)
+        shares = self._marks.ctypes.data, kinds, rows.ctypes.data, room, self._found.ctypes.data
+        self._where = (data.ctypes.data, data.size, data.shape[1], length.ctypes.data), shares
+        return True
 
     def counters(self) -> dict[str, float]:
         """Totals as ``protocol.kind``, and those of the exporters' table."""

@@ -36,12 +36,13 @@ _COUNTED: Final = ("strangers", "exact", "sent", "received", "ambiguous")
 class Resolver:
     """Fills a batch's sender, receiver, exact, src_internet, dst_internet, and rate where not told.
 
-    Made anew for each inventory. Senders and receivers are rows of ``inventory.subjects``.
+    Made anew for each inventory, in any thread. Senders and receivers are rows of ``inventory.subjects``.
     """
 
     def __init__(self, settings: ResolveSettings, inventory: Inventory, exporters: Exporters) -> None:
         self._index = SubjectIndex(inventory)
         self._sources = Sources(inventory, exporters, self._index.bridges)
+        self._sources.meet()  # those who come later are met when they are heard
         self._inside = Inside((*PRIVATE, *settings.own_prefixes))
         self._counts = Counters()
         self._rows, self._told = 0, np.zeros(len(_COUNTED), np.int64)  # what the core has counted
@@ -60,7 +61,7 @@ class Resolver:
         return {**self._counts.totals(), **compiled, "shared_exporters": self._sources.shared}
 
     def resolve(self, batch: FlowBatch) -> None:
-        """Fill the columns in place. Every row's exporter is a row of Exporters."""
+        """Fill the columns in place, and note how exporters sample. Every row's is a row of Exporters."""
         n = len(batch)
         if not n:
             return
@@ -83,6 +84,7 @@ class Resolver:
                 batch.sender[rows], batch.receiver[rows] = ends(part)
         self._tell_ambiguous(batch)
         self._fill_rate(batch, host)
+        self._sources.note_sampling(batch)
         batch.src_internet[:] = self._inside.internet(batch.src_hi, batch.src_lo)
         batch.dst_internet[:] = self._inside.internet(batch.dst_hi, batch.dst_lo)
         self._count(batch, host)

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from sekisho.flows.exporters import Exporters
     from sekisho.model.inventory import Host, Inventory, Telemetry
+    from sekisho.tables import FlowBatch
 
 _SPARSEST: Final = 10**9  # a sparser sampling is a lie
+_LOOKED_AT: Final = 64  # records of a batch at most, for how they are sampled
 
 
 class Sources:
@@ -43,13 +45,22 @@ class Sources:
     def structure(self) -> native.Structure:
         """Give the columns to the compiled core."""
         columns = self.host, self.bridge, self.exact, self.ofports, self.sampling
-        return native.Structure(*columns, self.ipfix)
+        return native.Structure(*columns, self.ipfix, self._exporters.sampling)
+
+    def note_sampling(self, batch: FlowBatch) -> None:
+        """Tell the exporters how their records were sampled; the compiled core does it itself."""
+        some = slice(None, None, len(batch) // _LOOKED_AT + 1)
+        self._exporters.note_sampling(batch.exporter[some], batch.rate[some])
 
     def meet(self) -> None:
-        """Look up the exporters that are new since last asked."""
+        """Look up the exporters that are new since last asked.
+
+        The first time may be beside the thread that makes and forgets them: what it changes meanwhile is
+        looked up again, for a row's generation is written after all else, and read here before.
+        """
         if self._changes == self._exporters.changes:
             return
-        self._changes, now = self._exporters.changes, self._exporters.generation
+        self._changes, now = self._exporters.changes, self._exporters.generation.copy()
         for row in np.flatnonzero(self._generation != now):
             if now[row]:  # else it was forgotten
                 self._look_up(int(row))

@@ -19,6 +19,9 @@ HERE: Final = Path(__file__).parent
 FLAGS: Final = (
     "-std=gnu11",
     "-O3",
+    # Loops begin where a processor fetches well: else a change of one function costs another a quarter.
+    "-falign-functions=64",
+    "-falign-loops=32",
     "-fPIC",
     "-shared",
     "-Wall",

@@ -288,13 +288,6 @@ static inline void mark(u64 *marks, const u64 *found, const block *b, i64 first,
     }
 }
 
-/* Built for processors with wide registers and for all others; which one runs is found out when it is loaded. */
-#if defined(__x86_64__) && defined(__GLIBC__) /* clang says gnu_linux of musl too */
-#define FOR_WIDE __attribute__((target_clones("avx2", "default")))
-#else
-#define FOR_WIDE
-#endif
-
 /* Gather rows of a batch from `first` on, and tell in `found` which picks take each, and behind all n rows the marks of
  * their blocks; gives the row after the last one.
  *

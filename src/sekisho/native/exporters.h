@@ -49,6 +49,27 @@ static inline i32 exporter_of(const exporters *e, const u64 *halves, u32 domain,
     return NONE;
 }
 
+/* The exporter of the datagram before: mostly of the next one too. Begins as {.row = NONE}. */
+typedef struct {
+    u64 halves[4];
+    u32 domain;
+    i32 row;
+} latest;
+
+/* The same as exporter_of, which is only asked where the exporter is another than before. */
+static inline i32 exporter_after(const exporters *e, latest *before, const u64 *halves, u32 domain, u8 protocol)
+{
+    u64 differs = before->domain ^ domain;
+    for (int i = 0; i < 4; i++)
+        differs |= before->halves[i] ^ halves[i];
+    if (before->row == NONE || differs) {
+        memcpy(before->halves, halves, sizeof before->halves);
+        before->domain = domain;
+        before->row = exporter_of(e, halves, domain, protocol);
+    }
+    return before->row;
+}
+
 static inline void heard_of(const exporters *e, i32 row, double now, double clock)
 {
     e->datagrams[row]++;

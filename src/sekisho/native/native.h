@@ -113,6 +113,25 @@ static inline void soon(const u8 *at, i64 octets)
         __builtin_prefetch(at + line);
 }
 
+/* Built for processors with wide registers and for all others; which one runs is found out when it is loaded. */
+#if defined(__x86_64__) && defined(__GLIBC__) /* clang says gnu_linux of musl too */
+#define FOR_WIDE __attribute__((target_clones("avx2", "default")))
+#else
+#define FOR_WIDE
+#endif
+
+static inline void fill_double(double *restrict at, double value, i64 n)
+{
+    for (i64 i = 0; i < n; i++)
+        at[i] = value;
+}
+
+static inline void fill_i32(i32 *restrict at, i32 value, i64 n)
+{
+    for (i64 i = 0; i < n; i++)
+        at[i] = value;
+}
+
 static inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
 static inline i64 most(i64 a, i64 b) { return a > b ? a : b; }
 

@@ -131,8 +131,14 @@ static int is_renewal(plain *b, i64 row, const u8 *content, i64 size, int option
     return b->definitions <= b->most_definitions;
 }
 
+/* Which layouts a burst uses, and how many. */
+typedef struct {
+    u8 is[LAYOUTS];
+    i64 n;
+} layouts;
+
 /* Look through the sets of message i, which lies at here..end; its records, or -1 where something is not plain. */
-static i64 sets_of(plain *b, i64 i, i64 here, i64 end, u8 *used)
+static i64 sets_of(plain *b, i64 i, i64 here, i64 end, layouts *used)
 {
     slab octets = {b->at, b->size};
     i64 total = 0, sets = 0;
@@ -161,9 +167,11 @@ static i64 sets_of(plain *b, i64 i, i64 here, i64 end, u8 *used)
         b->message[s] = (i32)i;
         b->layout[s] = layout;
         b->located[s] = (i32)found;
-        if (!used[layout])
+        if (!used->is[layout]) {
             b->has &= has(p, &b->told);
-        used[layout] = 1;
+            used->is[layout] = 1;
+            used->n++;
+        }
         total += found;
         here += (i64)length;
     }
@@ -171,11 +179,8 @@ static i64 sets_of(plain *b, i64 i, i64 here, i64 end, u8 *used)
 }
 
 /* Whether so many layouts leave steps enough for each set of records of variable length. */
-static int is_within(const plain *b, const u8 *used)
+static int is_within(const plain *b, i64 layouts)
 {
-    i64 layouts = 0;
-    for (int k = 0; k < LAYOUTS; k++)
-        layouts += used[k];
     if (layouts > b->most_layouts)
         return 0;
     i64 steps = b->most_steps / most(layouts, 1);
@@ -190,10 +195,9 @@ static int is_within(const plain *b, const u8 *used)
 /* Look through a burst; how many records it holds, or -1 where it is not plain. */
 i64 sk_plain_find(plain *b)
 {
-    u8 used[LAYOUTS] = {0};
+    layouts used = {0};
     i64 total = 0;
-    u64 before[3] = {0}; /* the exporter of the message before: mostly of this one too */
-    i32 row = NONE;
+    latest before = {.row = NONE};
     b->sets = b->renewals_found = b->definitions = 0;
     b->has = ~0ull;
     b->told = 0;
@@ -208,21 +212,18 @@ i64 sk_plain_find(plain *b)
             return -1;
         if (b->length_at >= 0 && be16(message + b->length_at) != length)
             return -1;
-        u64 halves[4] = {b->address_hi[d], b->address_lo[d], 0, 0}, domain = be32(message + b->domain_at);
-        if (row == NONE || halves[0] != before[0] || halves[1] != before[1] || domain != before[2]) {
-            row = exporter_of(b->known, halves, (u32)domain, (u8)b->protocol);
-            memcpy(before, (u64[]){halves[0], halves[1], domain}, sizeof before);
-        }
+        u64 halves[4] = {b->address_hi[d], b->address_lo[d], 0, 0};
+        i32 row = exporter_after(b->known, &before, halves, be32(message + b->domain_at), (u8)b->protocol);
         if (row == NONE || b->generation[row] != b->met[row] || (b->statistics[row] && !b->ovs[row]))
             return -1;
         b->row[i] = row;
         b->sequence[i] = be32(message + b->sequence_at);
-        i64 held = sets_of(b, i, begin + b->header, begin + length, used);
+        i64 held = sets_of(b, i, begin + b->header, begin + length, &used);
         if (held < 0 || (total += held) > b->most_records)
             return -1;
         b->held[i] = (u32)held;
     }
-    return is_within(b, used) ? total : -1;
+    return is_within(b, used.n) ? total : -1;
 }
 
 static double rate_of(const plain *b, i64 row, u64 kind, u64 ident)
@@ -256,24 +257,25 @@ static void scale(const plain *b, const columns *c, i64 set, i64 first, i64 behi
     }
 }
 
-/* What no step says of the rows of a set: whose they are, and what a template leaves open. */
-static void complete(plain *b, const columns *c, const program *p, i64 set, i64 first, i64 behind)
+/* How many of n counts are more than anybody counts, or none at all. */
+FOR_WIDE static i64 over(const double *restrict packets, const double *restrict bytes, double most_count, i64 n)
 {
-    i32 row = b->row[b->message[set]];
-    for (i64 to = first; to < behind; to++) {
-        c->time[to] = b->time;
-        c->exporter[to] = row;
-    }
+    i64 found = 0;
+    for (i64 i = 0; i < n; i++)
+        found += !(packets[i] <= most_count) | !(bytes[i] <= most_count);
+    return found;
+}
+
+/* What a template leaves open of the rows of a set. */
+static inline void complete(const plain *b, const columns *c, const program *p, i64 set, i64 first, i64 behind)
+{
     if (p->version)
         for (i64 to = first; to < behind; to++)
             c->ip_version[to] = (u8)p->version;
     if (!p->counts_packets)
-        for (i64 to = first; to < behind; to++)
-            c->packets[to] = 1.0;
+        fill_double(c->packets + first, 1.0, behind - first);
     if (b->rates_told)
         scale(b, c, set, first, behind);
-    for (i64 to = first; to < behind; to++)
-        b->implausible += !(c->packets[to] <= b->most_count && c->bytes[to] <= b->most_count);
 }
 
 static int is_kept(const plain *b, i64 row, int output)
@@ -290,7 +292,7 @@ static i64 decode_set(plain *b, const columns *c, i64 set, i64 first)
     const program *p = (const program *)b->programs[b->layout[set]];
     i64 here = b->start[set], to = first, n = b->located[set], begins[SEGMENTS];
     if (is_fixed(p)) {
-        rows_of(octets, c, p, &here, p->minimum, first, n);
+        rows_of(octets, c, p, here, first, n);
         to += n;
     } else
         for (i64 k = 0; k < n; k++) {
@@ -316,21 +318,44 @@ static void account(const plain *b)
     sk_sequence(b->sequences, b->row, b->sequence, b->step, b->n);
 }
 
-/* Decode what sk_plain_find found into columns of so many rows, whatever is in them; how many were written. */
-i64 sk_plain_decode(plain *b, const columns *c, i64 room)
+/* Rows whose exporter is not written down yet, or whose counts are not looked at. */
+typedef struct {
+    i64 first;
+    i32 exporter;
+} unfinished;
+
+enum { FINISHED_AT_ONCE = 256 }; /* rows: they are still in a near cache */
+
+static void finish(plain *b, const columns *c, unfinished *rows, i64 behind)
 {
+    fill_i32(c->exporter + rows->first, rows->exporter, behind - rows->first);
+    b->implausible += over(c->packets + rows->first, c->bytes + rows->first, b->most_count, behind - rows->first);
+    rows->first = behind;
+}
+
+/* Decode what sk_plain_find found into columns of so many rows, whatever is in them; how many were written. */
+i64 sk_plain_decode(plain *b, const columns *given, i64 room)
+{
+    const columns own = *given, *c = &own;
     i64 rows = 0, clean = 0;
     u64 has = b->has | begun(c, room, b->told);
+    double time = b->time;
+    unfinished left = {0, NONE};
     b->other = b->implausible = 0;
     account(b);
     for (i64 s = 0; s < b->sets; s++)
         if (b->inputs_told[s])
             b->input_heard[b->row[b->message[s]]] = b->template_clock;
     for (i64 s = 0; s < b->sets; s++) {
+        i32 exporter = b->row[b->message[s]];
         if (s + 1 < b->sets)
             soon(b->at + b->start[s + 1], b->end[s + 1] - b->start[s + 1]);
-        clean = cleared(c, clean, rows + b->located[s], room, has);
+        if (exporter != left.exporter || rows - left.first >= FINISHED_AT_ONCE)
+            finish(b, c, &left, rows);
+        left.exporter = exporter;
+        clean = cleared(c, clean, rows + b->located[s], room, has, time);
         rows = decode_set(b, c, s, rows);
     }
+    finish(b, c, &left, rows);
     return rows;
 }

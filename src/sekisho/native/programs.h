@@ -45,22 +45,24 @@ typedef struct {
 
 enum { SEGMENTS = 256 };
 
-/* Step over one record that begins at `at`: where its segments begin, and where it ends; beyond `end` if it lies. */
+/* Step over one record that begins at `at`: where its segments begin, and where it ends; beyond `end` if it lies. `end` lies
+ * within the slab. */
 static inline i64 record_end(slab octets, const program *p, i64 at, i64 end, i64 *begins)
 {
-    for (i64 s = 0;; s++) {
+    const i64 last = p->count - 1;
+    for (i64 s = 0; s < last; s++) {
         begins[s] = at;
         at += p->segments[s];
-        if (s == p->count - 1 || at > end)
-            return at;
-        u64 size = at < octets.size ? octets.at[at] : 0;
+        if (at >= end)
+            return end + 1;
+        i64 size = octets.at[at];
         if (size < 255)
-            at += 1 + (i64)size;
+            at += 1 + size;
         else
-            at = at + 3 <= end ? at + 3 + (i64)be(octets, at + 1, 2) : end + 1;
-        if (at > end)
-            return at;
+            at = at + 3 <= end ? at + 3 + be16(octets.at + at + 1) : end + 1;
     }
+    begins[last] = at;
+    return at + p->segments[last];
 }
 
 static inline int is_output(slab octets, const program *p, const i64 *begins)
@@ -68,12 +70,12 @@ static inline int is_output(slab octets, const program *p, const i64 *begins)
     return be(octets, begins[p->direction_segment] + p->direction_offset, 1) == 1;
 }
 
-/* Write n records, `stride` octets apart, whose segments begin at `begins`, to rows first.. of columns of zeros. All lie
- * within the slab. */
-void rows_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 stride, i64 first, i64 n)
+/* Write n records of a program of one segment, the first at `here` and each behind the one before, to rows first.. of
+ * columns of zeros. */
+void rows_of(slab octets, const columns *c, const program *p, i64 here, i64 first, i64 n)
     __attribute__((visibility("hidden")));
 
-/* The same of one record. */
+/* Write one record, whose segments begin at `begins`. */
 void row_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 row)
     __attribute__((visibility("hidden")));
 

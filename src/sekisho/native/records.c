@@ -61,18 +61,43 @@ i64 sk_locate(const u8 *at, i64 size, sets *s)
     return total;
 }
 
-/* Where n values of a step stand: the first, and how far the next is. */
-typedef struct {
-    slab octets;
-    i64 at, stride, size;
-} run;
+static inline u8 be8(const u8 *p) { return *p; }
 
-/* Whether all n values lie within the slab. */
-static int is_whole(const run *r, i64 n) { return r->at >= 0 && r->at + (n - 1) * r->stride + r->size <= r->octets.size; }
+/* A number; of one of more than eight octets the last eight. */
+static u64 number(const u8 *p, i64 width)
+{
+    u64 v = 0;
+    for (i64 i = 0; i < width; i++)
+        v = v << 8 | p[i];
+    return v;
+}
 
 #define EACH(...)                                                                                                      \
     for (i64 k = 0; k < n; k++)                                                                                        \
         __VA_ARGS__;                                                                                                   \
+    break
+
+#define ONE(read, from, row, put)                                                                                      \
+    {                                                                                                                  \
+        const i64 k = row;                                                                                             \
+        const u64 v = read(from);                                                                                      \
+        into[k] = (__typeof__(*into))(put);                                                                            \
+    }
+
+/* Four values at a time: what a loop costs by itself is more than what a value does. */
+#define FOUR(read, put)                                                                                                \
+    {                                                                                                                  \
+        const u8 *from = p;                                                                                            \
+        i64 next = 0;                                                                                                  \
+        for (; next + 4 <= n; next += 4, from += 4 * stride) {                                                         \
+            ONE(read, from, next, put)                                                                                 \
+            ONE(read, from + stride, next + 1, put)                                                                    \
+            ONE(read, from + 2 * stride, next + 2, put)                                                                \
+            ONE(read, from + 3 * stride, next + 3, put)                                                                \
+        }                                                                                                              \
+        for (; next < n; next++, from += stride)                                                                       \
+            ONE(read, from, next, put)                                                                                 \
+    }                                                                                                                  \
     break
 
 /* Put `put` into a column, v being each value: a loop for each usual size, in which nothing is asked and nothing but
@@ -80,18 +105,20 @@ static int is_whole(const run *r, i64 n) { return r->at >= 0 && r->at + (n - 1) 
 #define READ(column, put)                                                                                              \
     {                                                                                                                  \
         __typeof__(*c->column) *restrict into = c->column + first;                                                     \
-        u64 v;                                                                                                         \
-        switch (r->size) {                                                                                             \
+        switch (t->size) {                                                                                             \
         case 1:                                                                                                        \
-            EACH((v = p[k * stride], into[k] = (__typeof__(*into))(put)));                                             \
+            FOUR(be8, put);                                                                                            \
         case 2:                                                                                                        \
-            EACH((v = be16(p + k * stride), into[k] = (__typeof__(*into))(put)));                                      \
+            FOUR(be16, put);                                                                                           \
         case 4:                                                                                                        \
-            EACH((v = be32(p + k * stride), into[k] = (__typeof__(*into))(put)));                                      \
+            FOUR(be32, put);                                                                                           \
         case 8:                                                                                                        \
-            EACH((v = be64(p + k * stride), into[k] = (__typeof__(*into))(put)));                                      \
+            FOUR(be64, put);                                                                                           \
         default:                                                                                                       \
-            EACH((v = be(r->octets, r->at + k * stride, r->size), into[k] = (__typeof__(*into))(put)));                \
+            EACH({                                                                                                     \
+                const u64 v = number(p + k * stride, t->size);                                                         \
+                into[k] = (__typeof__(*into))(put);                                                                    \
+            });                                                                                                        \
         }                                                                                                              \
     }                                                                                                                  \
     break
@@ -126,12 +153,11 @@ static void address(u64 *restrict hi, u64 *restrict lo, const u8 *p, i64 stride,
     }
 }
 
-/* Write the n values of one step to rows first..; `low` are the second ones of a step that has two. */
-static void store(const columns *c, const step *t, const run *r, const run *low, i64 first, i64 n)
+/* Write the n values of one step of records that begin at `record` to rows first.. */
+static void store(const columns *c, const step *t, const u8 *record, i64 stride, i64 first, i64 n)
 {
-    const u8 *p = r->octets.at + r->at;
+    const u8 *p = record + t->offset;
     const u8 *protocol = c->protocol + first;
-    i64 stride = r->stride;
     switch (t->into) {
         OF_ONE_VALUE(READ_STEP)
     case SRC_V6:
@@ -142,9 +168,9 @@ static void store(const columns *c, const step *t, const run *r, const run *low,
         break;
     case ICMP:
         EACH({
-            u64 v = be(r->octets, r->at + k * stride, r->size);
+            u64 v = number(p + k * stride, t->size);
             if (t->size2)
-                v = v << 8 | be(low->octets, low->at + k * stride, low->size);
+                v = v << 8 | number(record + t->offset2 + k * stride, t->size2);
             if (v && (!t->only || protocol[k] == t->only))
                 c->dst_port[first + k] = (u16)v;
         });
@@ -153,14 +179,14 @@ static void store(const columns *c, const step *t, const run *r, const run *low,
     }
 }
 
-void rows_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 stride, i64 first, i64 n)
+void rows_of(slab octets, const columns *c, const program *p, i64 here, i64 first, i64 n)
 {
-    for (const step *t = p->steps; n > 0 && t < p->steps + p->length; t++) {
-        run r = {octets, begins[t->segment] + t->offset, stride, t->size};
-        run low = {octets, begins[t->segment2] + t->offset2, stride, t->size2};
-        if (is_whole(&r, n) && is_whole(&low, n))
-            store(c, t, &r, &low, first, n);
-    }
+    i64 stride = p->minimum;
+    if (n <= 0 || here < 0 || here + n * stride > octets.size)
+        return;
+    for (const step *t = p->steps; t < p->steps + p->length; t++)
+        if (t->offset + t->size <= stride && t->offset2 + t->size2 <= stride)
+            store(c, t, octets.at + here, stride, first, n);
 }
 
 #define ONE_STEP(step, column, put)                                                                                    \
@@ -171,28 +197,29 @@ void rows_of(slab octets, const columns *c, const program *p, const i64 *begins,
 void row_of(slab octets, const columns *c, const program *p, const i64 *begins, i64 row)
 {
     const u8 *protocol = c->protocol + row;
-    const i64 k = 0; /* of `protocol` */
-    for (const step *t = p->steps; t < p->steps + p->length; t++) {
-        i64 at = begins[t->segment] + t->offset, at2 = begins[t->segment2] + t->offset2;
-        if (at < 0 || at2 < 0 || at + t->size > octets.size || at2 + t->size2 > octets.size)
+    const i64 k = 0, eight = octets.size - 8; /* k of `protocol`; the last place behind which there are eight octets */
+    for (const step *t = p->steps, *end = t + p->length; t < end; t++) {
+        i64 at = begins[t->segment] + t->offset, width = t->size;
+        u64 v;
+        if (__builtin_expect(at <= eight && (u64)(width - 1) < 8, 1))
+            v = be64(octets.at + at) >> (64 - 8 * width);
+        else if (at + width <= octets.size)
+            v = number(octets.at + at, width);
+        else
             continue;
-        const u8 *place = octets.at + at;
-        u64 v = t->size == 4   ? be32(place)
-                : t->size == 1 ? *place
-                : t->size == 2 ? be16(place)
-                : t->size == 8 ? be64(place)
-                               : be(octets, at, t->size);
         switch (t->into) {
             OF_ONE_VALUE(ONE_STEP)
         case SRC_V6:
-            address(c->src_hi + row, c->src_lo + row, place, 0, 1);
+            if (at + 16 <= octets.size)
+                address(c->src_hi + row, c->src_lo + row, octets.at + at, 0, 1);
             break;
         case DST_V6:
-            address(c->dst_hi + row, c->dst_lo + row, place, 0, 1);
+            if (at + 16 <= octets.size)
+                address(c->dst_hi + row, c->dst_lo + row, octets.at + at, 0, 1);
             break;
         case ICMP:
             if (t->size2)
-                v = v << 8 | be(octets, at2, t->size2);
+                v = v << 8 | be(octets, begins[t->segment2] + t->offset2, t->size2);
             if (v && (!t->only || protocol[k] == t->only))
                 c->dst_port[row] = (u16)v;
             break;
@@ -226,7 +253,7 @@ i64 sk_decode(const u8 *at, i64 size, sets *s, const columns *c, i32 *owner)
         i64 n = least(s->located[i], room), here = s->start[i], written = rows;
         room -= n;
         if (p->count == 1 && p->direction_segment < 0) {
-            rows_of(octets, c, p, &here, p->minimum, rows, n);
+            rows_of(octets, c, p, here, rows, n);
             rows += n;
         } else {
             for (i64 k = 0; k < n; k++) {

@@ -39,6 +39,7 @@ typedef struct {
     const u8 *exact, *ofports;
     const float *sampling;
     const u8 *ipfix;
+    float *applied; /* of Exporters: how what it told last was sampled */
 } sources;
 
 /* Prefixes that are not the internet; Inside. */
@@ -133,11 +134,50 @@ static i32 by_destination(const subjects *s, i64 host, const columns *c, i64 i)
     return address == NONE ? mac : address;
 }
 
-static inline void resolve_host(const subjects *s, const source *from, const columns *c, i64 i)
+/* The subject at each of n interfaces; whether any of them is not told. */
+static int by_numbers(const numbered *from, const u32 *restrict number, i32 *restrict found, i64 n)
 {
-    c->sender[i] = c->in_if[i] ? by_number(&from->interfaces, c->in_if[i]) : by_mac(s, from->host, c->src_mac[i]);
-    int single = c->out_format[i] == OUT_SINGLE && c->out_if[i];
-    c->receiver[i] = single ? by_number(&from->interfaces, c->out_if[i]) : by_destination(s, from->host, c, i);
+    int untold = 0;
+    if (from->length <= 0) /* none, or too many for a plain table */
+        for (i64 i = 0; i < n; i++) {
+            untold |= !number[i];
+            found[i] = by_number(from, number[i]);
+        }
+    else {
+        const i32 *rows = from->rows;
+        const u64 length = (u64)from->length;
+        const i64 first = from->first;
+        for (i64 i = 0; i < n; i++) {
+            u64 at = (u64)((i64)number[i] - first);
+            untold |= !number[i];
+            i32 there = rows[at < length ? at : 0];
+            found[i] = at < length ? there : NONE;
+        }
+    }
+    return untold;
+}
+
+/* Whether any of n rows was not sent to one interface alone. */
+static int has_several(const u8 *format, i64 n)
+{
+    u8 found = 0;
+    for (i64 i = 0; i < n; i++)
+        found |= format[i] ^ OUT_SINGLE;
+    return found != 0;
+}
+
+/* Rows first..behind of a host: by interface, and where none is told by what else is. */
+static void resolve_host(const subjects *s, const source *from, const columns *c, i64 first, i64 behind)
+{
+    i64 n = behind - first;
+    if (by_numbers(&from->interfaces, c->in_if + first, c->sender + first, n))
+        for (i64 i = first; i < behind; i++)
+            if (!c->in_if[i])
+                c->sender[i] = by_mac(s, from->host, c->src_mac[i]);
+    if (by_numbers(&from->interfaces, c->out_if + first, c->receiver + first, n) | has_several(c->out_format + first, n))
+        for (i64 i = first; i < behind; i++)
+            if (!c->out_if[i] || c->out_format[i] != OUT_SINGLE)
+                c->receiver[i] = by_destination(s, from->host, c, i);
 }
 
 static void resolve_point(const subjects *s, const source *from, const columns *c, i64 i)
@@ -171,11 +211,12 @@ static inline int internet(const inside *within, u64 hi, u64 lo)
 
 enum { STRANGERS, EXACT, SENT, RECEIVED, AMBIGUOUS_ENDS };
 enum { PIECE = 1024 }; /* rows: what one pass reads is still in the nearest cache for the next */
+enum { LOOKED_AT = 16 }; /* rows of a piece, for how they are sampled */
 
-/* Tell no ambiguous ends, and count those that are told. */
-static void settle(i32 *restrict end, i64 n, i64 *counts, int kind)
+/* Tell no ambiguous ends of up to PIECE rows, and count those that are told. */
+FOR_WIDE static void settle(i32 *restrict end, i64 n, i64 *counts, int kind)
 {
-    i64 told = 0, ambiguous = 0;
+    i32 told = 0, ambiguous = 0;
     for (i64 i = 0; i < n; i++) {
         told += end[i] >= 0;
         ambiguous += end[i] == AMBIGUOUS;
@@ -185,16 +226,31 @@ static void settle(i32 *restrict end, i64 n, i64 *counts, int kind)
     counts[AMBIGUOUS_ENDS] += ambiguous;
 }
 
+/* Whether each of n addresses is on the internet: by a table, and those that it does not tell by themselves. */
 static void outside(const inside *within, const u64 *restrict hi, const u64 *restrict lo, u8 *restrict told, i64 n)
 {
+    enum { LOOK = 2 };
     const u8 *upper = within->upper;
+    u64 untold = 0;
     for (i64 i = 0; i < n; i++) {
-        u8 known = upper[lo[i] >> 16 & 0xFFFF];
-        if (__builtin_expect(hi[i] || lo[i] >> 32 != 0xFFFF || known == 2, 0))
-            told[i] = (u8)internet(within, hi[i], lo[i]);
-        else
-            told[i] = !known;
+        u8 known = upper[(u16)(lo[i] >> 16)];
+        untold |= hi[i] | ((lo[i] >> 32) ^ 0xFFFF) | (known & LOOK);
+        told[i] = !known;
     }
+    if (untold)
+        for (i64 i = 0; i < n; i++)
+            if (hi[i] || lo[i] >> 32 != 0xFFFF || upper[(u16)(lo[i] >> 16)] == LOOK)
+                told[i] = (u8)internet(within, hi[i], lo[i]);
+}
+
+/* Take down how the last of rows first..behind, of one exporter, were sampled, where that is known. */
+static inline void note_sampling(float *applied, const float *rate, i64 first, i64 behind)
+{
+    for (i64 i = behind; i-- > most(first, behind - LOOKED_AT);)
+        if (rate[i] > 0) {
+            *applied = rate[i];
+            return;
+        }
 }
 
 /* Rows first..behind, of one exporter. */
@@ -209,8 +265,7 @@ static void resolve_piece(const subjects *s, source whose, const columns *c, i64
         for (i64 i = first; i < behind; i++)
             resolve_point(s, &whose, c, i);
     else
-        for (i64 i = first; i < behind; i++)
-            resolve_host(s, &whose, c, i);
+        resolve_host(s, &whose, c, first, behind);
     if (whose.sampling != 0)
         for (i64 i = first; i < behind; i++)
             c->rate[i] = c->rate[i] == 0 ? whose.sampling : c->rate[i];
@@ -231,6 +286,7 @@ void sk_resolve(const columns *given, i64 n, const subjects *s, const sources *f
             whose = source_of(s, from, c->exporter[i]);
         i64 rows = behind - i;
         resolve_piece(s, whose, c, i, behind);
+        note_sampling(from->applied + whose.row, c->rate, i, behind);
         settle(c->sender + i, rows, told, SENT);
         settle(c->receiver + i, rows, told, RECEIVED);
         told[STRANGERS] += whose.host < 0 ? rows : 0;

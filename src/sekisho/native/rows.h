@@ -71,8 +71,8 @@ static inline u64 begun(const columns *c, i64 room, u64 told)
 }
 
 /* Make rows from `clean` on zeros, sender and receiver NONE, so that all up to `wanted` are, and some more of `room`
- * rows; but for columns that it `has`, and time and exporter. The first row that is not clear. */
-static inline i64 cleared(const columns *c, i64 clean, i64 wanted, i64 room, u64 has)
+ * rows; but for columns that it `has`, and exporter; their time is `time`. The first row that is not clear. */
+static inline i64 cleared(const columns *c, i64 clean, i64 wanted, i64 room, u64 has, double time)
 {
     if (wanted <= clean)
         return clean;
@@ -85,6 +85,7 @@ static inline i64 cleared(const columns *c, i64 clean, i64 wanted, i64 room, u64
     FILLED(CLEAR_UNLESS)
     if (!(has & HAS_RATE))
         CLEAR(rate, 0);
+    fill_double(c->time + clean, time, to - clean);
     CLEAR(sender, 0xFF);
     CLEAR(receiver, 0xFF);
     CLEAR(exact, 0);
@@ -93,6 +94,16 @@ static inline i64 cleared(const columns *c, i64 clean, i64 wanted, i64 room, u64
 #undef CLEAR_UNLESS
 #undef CLEAR
     return to;
+}
+
+/* Make one row zeros, but for columns that it `has` and those that nobody fills before the batch is whole. */
+static inline void blank(const columns *c, i64 row, u64 has)
+{
+#define BLANK(bit, column, place)                                                                                      \
+    if (!(has & (bit)))                                                                                                \
+        c->column[row] = 0;
+    FILLED(BLANK)
+#undef BLANK
 }
 
 #endif

@@ -32,7 +32,7 @@ i64 sk_items_of(const u8 *at, i64 size, const i64 *body, const i64 *end, const i
     return found;
 }
 
-enum { HEADER_ETHERNET = 1, HEADER_IPV4 = 11, HEADER_IPV6 = 12 };
+enum { HEADER_IPV4 = 11, HEADER_IPV6 = 12 };
 enum { ICMP4 = 1, DCCP = 33, FRAGMENT = 44, AUTHENTICATION = 51, ICMP6 = 58, SCTP = 132, UDP_LITE = 136 };
 enum { EXTENSIONS = 8 };
 
@@ -148,31 +148,6 @@ static void fill_ethernet(const columns *c, i64 row, slab octets, i64 at, i64 en
         packet += 4;
     }
     fill_ip(c, row, octets, packet, end, kind);
-}
-
-enum { USUAL = 14 + 20 + 14 }; /* octets of Ethernet, IPv4 without options, TCP up to its flags */
-
-/* Fill from an untagged Ethernet frame of a whole TCP or UDP header over IPv4, as nearly all are: the same as
- * fill_ethernet does, without asking of each field whether it is there. 0 where the frame is not such a one. */
-static int fill_usual(const columns *c, i64 row, const u8 *p, i64 room)
-{
-    if (room < USUAL || be16(p + 12) != 0x0800 || p[14] != 0x45 || (be16(p + 20) & 0x1FFF))
-        return 0;
-    u32 total = be16(p + 16), protocol = p[23];
-    if ((total >= 20 && total < USUAL - 14) || (protocol != TCP && protocol != UDP))
-        return 0;
-    c->dst_mac[row] = be64(p) >> 16;
-    c->src_mac[row] = be64(p + 4) & 0xFFFFFFFFFFFFull;
-    c->ip_version[row] = 4;
-    c->protocol[row] = (u8)protocol;
-    c->src_hi[row] = c->dst_hi[row] = 0;
-    c->src_lo[row] = be32(p + 26) | V4_MAPPED;
-    c->dst_lo[row] = be32(p + 30) | V4_MAPPED;
-    c->src_port[row] = be16(p + 34);
-    c->dst_port[row] = be16(p + 36);
-    if (protocol == TCP)
-        c->tcp_flags[row] = (be16(p + 46) & 0xFFF) | FLAGS_KNOWN;
-    return 1;
 }
 
 void header_of(slab octets, i64 body, i64 end, const columns *c, i64 row, double *length, i64 *counts)

@@ -40,6 +40,7 @@ enum { ITEM = 8, SAMPLE = 40 }; /* the fewest octets that an item takes, and a s
 i64 sk_sflow_open(opened *o)
 {
     slab octets = {o->at, o->size};
+    latest before = {.row = NONE};
     i64 n = 0;
     o->unknown = o->agents_unknown = o->cut = o->items = o->packets = 0;
     for (i64 i = 0; i < o->n; i++) {
@@ -67,7 +68,7 @@ i64 sk_sflow_open(opened *o)
         i64 samples = least(o->count[n], o->most_samples), room = end - o->body[n];
         o->items += least(samples, room / ITEM);
         o->packets += least(samples, room / SAMPLE);
-        o->row[n] = exporter_of(o->known, halves, o->domain[n], (u8)o->protocol);
+        o->row[n] = exporter_after(o->known, &before, halves, o->domain[n], (u8)o->protocol);
         if (o->row[n] == NONE)
             o->unknown++;
         else
@@ -235,6 +236,51 @@ static double records_of(slab octets, samples *s, i64 body, i64 end, i64 count, 
 
 static inline u32 interface(u64 value) { return (value & INTERNAL) != INTERNAL ? (u32)value : 0; }
 
+/* Fill a row, whatever is in it, from a sample as nearly all are: not expanded, with an Ethernet header that is whole, and at most
+ * what a switch did with it besides. The same as sample_of does; 0 and nothing done where it is not such a one. */
+static inline int usual_sample(slab octets, samples *s, const item *it, const columns *c, i64 row, i32 exporter)
+{
+    const u8 *p = octets.at + it->body, *end = octets.at + it->end, *raw = NULL;
+    if (it->kind != FLOW || it->end - it->body < 32)
+        return 0;
+    u32 rate = be32(p + 8), in = be32(p + 20), out = be32(p + 24), records = be32(p + 28), vlan = 0;
+    if (records > 2 || records > s->most_records)
+        return 0;
+    for (p += 32; records > 0; records--) {
+        if (end - p < 8)
+            return 0;
+        u32 kind = be32(p), octets_told = be32(p + 4);
+        if (octets_told < 16 || octets_told > end - p - 8)
+            return 0;
+        if (kind == RAW_HEADER)
+            raw = p + 8;
+        else if (kind == SWITCH)
+            vlan = be32(p + 8);
+        else
+            return 0;
+        p += 8 + octets_told;
+    }
+    if (!raw || be32(raw) != HEADER_ETHERNET)
+        return 0;
+    u32 length = be32(raw + 4), size = be32(raw + 12);
+    if (rate > s->most_rate || length > s->most_octets || 16 + (u64)size > be32(raw - 4))
+        return 0;
+    if (!fill_usual(c, row, raw + 16, size))
+        return 0;
+    s->told.flow_samples++;
+    u32 format = out >> 30;
+    c->vlan[row] = vlan < 4095 ? (u16)vlan : 0;
+    c->in_if[row] = in >> 30 ? 0 : interface(in);
+    c->out_if[row] = format == OUT_SINGLE ? interface(out) : 0;
+    c->out_format[row] = format <= OUT_MULTIPLE ? (u8)format : OUT_SINGLE;
+    c->exporter[row] = exporter;
+    c->rate[row] = (float)rate;
+    double packets = rate ? (double)rate : 1.0;
+    c->packets[row] = packets;
+    c->bytes[row] = packets * (double)length;
+    return 1;
+}
+
 /* Fill a row from a sample of a packet; 0 where there is nothing to believe in it. */
 static int sample_of(slab octets, samples *s, const item *it, const columns *c, i64 row, i32 exporter)
 {
@@ -258,12 +304,10 @@ static int sample_of(slab octets, samples *s, const item *it, const columns *c, 
     /* With another format the value is a reason or a number of interfaces, not an interface. */
     c->out_if[row] = format == OUT_SINGLE ? interface(expanded ? out : out & INTERNAL) : 0;
     c->out_format[row] = format <= OUT_MULTIPLE ? (u8)format : OUT_SINGLE;
-    c->time[row] = s->time;
     c->exporter[row] = exporter;
     c->rate[row] = (float)rate;
     c->packets[row] = rate ? (double)rate : 1.0; /* a rate of 0 is not one: such a sample stands for itself */
     c->bytes[row] = c->packets[row] * length;
-    s->records[exporter]++;
     return 1;
 }
 
@@ -273,16 +317,20 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
     enum { HAS = HAS_IN_IF | HAS_OUT_IF | HAS_FORMAT | HAS_RATE | HAS_PACKETS | HAS_BYTES };
     const columns own = *given, *c = &own;
     slab octets = {s->at, s->size};
-    u64 has = HAS | begun(c, room, ~(u64)HAS_POINT);
+    const u64 ALL = ~0ull, has = HAS | HAS_POINT;
     i64 rows = 0, clean = 0;
+    double time = s->time;
+    begun(c, room, ~(u64)HAS_POINT);
     s->others = 0;
     memset(&s->told, 0, sizeof s->told);
     for (i64 i = 0; i < s->n; i++) {
-        if (i + 1 < s->n)
-            soon(s->at + s->body[i + 1], s->end[i + 1] - s->body[i + 1]);
+        /* The same octets of the next datagram are asked for with each sample: not all at once, for which there is no room. */
+        const i64 later = i + 1 < s->n ? s->body[i + 1] - s->body[i] : 0;
         if (s->body[i] < 0 || s->end[i] > s->size)
             continue; /* no burst has such a datagram */
         walk all = {s->body[i], s->end[i], least(s->count[i], s->most_samples)};
+        const i32 exporter = s->row[i];
+        i64 before = rows;
         item it;
         s->told.samples_over_cap += s->count[i] > s->most_samples;
         while (next(octets, &all, &it, &s->told.samples_missing, &s->told.samples_length_lies)) {
@@ -292,15 +340,24 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
                 s->begins[s->others] = it.body;
                 s->ends[s->others++] = it.end;
             } else if (it.kind == FLOW || it.kind == EXPANDED_FLOW) {
-                if (it.end - it.body >= 32)
-                    clean = cleared(c, clean, rows + 1, room, has);
-                if (sample_of(octets, s, &it, c, rows, s->row[i]))
+                if (later)
+                    soon(s->at + it.body + later, it.end - it.body);
+                if (it.end - it.body < 32) {
+                    s->told.sample_short++;
+                    continue;
+                }
+                clean = cleared(c, clean, rows + 1, room, ALL, time);
+                if (usual_sample(octets, s, &it, c, rows, exporter))
                     rows++;
-                else if (rows < clean)
-                    cleared(c, rows, rows + 1, rows + 1, has);
+                else {
+                    blank(c, rows, has);
+                    rows += sample_of(octets, s, &it, c, rows, exporter);
+                }
             } else
                 s->told.samples_unknown++;
         }
+        if (rows > before)
+            s->records[exporter] += rows - before;
     }
     return rows;
 }

@@ -79,7 +79,7 @@ def test_a_collector_keeps_what_it_heard_and_what_it_was_told(keeper: Keeper, tm
     kept = TapSettings(on=True, spool=SpoolSettings(str(tmp_path)))
     settings = CollectorSettings("c", receive=ReceiveSettings(ports=(0,)), archive=kept)
     collector = Collector(settings, cast("Any", keeper), Clock())
-    collector._news["inventory"] = inventory()
+    collector._news["inventory"] = collector._make_ready(inventory())
     collector._replace()
     now = Clock().now()
     heard = burst_of(captured("ovs31-sflow.pcap"), time=now)
@@ -100,7 +100,7 @@ def test_totals_of_resolvers_add_up_over_inventories_and_gauges_do_not(collector
         collector._resolver._counts.count("strangers", 3)
         collector._resolver._sources.shared = 2
         assert collector._counters()["resolve.shared_exporters"] == 2
-        collector._news["inventory"] = inventory()
+        collector._news["inventory"] = collector._make_ready(inventory())
         collector._replace()
     told = collector._counters()
     assert (told["resolve.strangers"], told["resolve.shared_exporters"]) == (6, 0)
@@ -122,7 +122,7 @@ def test_an_inventory_that_changes_all_the_time_costs_a_part_of_a_core(
 
     monkeypatch.setattr(collector_module, "thread_time", lambda: spent[0])
     monkeypatch.setattr(collector._client, "inventory", read, raising=False)
-    monkeypatch.setattr(collector._detection, "replace_inventory", lambda _: spent.append(spent.pop() + 0.1))
+    monkeypatch.setattr(collector._detection, "replace_inventory", lambda *_: spent.append(spent.pop() + 0.1))
     monkeypatch.setattr(collector.stop, "wait", wait)
     collector._follow_inventory()
     assert collector._inventory is told
@@ -189,7 +189,7 @@ def test_a_collector_that_can_keep_nothing_judges_all_the_same(keeper: Keeper, t
 def test_everybody_is_set_against_the_lines_once_for_each_report(collector: Collector) -> None:
     line = Threshold(1000, 10, Unit.BYTES)
     rule = Policy("heavy", (Condition("egress-bytes", line),), (Step((), 60.0),))
-    collector._news |= {"policies": PolicySet(1, (rule,)), "inventory": inventory()}
+    collector._news |= {"policies": PolicySet(1, (rule,)), "inventory": collector._make_ready(inventory())}
     collector._replace()
     count = collector._detection.distributions
     asked: list[float] = []

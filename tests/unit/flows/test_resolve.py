@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from sekisho.flows.exporters import Exporters
+from sekisho.flows.exporters import Exporters, ExporterSettings
 from sekisho.flows.resolve import Resolver, ResolveSettings
+from sekisho.flows.sources import Sources
 from sekisho.flows.wire.protocol import IPFIX, NETFLOW5, NETFLOW9, SFLOW
 from sekisho.model.errors import Malformed
 from sekisho.model.inventory import Host, Inventory, Subject, Telemetry
@@ -369,3 +370,41 @@ def test_a_host_that_reports_nonsense_harms_nobody_else(number: int) -> None:
     batch = world.resolve(*({"exporter": e, "in_if": 11} for e in (good, bad)))
     assert batch.sender.tolist() == [A, -1]
     assert (batch.rate >= 0).all()
+
+
+def test_an_exporter_that_comes_after_a_resolver_was_made_is_known(world: World) -> None:
+    world.exporter(IPFIX, "192.168.1.1", 5)
+    made = Resolver(ResolveSettings(), INVENTORY, world.exporters)
+    h2 = world.exporter(SFLOW, "192.168.1.2", 0, "192.168.1.2")
+    world.resolver = made
+    assert ends(world.resolve({"exporter": h2, "in_if": 11, "out_if": UPLINK})) == [(D, -1)]
+
+
+def test_a_row_given_to_another_exporter_while_a_resolver_is_made_is_that_one_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thread that hears may forget an exporter just when its host has been looked up."""
+    world = World()
+    world.exporters = Exporters(ExporterSettings(total=1, idle=10.0))
+    row = world.exporter(IPFIX, "192.168.1.1", 5)
+    look_up = Sources._look_up
+
+    def and_then(self: Sources, looked: int) -> None:
+        look_up(self, looked)
+        if world.exporters.generation[row] == 1:
+            world.exporters.begin(30.0)
+            world.exporters.begin(60.0)
+            assert world.exporter(SFLOW, "192.168.1.2", 0, "192.168.1.2") == row
+
+    monkeypatch.setattr(Sources, "_look_up", and_then)
+    world.resolver = Resolver(ResolveSettings(), INVENTORY, world.exporters)
+    assert ends(world.resolve({"exporter": row, "in_if": 11, "out_if": UPLINK})) == [(D, -1)]
+
+
+def test_it_is_noted_how_what_an_exporter_told_last_was_sampled() -> None:
+    world = World()
+    told, host = world.exporter(NETFLOW9, "192.168.9.9"), world.exporter(IPFIX, "192.168.1.1", 5)
+    world.resolve({"exporter": told, "rate": 7}, {"exporter": host}, {"exporter": told, "rate": 9})
+    assert [e.sampling for e in world.exporters.report()] == [9, 400]
+    world.resolve({"exporter": host, "rate": 20}, {"exporter": told, "rate": 30}, {"exporter": told})
+    assert [e.sampling for e in world.exporters.report()] == [30, 20]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import support_datagrams as wire
 from sekisho.flows.decode import Decoder
 from sekisho.flows.exporters import Exporters, ExporterSettings
+from sekisho.flows.wire.netflow5_compiled import CompiledNetflow5
 from sekisho.flows.wire.plain import PlainBursts
 from sekisho.flows.wire.protocol import DecodeSettings
 from sekisho.tables import V4_MAPPED, Burst, FlowBatch
@@ -256,6 +258,41 @@ def test_samples_of_all_kinds_are_the_same(seed: int) -> None:
     assert len(assert_same(bursts)) > 100
 
 
+PLAIN_FRAMES = (FRAMES[0], wire.ethernet(0x0800, wire.ipv4(17, wire.udp() + bytes(20))))
+
+
+def nearly_usual(rng: random.Random) -> bytes:
+    """A sample of an Ethernet frame and what a switch did with it, of which mostly something is odd."""
+    frame = rng.choice(PLAIN_FRAMES)
+    told = struct.pack(">IIII", rng.choice([1, 1, 1, 11]), rng.choice([64, 1500, 1 << 21]), 4, len(frame))
+    lying = struct.pack(">IIII", 1, 1500, 4, len(frame) + rng.choice([1, 16, 1 << 31]))
+    raw = [wire.record(1, told + frame), wire.record(1, lying + frame), wire.record(1, told[:12])]
+    switch = [wire.switch(rng.choice([7, 4094, 4095, 1 << 20])), wire.record(1001, struct.pack(">II", 9, 0))]
+    weights = 8, 1, 1
+    records = rng.choices([[], [switch[0]], [switch[1]]], weights=weights)[0]
+    records = [*records, *rng.choices(raw, weights=weights)]
+    records += rng.choices([[], [switch[0]], [raw[0]]], weights=weights)[0]
+    rng.shuffle(records)
+    interfaces = [rng.choice([0, 5, 5, 0x3FFF_FFFF, 0x4000_0100, 0x8000_0003, 0xC000_0001]) for _ in "io"]
+    return wire.flow_sample(
+        *records,
+        rate=rng.choice([0, 400, 400, 1 << 31]),
+        in_if=interfaces[0],
+        out_if=interfaces[1],
+        count=rng.choice([None, None, None, len(records) + 1, max(len(records) - 1, 0)]),
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_samples_that_are_nearly_usual_are_the_same(seed: int) -> None:
+    rng = random.Random(seed)
+    datagrams = [wire.sflow(*(nearly_usual(rng) for _ in range(rng.randint(0, 6)))) for _ in range(200)]
+    columns = assert_same([[(1, d) for d in datagrams[i : i + 20]] for i in range(0, 200, 20)])
+    assert len(columns) > 200
+    assert {0, 2} <= set(columns.out_format.tolist())
+    assert len(set(columns.vlan.tolist())) > 2
+
+
 def test_a_datagram_that_ends_with_the_slab_is_the_same() -> None:
     rng = random.Random(9)
     sent = [sampled(rng) for _ in range(150)] + [d for _, d in steady(0)[0]] + captured("ovs31-ipfix.pcap")
@@ -292,6 +329,57 @@ def test_records_of_version_5_are_the_same(seed: int) -> None:
             )
         bursts.append(burst)
     assert len(assert_same(bursts)) > 500
+
+
+class Five:
+    """An exporter of version 5, which numbers as Cisco does, or as Open vSwitch; some gets lost."""
+
+    def __init__(self, rng: random.Random, source: int, engine: int, *, to_last: bool) -> None:
+        self._rng, self.source, self._engine, self._to_last = rng, source, engine, to_last
+        self._flows = 0 if source == 9 else rng.choice([0, 4000, 0xFFFF_FFF0])
+
+    def datagram(self) -> tuple[int, bytes]:
+        size = self._rng.choice([1, 2, 7, 30, 30])
+        records = [
+            self._rng.randbytes(38) + bytes([self._rng.choice([6, 17])]) + self._rng.randbytes(9)
+            for _ in range(size)
+        ]
+        if self._rng.random() < 0.02:  # another device in its place
+            self._to_last = not self._to_last
+        number = self._flows + (size - 1 if self._to_last else 0)
+        self._flows += size + self._rng.choice([0] * 9 + [3, 3, 3, -size, 0x2000_0000])
+        sampling, engine = self._rng.choice([0, 1, 0x4064]), self._engine
+        sequence = number % (1 << 32)
+        return self.source, wire.netflow5(*records, sampling=sampling, engine=engine, sequence=sequence)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_datagrams_of_version_5_in_which_nothing_lies_are_the_same(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, decode = [], CompiledNetflow5.decode
+
+    def watched(
+        self: CompiledNetflow5, burst: Burst, rows: NDArray[np.int64], now: float
+    ) -> FlowBatch | None:
+        batch = decode(self, burst, rows, now)
+        whole.append(batch is not None)
+        return batch
+
+    monkeypatch.setattr(CompiledNetflow5, "decode", watched)
+    rng = random.Random(seed)
+    steady = [Five(rng, n % 3, n, to_last=n % 2 == 1) for n in range(6)]
+    early, late = Five(rng, 7, 0, to_last=True), Five(rng, 8, 0, to_last=False)
+    bursts = []
+    for number in range(66):
+        heard_now = [*steady, *([early] if number < 3 else []), *([late] if number > 58 else [])]
+        burst = [rng.choice(heard_now).datagram() for _ in range(rng.randint(1, 25))]
+        new = Five(rng, 9, number, to_last=True)
+        brief = [new.datagram() for _ in range(2)] if number % 3 == 0 else []
+        bursts += [brief[:1], burst + brief[1:]]
+    # An hour of silence, and the row of `early` is another's.
+    assert len(assert_same(bursts, step=60.0)) > 5000
+    assert sum(whole) > 55
 
 
 def spoilt(rng: random.Random, datagram: bytes) -> bytes:

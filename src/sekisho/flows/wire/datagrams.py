@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -28,8 +29,7 @@ class Datagrams:
     def are(self, burst: Burst, rows: I64) -> bool:
         """Take datagrams `rows` of a burst; False where the columns are not as the core needs them."""
         columns = burst.data, burst.length, burst.address_hi, burst.address_lo
-        same = self._columns and all(new is old for new, old in zip(columns, self._columns, strict=True))
-        if not same and not self._take(columns):
+        if not all(map(is_, columns, self._columns or (None,))) and not self._take(columns):
             return False
         n = len(rows)
         self._places.put(n=n)

@@ -7,6 +7,7 @@ the same for these.
 
 from __future__ import annotations
 
+from operator import is_
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -81,6 +82,7 @@ class PlainBursts:
         self._places = native.Places(*_PLACES)
         self._datagrams = Datagrams(self._places)
         self._room = 0  # messages there is room for
+        self._known: tuple[object, ...] = ()  # of templates and rates, in the burst before
         self._places.point(known=core.table, sequences=core.sequences, records=exporters.records)
         self._places.point(generation=exporters.generation, **records.by_exporter())
         self._places.point(**{name: np.zeros(_ROOM, np.int64) for name in ("start", "end")})
@@ -128,15 +130,18 @@ class PlainBursts:
         self._places.point(held=held, step=step)
 
     def _know(self) -> None:
-        """Point at what is known now of templates and rates."""
+        """Point at what is known now of templates and rates: mostly the same as in the burst before."""
         programs, rates = self._records.programs, self._records.rates
         templates = self._records.templates
-        self._places.point(templates=templates.table(), renewed=templates.renewals.structure())
-        self._places.point(programs=programs.address)
+        table = rates.table() if len(rates) else None
+        now = templates.table(), templates.renewals.structure(), programs.address, table
+        if all(map(is_, now, self._known or (None,))):
+            return
+        self._known = now
+        self._places.point(templates=now[0], renewed=now[1], programs=programs.address)
         self._places.point(tells_input=programs.input, tells_output=programs.output, is_ovs=programs.ovs)
         self._places.put(rates_told=len(rates))
-        if len(rates):
-            table = rates.table()
+        if table is not None:
             self._places.point(rates=table.places, rate=table.rates)
             self._places.put(of_interfaces=int(table.of_interfaces))
 
