@@ -109,7 +109,9 @@ class Filling:
                 column = subjects[np.minimum(column.view(np.uint32), np.uint32(len(subjects) - 1))]
             elif name == "time":
                 column = microseconds(column)
-            if name == "exporter" or not (self._there[number] or column.view(np.uint8).any()):
+            if name == "exporter" or not (
+                self._there[number] or np.ascontiguousarray(column).view(np.uint8).any()
+            ):
                 continue
             if not self._there[number]:
                 self._there[number] = 1

@@ -122,3 +122,13 @@ def test_a_full_block_is_filled_again_where_the_system_knows_no_large_pages(
         assert filled.take(FlowBatch.empty(ROOM), 0, subjects) == ROOM
         filled.clear()
     assert filled.rows == 0
+
+
+@pytest.mark.parametrize("compiled", WAYS)
+def test_columns_with_gaps_are_taken_too(*, compiled: bool) -> None:
+    """A decoder that is a plug-in may make such."""
+    filled, batch = Filling(ROOM), anything(100, 3).take(slice(None, None, 2))
+    want = batch.vlan.tolist()
+    with way(compiled=compiled):
+        assert filled.take(batch, 0, np.zeros(1, np.uint64)) == 50
+    assert read(filled, np.ones(50, np.uint64))["vlan"].tolist() == want
