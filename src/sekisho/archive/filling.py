@@ -109,7 +109,9 @@ class Filling:
                 column = subjects[np.minimum(column.view(np.uint32), np.uint32(len(subjects) - 1))]
             elif name == "time":
                 column = microseconds(column)
-            if name == "exporter" or not (self._there[number] or column.view(np.uint8).any()):
+            if name == "exporter" or not (
+                self._there[number] or np.ascontiguousarray(column).view(np.uint8).any()
+            ):
                 continue
             if not self._there[number]:
                 self._there[number] = 1
@@ -157,6 +159,6 @@ def _enlarge(memory: mmap.mmap) -> None:
     What was in it is lost. Not before a block has been full once: who hears little would hold all of it for a
     few rows.
     """
-    with suppress(OSError):  # a kernel without
+    with suppress(OSError, AttributeError):  # a kernel without, or a system that has no name for it
         memory.madvise(mmap.MADV_HUGEPAGE)
         memory.madvise(mmap.MADV_DONTNEED)

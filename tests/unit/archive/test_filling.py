@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import random
 from typing import Any
 
@@ -110,3 +111,24 @@ def test_each_batch_is_keyed_by_the_inventory_it_was_resolved_by(*, compiled: bo
         for key in (11, 12):
             filled.take(batch, 0, np.array([key, 0], np.uint64))
     assert read(filled, np.zeros(2, np.uint64))["sender"].tolist() == [11, 12]
+
+
+def test_a_full_block_is_filled_again_where_the_system_knows_no_large_pages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(mmap, "MADV_HUGEPAGE", raising=False)
+    filled, subjects = Filling(ROOM), np.zeros(1, np.uint64)
+    for _ in range(2):
+        assert filled.take(FlowBatch.empty(ROOM), 0, subjects) == ROOM
+        filled.clear()
+    assert filled.rows == 0
+
+
+@pytest.mark.parametrize("compiled", WAYS)
+def test_columns_with_gaps_are_taken_too(*, compiled: bool) -> None:
+    """A decoder that is a plug-in may make such."""
+    filled, batch = Filling(ROOM), anything(100, 3).take(slice(None, None, 2))
+    want = batch.vlan.tolist()
+    with way(compiled=compiled):
+        assert filled.take(batch, 0, np.zeros(1, np.uint64)) == 50
+    assert read(filled, np.ones(50, np.uint64))["vlan"].tolist() == want
