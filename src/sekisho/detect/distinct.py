@@ -62,7 +62,8 @@ class Listed(NamedTuple):
 
 
 def listed(slots: I64, items: U64) -> Listed:
-    """Make a list of two arrays without gaps."""
+    """Make a list of two arrays, which the core reads as they stand in memory."""
+    slots, items = np.ascontiguousarray(slots, np.int64), np.ascontiguousarray(items, np.uint64)
     return Listed(slots, items, slots.ctypes.data, items.ctypes.data)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 
+from sekisho.model.errors import Malformed
+
 # Services that answer more than they were asked, by UDP source port.
 REFLECTORS = (17, 19, 53, 111, 123, 137, 161, 389, 1900, 3702, 5353, 11211)
 
@@ -30,3 +32,7 @@ class DetectSettings:
     login_ports: tuple[int, ...] = (22, 3389, 23)
     collector: str = ""
     seed: int = field(default_factory=lambda: secrets.randbits(64))
+
+    def __post_init__(self) -> None:
+        if self.recent < 1:
+            raise Malformed(f"detect.recent: {self.recent} is not at least 1.")

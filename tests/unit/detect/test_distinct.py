@@ -27,6 +27,12 @@ def test_the_estimate_is_within_its_error(n: int, allowed: float) -> None:
     assert np.quantile(np.abs(errors), 0.95) <= 2.5 * allowed * max(n, 1)
 
 
+def test_items_of_any_type_and_with_gaps_are_what_they_are() -> None:
+    distinct = Distinct(1, 60.0, 1.0, 4, 0.0)
+    distinct.see(np.ones(60, np.int32)[::2], np.arange(60, dtype=np.int64)[::2])
+    assert count(distinct, 1) == pytest.approx(30, rel=0.1)
+
+
 def test_whoever_does_not_know_the_seed_cannot_choose_things_that_count_as_one() -> None:
     known = np.arange(200_000, dtype=np.uint64)
     as_one = known[cells(known, 1) == 0][:50]

@@ -8,6 +8,7 @@ import pytest
 from sekisho.detect.lanes import Lane
 from sekisho.detect.settings import DetectSettings
 from sekisho.detect.window import Detection
+from sekisho.model.errors import Malformed
 from sekisho.model.inventory import Inventory
 from sekisho.model.policy import PolicySet, Scope, Unit
 from sekisho.tables import FLAGS_KNOWN, V4_MAPPED, FlowBatch
@@ -444,3 +445,8 @@ def test_who_has_left_is_in_no_histogram() -> None:
     found.replace_inventory(inventory(("b",)))
     (only,) = found.distributions()
     assert (only.subjects, only.over, sum(only.counts)) == (1, 1, 1)
+
+
+def test_a_ring_without_room_is_refused() -> None:
+    with pytest.raises(Malformed, match=r"detect\.recent: 0 is not at least 1"):
+        DetectSettings(recent=0)
