@@ -62,8 +62,7 @@ class Listed(NamedTuple):
 
 
 def listed(slots: I64, items: U64) -> Listed:
-    """Make a list of two arrays, which the core reads as they stand in memory."""
-    slots, items = np.ascontiguousarray(slots, np.int64), np.ascontiguousarray(items, np.uint64)
+    """Make a list of two arrays without gaps."""
     return Listed(slots, items, slots.ctypes.data, items.ctypes.data)
 
 
@@ -107,6 +106,7 @@ class Distinct:
 
     def see(self, slots: I64, items: U64) -> None:
         """Count items of slots; both may repeat."""
+        slots, items = np.ascontiguousarray(slots, np.int64), np.ascontiguousarray(items, np.uint64)
         if native.LIBRARY is not None:
             self.see_listed(native.LIBRARY, listed(slots, items), len(slots))
             return

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,9 @@ def test_the_estimate_is_within_its_error(n: int, allowed: float) -> None:
 
 def test_items_of_any_type_and_with_gaps_are_what_they_are() -> None:
     distinct = Distinct(1, 60.0, 1.0, 4, 0.0)
-    distinct.see(np.ones(60, np.int32)[::2], np.arange(60, dtype=np.int64)[::2])
+    slots: Any = np.ones(60, np.int32)
+    items: Any = np.arange(60, dtype=np.int32)
+    distinct.see(slots[::2], items[::2])
     assert count(distinct, 1) == pytest.approx(30, rel=0.1)
 
 
