@@ -9,7 +9,6 @@ import socket
 import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from time import thread_time
@@ -153,6 +152,7 @@ class Collector:
         self.tap = _tap(settings, clock.now(), self._exporters, self.troubles)
         self._keeping: threading.Thread | None = None
         self._niceness = os.getpriority(os.PRIO_PROCESS, os.getpid())
+        self._refused = False  # whether the system lets no thread give way
 
     def run(self) -> None:
         """Hear, decode, resolve, count; judge each second; until `stop`."""
@@ -251,7 +251,8 @@ class Collector:
         self._detection.replace_inventory(new.inventory, new.ready)
         if self.tap is not None:
             self.tap.meet(new.inventory, self._clock.now(), new.subjects)
-        self._inventory, new.inventory = new.inventory, self._inventory
+        # In this order: who follows the inventory takes what is in `new` as soon as this one is here.
+        new.inventory, self._inventory = self._inventory, new.inventory
 
     def _counters(self) -> dict[str, float]:
         now = self._resolver.counters
@@ -308,10 +309,20 @@ class Collector:
         else may want the core too.
         """
         if sys.platform == "linux":  # where a thread has a niceness of its own
-            # Nobody may make a thread less nice than somebody else has made it, which is as well.
-            with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(self._niceness + BEHIND, 19))
+            self._give_way()
         self._follow_inventory()
+
+    def _give_way(self) -> None:
+        """Make this thread nicer; where the system refuses that, say so once and go on."""
+        thread, behind = threading.get_native_id(), min(self._niceness + BEHIND, 19)
+        try:
+            # Somebody else may have made it nicer still, which is as well.
+            if os.getpriority(os.PRIO_PROCESS, thread) < behind:
+                os.setpriority(os.PRIO_PROCESS, thread, behind)
+        except OSError as error:
+            if not self._refused:
+                log.warning("following the inventory: it cannot give way to the loop: setpriority: %s", error)
+            self._refused = True
 
     def _follow_inventory(self) -> None:
         gc.collect()  # here or nowhere: see `let_a_loop_go_first`

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from sekisho.app.collector import Collector, CollectorSettings
+from sekisho.app.collector import Collector, CollectorSettings, Following
 from sekisho.archive.settings import SpoolSettings, TapSettings
 from sekisho.archive.spool import blocks
 from sekisho.flows.receive import ReceiveSettings
@@ -164,14 +164,52 @@ def test_who_follows_gives_way_to_the_loop(
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
-def test_who_may_not_give_way_follows_all_the_same(
-    collector: Collector, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.skipif(sys.platform != "linux", reason="a niceness for each thread")
+def test_who_is_nicer_already_is_left_so(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError
 
+    monkeypatch.setattr(os, "getpriority", lambda *_: 19)
+    monkeypatch.setattr(os, "setpriority", refuse)
+    collector._follow_behind()
+    assert not caplog.records
+
+
+def test_what_was_there_before_is_in_hand_once_the_new_one_is_in_place(collector: Collector) -> None:
+    """Who follows the inventory lets go of it, and not the loop, however soon he looks."""
+    made = collector._make_ready(inventory(5, 2))
+    found = []
+
+    class Watched(Following):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "inventory":
+                found.append(collector._inventory.version)
+            super().__setattr__(name, value)
+
+    watched = Watched(made.inventory, made.resolver, made.ready, made.subjects)
+    found.clear()
+    collector._take_over(watched)
+    assert (found, watched.inventory.version, collector._inventory.version) == ([0], 0, 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a niceness for each thread")
+def test_who_may_not_give_way_follows_all_the_same(
+    collector: Collector,
+    keeper: Keeper,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("refused")
+
     monkeypatch.setattr(os, "setpriority", refuse)
     monkeypatch.setattr(collector.stop, "wait", lambda _: collector._replace())
     keeper.given = [inventory(5, 3)]
-    collector._follow_behind()
+    for _ in range(2):
+        collector._follow_behind()
     assert collector._inventory.version == 3
+    assert [record.message for record in caplog.records] == [
+        "following the inventory: it cannot give way to the loop: setpriority: refused"
+    ]
