@@ -59,7 +59,9 @@ class Player:
         named = replay.exporters(store)
         self._names = tuple(named.values())
         self._exporters = keys.places(np.array([*named, 0], np.uint64))
-        self.detection = Detection(plan.settings, plan.policies, exporter_name=self._exporter)
+        self.detection = Detection(
+            plan.settings, plan.policies, exporter_name=self._exporter, wall=plan.start
+        )
         self.wanted = wanted(line.lane.stream for judge in self.detection.judges for line in judge.lines)
         self.outline: Outline = replay.outline(store, plan.start, plan.until, self.wanted)
         self._known = replay.inventories(store, plan.start, plan.until)

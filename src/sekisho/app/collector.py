@@ -138,11 +138,13 @@ class Collector:
         self._decoder = Decoder(self._exporters, settings.decode)
         self._inventory = Inventory()
         self._resolver = Resolver(settings.resolve, self._inventory, self._exporters)
-        self._detection = Detection(settings.detect, PolicySet(), exporter_name=self._exporters.name)
+        self._started = clock.now()
+        self._detection = Detection(
+            settings.detect, PolicySet(), exporter_name=self._exporters.name, wall=self._started
+        )
         self._news: dict[str, Following | PolicySet] = {}
         self._outbox = Outbox()
         self._resolved: dict[str, float] = {}  # what the resolvers of earlier inventories counted
-        self._started = clock.now()
         self._report = CollectorReport(settings.name, 0.0)
         self._spread_at = 0.0  # when everybody was last looked at
         self._seconds = {"busy": 0.0, "replaced": 0.0}

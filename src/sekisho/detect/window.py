@@ -50,9 +50,10 @@ class Detection:
     """What every subject did lately, judged by the policies in force.
 
     `add` for every resolved batch, `close` each second, from one thread. `detectors` defaults to the
-    registered ones; `exporter_name` tells an exporter row's address, for the evidence. Nothing here
-    raises on traffic or on a clock that jumps: a step back is no time at all, a step forward ages
-    the windows. What a policy asks of an unknown detector is counted and left out.
+    registered ones; `exporter_name` tells an exporter row's address, for the evidence; `wall` is the time
+    (unix seconds) until the first close, by which scopes know how old a project is. Nothing here raises
+    on traffic or on a clock that jumps: a step back is no time at all, a step forward ages the windows.
+    What a policy asks of an unknown detector is counted and left out.
     """
 
     def __init__(
@@ -61,12 +62,13 @@ class Detection:
         policies: PolicySet,
         detectors: Mapping[str, Detector] | None = None,
         exporter_name: Callable[[int], str] = lambda _row: "",
+        wall: float = 0.0,
     ) -> None:
         self._settings = settings
         self._detectors = registered() if detectors is None else detectors
         self._exporter_name = exporter_name
         self._steady = Steady()
-        self._wall = 0.0  # at the last close
+        self._wall = wall  # at the last close
         self._slots = _SLOTS
         self._roster = Roster()
         self._kinds = Kinds((), {})

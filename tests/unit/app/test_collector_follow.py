@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -84,6 +85,18 @@ def test_how_many_there_are_is_nothing_to_the_loop_that_takes_them_over(collecto
     called = [take_over(collector, inventory(count, version)) for version, count in ((2, 300), (3, 500))]
     assert called[0] == called[1]
     assert collector._counters()["detect.subjects"] == 500
+
+
+def test_a_project_is_as_old_as_it_is_before_the_first_second_is_closed(collector: Collector) -> None:
+    """Inventory and policies come within the first second, and may stay the same for days."""
+    heard = inventory(2, 1)
+    now = collector._clock.now()
+    ages = (now - 5000.0, now - 10.0)
+    subjects = [replace(s, project_created=age) for s, age in zip(heard.subjects, ages, strict=True)]
+    collector._news["policies"] = PolicySet(2, (replace(POLICIES[0], scope=Scope(younger=3600.0)),))
+    collector._replace()
+    take_over(collector, replace(heard, subjects=tuple(subjects)))
+    assert collector._detection.judges[0].scope[:2].tolist() == [False, True]
 
 
 def test_what_is_heard_while_an_inventory_is_made_is_of_the_one_before(
