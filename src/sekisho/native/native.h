@@ -51,6 +51,19 @@ typedef struct {
     i64 size;
 } slab;
 
+/* Datagrams of a burst as they came: rows of a slab, their lengths, whose they are; which of them, or all where that is
+ * missing. Datagrams in flows/wire/datagrams.py points it; it is the first thing in what takes a burst. */
+typedef struct {
+    const u8 *at;
+    i64 size, slot;
+    const i32 *length;
+    const u64 *address_hi, *address_lo;
+    const i64 *chosen;
+    i64 n;
+} burst;
+
+static inline i64 row_in(const burst *b, i64 i) { return b->chosen ? b->chosen[i] : i; }
+
 static inline u16 be16(const u8 *p)
 {
     u16 v;

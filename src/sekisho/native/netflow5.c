@@ -68,12 +68,7 @@ void sk_records5(const u8 *at, i64 size, const i64 *start, const i64 *present, c
 
 /* A burst. flows/wire/netflow5_compiled.py has the same order. */
 typedef struct {
-    const u8 *at;
-    i64 size, slot;
-    const i32 *length;
-    const u64 *address_hi, *address_lo;
-    const i64 *chosen; /* all where that is missing */
-    i64 n;
+    burst in;
     i64 protocol, most_records, sampling, sure;
     const exporters *known;
     sequences *sequences;
@@ -97,17 +92,17 @@ i64 sk_netflow5_find(burst5 *b)
 {
     latest before = {.row = NONE};
     i64 total = 0;
-    for (i64 i = 0; i < b->n; i++) {
-        i64 d = b->chosen ? b->chosen[i] : i, start = d * b->slot, length = b->length[d];
-        const u8 *p = b->at + start;
-        if (i + AHEAD < b->n)
-            __builtin_prefetch(b->at + (b->chosen ? b->chosen[i + AHEAD] : i + AHEAD) * b->slot);
-        if (length < HEADER || length > b->slot || start + length > b->size)
+    for (i64 i = 0; i < b->in.n; i++) {
+        i64 d = row_in(&b->in, i), start = d * b->in.slot, length = b->in.length[d];
+        const u8 *p = b->in.at + start;
+        if (i + AHEAD < b->in.n)
+            __builtin_prefetch(b->in.at + row_in(&b->in, i + AHEAD) * b->in.slot);
+        if (length < HEADER || length > b->in.slot || start + length > b->in.size)
             return -1;
         i64 records = be16(p + 2);
         if (records == 0 || records > b->most_records || HEADER + records * RECORD > length)
             return -1;
-        u64 halves[4] = {b->address_hi[d], b->address_lo[d], 0, 0};
+        u64 halves[4] = {b->in.address_hi[d], b->in.address_lo[d], 0, 0};
         b->row[i] = exporter_after(b->known, &before, halves, be16(p + 20), (u8)b->protocol);
         if (b->row[i] == NONE || b->numbered[b->row[i]] != b->generation[b->row[i]])
             return -1;
@@ -137,12 +132,12 @@ static void watch(burst5 *b, i64 row, i64 number, i64 count)
 /* Count what was found with its exporters. */
 static void account(burst5 *b)
 {
-    for (i64 i = 0; i < b->n; i++) {
+    for (i64 i = 0; i < b->in.n; i++) {
         heard_of(b->known, b->row[i], b->now, b->clock);
         b->records[b->row[i]] += b->present[i];
         watch(b, b->row[i], b->sequence[i], b->present[i]);
     }
-    for (i64 i = 0; i < b->n; i++) {
+    for (i64 i = 0; i < b->in.n; i++) {
         i64 row = b->row[i];
         if (b->open[row]) {
             b->votes[row] = most(-b->sure, least(b->votes[row], b->sure));
@@ -153,13 +148,13 @@ static void account(burst5 *b)
         if (b->votes[row] > 0)
             b->sequence[i] += 1 - b->step[i];
     }
-    sk_sequence(b->sequences, b->row, b->sequence, b->step, b->n);
+    sk_sequence(b->sequences, b->row, b->sequence, b->step, b->in.n);
 }
 
 /* Decode what sk_netflow5_find found, into columns of so many rows. */
 void sk_netflow5_decode(burst5 *b, const columns *c, i64 room)
 {
-    datagrams d = {b->start, b->present, b->row, b->interval, b->n};
+    datagrams d = {b->start, b->present, b->row, b->interval, b->in.n};
     account(b);
-    decode(b->at, b->size, &d, b->time, c, room);
+    decode(b->in.at, b->in.size, &d, b->time, c, room);
 }

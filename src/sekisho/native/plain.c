@@ -18,13 +18,7 @@ typedef struct {
 
 /* flows/wire/plain.py has the same order. */
 typedef struct {
-    /* The datagrams: rows of a slab, their lengths, whose they are; which of them, or all where that is missing. */
-    const u8 *at;
-    i64 size, slot;
-    const i32 *length;
-    const u64 *address_hi, *address_lo;
-    const i64 *chosen;
-    i64 n;
+    burst in;
     /* Their header: octets of it, and where fields stand; -1 for one it does not have. */
     i64 protocol, header, sequence_at, domain_at, length_at;
     /* Exporters, by row: what is known of each, and of which of its lives the templates are. */
@@ -140,17 +134,17 @@ typedef struct {
 /* Look through the sets of message i, which lies at here..end; its records, or -1 where something is not plain. */
 static i64 sets_of(plain *b, i64 i, i64 here, i64 end, layouts *used)
 {
-    slab octets = {b->at, b->size};
+    slab octets = {b->in.at, b->in.size};
     i64 total = 0, sets = 0;
     for (; here + 4 <= end; sets++) {
-        u64 id = be16(b->at + here), length = be16(b->at + here + 2);
+        u64 id = be16(b->in.at + here), length = be16(b->in.at + here + 2);
         if (length < 4 || here + (i64)length > end || sets == b->most_sets || b->sets == b->room)
             return -1;
         if (id < FIRST_TEMPLATE) {
             int options = (i64)id == b->options_set;
             if (!options && (i64)id != b->template_set)
                 return -1;
-            if (!is_renewal(b, b->row[i], b->at + here + 4, (i64)length - 4, options))
+            if (!is_renewal(b, b->row[i], b->in.at + here + 4, (i64)length - 4, options))
                 return -1;
             here += (i64)length;
             continue;
@@ -201,18 +195,18 @@ i64 sk_plain_find(plain *b)
     b->sets = b->renewals_found = b->definitions = 0;
     b->has = ~0ull;
     b->told = 0;
-    for (i64 i = 0; i < b->n; i++) {
-        i64 d = b->chosen ? b->chosen[i] : i, begin = d * b->slot, length = b->length[d];
-        const u8 *message = b->at + begin;
-        if (i + AHEAD < b->n) {
-            i64 later = b->chosen ? b->chosen[i + AHEAD] : i + AHEAD;
-            soon(b->at + later * b->slot, least(b->length[later], NEAR));
+    for (i64 i = 0; i < b->in.n; i++) {
+        i64 d = row_in(&b->in, i), begin = d * b->in.slot, length = b->in.length[d];
+        const u8 *message = b->in.at + begin;
+        if (i + AHEAD < b->in.n) {
+            i64 later = row_in(&b->in, i + AHEAD);
+            soon(b->in.at + later * b->in.slot, least(b->in.length[later], NEAR));
         }
-        if (length < b->header || length > b->slot || begin + length > b->size)
+        if (length < b->header || length > b->in.slot || begin + length > b->in.size)
             return -1;
         if (b->length_at >= 0 && be16(message + b->length_at) != length)
             return -1;
-        u64 halves[4] = {b->address_hi[d], b->address_lo[d], 0, 0};
+        u64 halves[4] = {b->in.address_hi[d], b->in.address_lo[d], 0, 0};
         i32 row = exporter_after(b->known, &before, halves, be32(message + b->domain_at), (u8)b->protocol);
         if (row == NONE || b->generation[row] != b->met[row] || (b->statistics[row] && !b->ovs[row]))
             return -1;
@@ -238,7 +232,7 @@ static void scale(const plain *b, const columns *c, i64 set, i64 first, i64 behi
     i64 row = b->row[b->message[set]], layout = b->layout[set];
     if (b->is_ovs[layout])
         return;
-    double whole = rate_of(b, row, OF_TEMPLATE, be16(b->at + b->start[set] - 4));
+    double whole = rate_of(b, row, OF_TEMPLATE, be16(b->in.at + b->start[set] - 4));
     if (whole == 0)
         whole = rate_of(b, row, OF_EXPORTER, 0);
     for (i64 to = first; to < behind; to++) {
@@ -288,7 +282,7 @@ static int is_kept(const plain *b, i64 row, int output)
 /* Decode a set to rows from `first` on; the row behind its last. */
 static i64 decode_set(plain *b, const columns *c, i64 set, i64 first)
 {
-    slab octets = {b->at, b->size};
+    slab octets = {b->in.at, b->in.size};
     const program *p = (const program *)b->programs[b->layout[set]];
     i64 here = b->start[set], to = first, n = b->located[set], begins[SEGMENTS];
     if (is_fixed(p)) {
@@ -309,13 +303,13 @@ static i64 decode_set(plain *b, const columns *c, i64 set, i64 first)
 /* Count what sk_plain_find found with its exporters. */
 static void account(const plain *b)
 {
-    for (i64 i = 0; i < b->n; i++) {
+    for (i64 i = 0; i < b->in.n; i++) {
         heard_of(b->known, b->row[i], b->now, b->clock);
         b->records[b->row[i]] += b->held[i];
     }
     for (i64 k = 0; k < b->renewals_found; k++)
         b->renewed->heard[b->renewals[k]] = b->template_clock;
-    sk_sequence(b->sequences, b->row, b->sequence, b->step, b->n);
+    sk_sequence(b->sequences, b->row, b->sequence, b->step, b->in.n);
 }
 
 /* Rows whose exporter is not written down yet, or whose counts are not looked at. */
@@ -349,7 +343,7 @@ i64 sk_plain_decode(plain *b, const columns *given, i64 room)
     for (i64 s = 0; s < b->sets; s++) {
         i32 exporter = b->row[b->message[s]];
         if (s + 1 < b->sets)
-            soon(b->at + b->start[s + 1], b->end[s + 1] - b->start[s + 1]);
+            soon(b->in.at + b->start[s + 1], b->end[s + 1] - b->start[s + 1]);
         if (exporter != left.exporter || rows - left.first >= FINISHED_AT_ONCE)
             finish(b, c, &left, rows);
         left.exporter = exporter;

@@ -13,12 +13,7 @@ enum { INTERNAL = 0x3FFFFFFF, LESS_THAN_ANY = -1 };
 /* Datagrams as they came, and what their headers say. flows/wire/sflow_compiled.py has the same order, here and in all
  * structures below. */
 typedef struct {
-    const u8 *at;
-    i64 size, slot;
-    const i32 *length;
-    const u64 *address_hi, *address_lo;
-    const i64 *chosen; /* all where that is missing */
-    i64 n;
+    burst in;
     const exporters *known;
     sequences *sequences;
     const u32 *steps; /* ones */
@@ -39,21 +34,21 @@ enum { ITEM = 8, SAMPLE = 40 }; /* the fewest octets that an item takes, and a s
 /* Read the headers; how many datagrams are whole. Where all exporters are known, what got lost is counted too. */
 i64 sk_sflow_open(opened *o)
 {
-    slab octets = {o->at, o->size};
+    slab octets = {o->in.at, o->in.size};
     latest before = {.row = NONE};
     i64 n = 0;
     o->unknown = o->agents_unknown = o->cut = o->items = o->packets = 0;
-    for (i64 i = 0; i < o->n; i++) {
-        i64 later = least(i + AHEAD, o->n - 1), d = o->chosen ? o->chosen[i] : i;
-        __builtin_prefetch(o->at + (o->chosen ? o->chosen[later] : later) * o->slot);
-        i64 start = d * o->slot, end = start + o->length[d];
+    for (i64 i = 0; i < o->in.n; i++) {
+        i64 later = least(i + AHEAD, o->in.n - 1), d = row_in(&o->in, i);
+        __builtin_prefetch(o->in.at + row_in(&o->in, later) * o->in.slot);
+        i64 start = d * o->in.slot, end = start + o->in.length[d];
         u64 kind = be(octets, start + 4, 4);
         i64 size = kind == 2 ? 16 : kind == 1 ? 4 : 0;
         o->agents_unknown += kind > 2;
         o->cut += kind <= 2 && end - start < 24 + size;
         if (kind > 2 || end - start < 24 + size)
             continue;
-        u64 halves[4] = {o->address_hi[d], o->address_lo[d], 0, 0};
+        u64 halves[4] = {o->in.address_hi[d], o->in.address_lo[d], 0, 0};
         if (size == 16) {
             halves[2] = be(octets, start + 8, 8);
             halves[3] = be(octets, start + 16, 8);
