@@ -4,16 +4,18 @@ import asyncio
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from sekisho.devices.balancer.lvs_dsr.checks import asks, packets
 from sekisho.devices.balancer.lvs_dsr.checks.count import Count
 from sekisho.devices.balancer.lvs_dsr.checks.post import answers_to
+from sekisho.devices.balancer.lvs_dsr.checks.watch import Watch
 from sekisho.devices.balancer.lvs_dsr.roles import Target
 from sekisho.model.balancer import Check, Monitor, Protocol
 
@@ -195,3 +197,26 @@ def test_answers_find_their_questions() -> None:
 def test_a_target_is_the_same_by_all_it_says() -> None:
     assert target(80) == target(80)
     assert replace(target(80), vip_port=443) != target(80)
+
+
+def test_checks_that_are_closed_twice_end_as_those_closed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A director that is stopped from outside closes them, and so does its own thread at its end."""
+    raised: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    ending, again, tasks_of = threading.Event(), threading.Event(), asyncio.all_tasks
+
+    def all_tasks(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
+        ending.set()
+        again.wait(10.0)
+        return tasks_of(loop)
+
+    watch = Watch(cast("Any", None), hearing=False)
+    join = watch._thread.join
+    monkeypatch.setattr(asyncio, "all_tasks", all_tasks)
+    monkeypatch.setattr(watch._thread, "join", lambda _patience: None)
+    watch.close()
+    assert ending.wait(10.0)
+    watch.close()
+    again.set()
+    join(10.0)
+    assert (raised, watch._loop.is_closed()) == ([], True)

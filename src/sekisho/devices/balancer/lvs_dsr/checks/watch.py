@@ -9,6 +9,7 @@ import queue
 import ssl
 import threading
 import zlib
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -68,6 +69,8 @@ class Watch:
         self._verdicts: queue.SimpleQueue[tuple[str, bool] | None] = queue.SimpleQueue()
         self._gate = asyncio.Semaphore(AT_ONCE)
         self.trouble = ""  # what keeps us from asking
+        self._closing = threading.Lock()
+        self._is_closed = False
         self._post = self._loop.run_until_complete(_post())
         self._thread = threading.Thread(target=self._run, name="checks", daemon=True)
         self._thread.start()
@@ -82,11 +85,15 @@ class Watch:
         self._loop.call_soon_threadsafe(self._change, balancer, {t.member: t for t in targets})
 
     def close(self) -> None:
-        """Ask nobody any more, and wait for the loop's end."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        """Ask nobody any more, and wait for the loop's end; whoever comes later waits with the first one."""
+        with self._closing:
+            # Told twice to stop, the loop would not even end what it stopped.
+            first, self._is_closed = not self._is_closed, True
+        if first:
+            with suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._loop.stop)
             self._verdicts.put(None)
-            self._thread.join(5.0)
+        self._thread.join(5.0)
 
     def _tell(self) -> None:
         """Hand verdicts over where that holds up no answer."""
