@@ -29,7 +29,8 @@ _DTYPES: Final = {
     for name, dtype in columns(FlowBatch).items()
 }
 _BOUND: Final = ("sender", "receiver")
-_ALWAYS: Final = ("time", "exporter")
+# Whether a column has other rows than zeros, to begin with: of the time and of exporters nobody asks.
+_THERE: Final = np.array([name in ("time", "exporter") for name in _NAMES], np.uint8)
 _NUMBERS: Final = {name: number for number, name in enumerate(_NAMES)}
 
 
@@ -50,8 +51,7 @@ class Filling:
         self._memory = mmap.mmap(-1, pages * mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._octets: NDArray[np.uint8] = np.frombuffer(self._memory, np.uint8)
         self._is_large = False
-        # Whether a column has other rows than zeros; of the time and of exporters nobody asks.
-        self._there: NDArray[np.uint8] = np.array([name in _ALWAYS for name in _NAMES], np.uint8)
+        self._there: NDArray[np.uint8] = _THERE.copy()
         self._order: tuple[str, ...] = ()
         self._places: dict[str, NDArray[Any]] = {}
         self._subjects: U64 | None = None
@@ -103,17 +103,17 @@ class Filling:
         rows = slice(at, at + len(batch))
         self._exporters[rows] = batch.exporter
         for number, name in enumerate(_NAMES):
+            if name == "exporter":
+                continue
             column = getattr(batch, name)
             if name in _BOUND:
                 # -1, and a row that this inventory does not have, is nobody
                 column = subjects[np.minimum(column.view(np.uint32), np.uint32(len(subjects) - 1))]
             elif name == "time":
                 column = microseconds(column)
-            if name == "exporter" or not (
-                self._there[number] or np.ascontiguousarray(column).view(np.uint8).any()
-            ):
-                continue
             if not self._there[number]:
+                if not np.ascontiguousarray(column).view(np.uint8).any():
+                    continue
                 self._there[number] = 1
                 self._places[name][:at] = 0
             self._places[name][rows] = column
@@ -147,7 +147,7 @@ class Filling:
             _enlarge(self._memory)
         self.rows = 0
         self._arrange(tuple(sorted(_NAMES, key=lambda name: not self._there[_NUMBERS[name]])))
-        self._there[:] = [name in _ALWAYS for name in _NAMES]
+        self._there[:] = _THERE
 
     def _write(self, at: int, octets: bytes) -> None:
         self._octets[at : at + len(octets)] = np.frombuffer(octets, np.uint8)

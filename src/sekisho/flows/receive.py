@@ -347,13 +347,11 @@ def _open_all(settings: ReceiveSettings) -> list[socket.socket]:
     try:
         for port in settings.ports:
             opened.append(_open(settings, port))  # noqa: PERF401 - those opened are closed when one fails
-    except Unavailable:
+    except (OSError, Unavailable) as error:
         for sock in opened:
             sock.close()
-        raise
-    except OSError as error:
-        for sock in opened:
-            sock.close()
+        if isinstance(error, Unavailable):
+            raise
         where = f"{settings.host}, ports {', '.join(map(str, settings.ports))}"
         raise Unavailable(
             "The collector cannot listen for flows.",

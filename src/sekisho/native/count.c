@@ -258,12 +258,9 @@ static inline u64 take(gathered *g, const columns *c, i64 i, block *b, i64 k, in
     return of->found;
 }
 
-/* Count the rows of suspects, pick by pick. */
-static inline void count_suspected(gathered *g, const block *b, i64 n)
+/* Count the rows of suspects, of the picks that have any. */
+static inline void count_suspected(gathered *g, const block *b, i64 n, u64 any)
 {
-    u64 any = 0;
-    for (i64 k = 0; k < n; k++)
-        any |= b->suspected[k];
     for (; any; any &= any - 1) {
         int p = __builtin_ctzll(any);
         u64 rows = 0;
@@ -273,8 +270,8 @@ static inline void count_suspected(gathered *g, const block *b, i64 n)
     }
 }
 
-/* Tell of each block of rows which picks take any of them: of suspects, and of the others. */
-static inline void mark(u64 *marks, const u64 *found, const block *b, i64 first, i64 n)
+/* Tell of each block of rows which picks take any of them: of suspects, which are given too, and of the others. */
+static inline u64 mark(u64 *marks, const u64 *found, const block *b, i64 first, i64 n)
 {
     u64 suspects = 0, others = 0;
     for (i64 k = 0; k < n; k++) {
@@ -286,6 +283,7 @@ static inline void mark(u64 *marks, const u64 *found, const block *b, i64 first,
         marks[2 * at] |= suspects;
         marks[2 * at + 1] |= others;
     }
+    return suspects;
 }
 
 /* Gather rows of a batch from `first` on, and tell in `found` which picks take each, and behind all n rows the marks of
@@ -311,8 +309,7 @@ FOR_WIDE i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const ro
         memset(b.suspected, 0, sizeof b.suspected);
         for (i64 k = 0; k < size; k++)
             found[done + k] = take(g, c, done + k, &b, k, 0) | take(g, c, done + k, &b, k, 1);
-        mark(marks, found, &b, done, size);
-        count_suspected(g, &b, size);
+        count_suspected(g, &b, size, mark(marks, found, &b, done, size));
         done += size;
     }
     for (kind *k = g->kinds; k < g->kinds + g->kinds_used; k++) {

@@ -20,6 +20,7 @@ static inline void remember(const columns *c, i64 i, i64 slot, const pick *p, do
         .port = p->source_port ? c->src_port[i] : c->dst_port[i],
     };
     ring->next = ring->next + 1 < ring->size ? ring->next + 1 : 0;
+    ring->allowed -= 1.0;
     __builtin_prefetch(ring->rows + ring->next + SOON, 1);
 }
 
@@ -158,7 +159,6 @@ void sk_keep(const gathered *g, const columns *c, i64 n, const roster *r, const 
         if (!g->picks[p].ring || !g->matched[p])
             continue;
         room[p] = room_of(g->picks[p].ring, arrived);
-        g->picks[p].ring->allowed -= (double)room[p];
         others[p] = g->matched[p] - g->suspected[p];
         of |= room[p] ? 1ull << p : 0;
         suspects |= room[p] && g->suspected[p] ? 1ull << p : 0;
@@ -172,6 +172,4 @@ void sk_keep(const gathered *g, const columns *c, i64 n, const roster *r, const 
         k.suspects = 0;
         keep_some(&k, n, of, others);
     }
-    for (u64 left = of; left; left &= left - 1)
-        g->picks[__builtin_ctzll(left)].ring->allowed += (double)room[__builtin_ctzll(left)];
 }
