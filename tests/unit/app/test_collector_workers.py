@@ -66,11 +66,15 @@ def keeper() -> Told:
 
 @pytest.fixture
 def workers(keeper: Told) -> Iterator[Workers]:
-    def line(number: int, sockets: Sequence[int], report: int) -> list[str]:
+    def line(number: int, sockets: Sequence[int], rings: Sequence[object], report: int) -> list[str]:
+        assert not rings
         return [sys.executable, "-c", WORKER, str(number), str(report), *map(str, sockets)]
 
     settings = CollectorSettings(
-        "c", workers=2, report_every=0.01, receive=ReceiveSettings(ports=(0,), buffer=1 << 16)
+        "c",
+        workers=2,
+        report_every=0.01,
+        receive=ReceiveSettings(ports=(0,), buffer=1 << 16, method="recvmmsg"),
     )
     made = Workers(settings, cast("Keeper", keeper), Clock(), line)
     thread = threading.Thread(target=made.run)
