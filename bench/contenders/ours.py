@@ -112,8 +112,8 @@ class Sekisho:
         del made
         spool = ("--spool", str(folder / "spool"))
         options = spool if self._detectors else ("--no-detectors",)
-        options += ("--workers", str(self._workers), "--method", self._method)
-        return listen("collector", self._cloud, options)
+        how = "--workers", str(self._workers), "--method", self._method
+        return listen("collector", self._cloud, (*options, *how))
 
 
 class Alone:
