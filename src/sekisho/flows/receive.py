@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from sekisho import native
-from sekisho.flows.ring import Ring
+from sekisho.flows.ring import Ring, detach
 from sekisho.flows.wire.gather import field64
 from sekisho.model.errors import Unavailable
 from sekisho.tables import Burst, map_v4
@@ -88,7 +88,8 @@ class Receiver:
     `sockets` are taken as they are instead of opening `settings.ports`, and so are `rings` that they have.
 
     Totals: `datagrams`, `octets`, `truncated` (longer than the slot), `errors` (calls the kernel
-    refused) and `dropped` (by the kernel for want of buffer).
+    refused) and `dropped` (by the kernel for want of buffer, since the socket or ring was made: what came
+    while nobody was there is among it).
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class Receiver:
             raise
         self._of_ring = _burst(np.zeros((n * RING_BURSTS, 0), np.uint8))
         self._most = n  # datagrams of a burst
-        self._dropped = -sum(ring.dropped for ring in self._rings)  # while others had them
+        self._dropped = 0  # by sockets
         self._drops = [0] * len(self._sockets)
         self._turn = 0
         self._paused = (0.0, 0)  # when, and how many datagrams had come
@@ -383,9 +384,11 @@ def _number(text: str) -> tuple[int, int]:
 def open_rings(settings: ReceiveSettings, sockets: Sequence[socket.socket]) -> list[Ring]:
     """Have what comes to sockets put into a ring each, where the method says so and the kernel allows it.
 
-    Nothing is given where it does not. Raises Unavailable then where nothing but rings is wanted.
+    Nothing is given where it does not, and the sockets have their own: also one that somebody before us left
+    with a ring, which nobody would read. Raises Unavailable then where nothing but rings is wanted.
     """
     if settings.method not in ("ring", "auto"):
+        _detach(sockets)
         return []
     opened: list[Ring] = []
     try:
@@ -393,14 +396,20 @@ def open_rings(settings: ReceiveSettings, sockets: Sequence[socket.socket]) -> l
             opened.append(Ring(settings.slot, 2 * settings.buffer))
             opened[-1].attach(sock)
     except Unavailable as error:
-        for sock, ring in zip(sockets, opened, strict=False):
-            ring.detach(sock)
+        _detach(sockets)
+        for ring in opened:
             ring.close()
         if settings.method == "ring":
             raise
         log.info("Datagrams are received by system calls. %s", error.fixer)
         return []
     return opened
+
+
+def _detach(sockets: Sequence[socket.socket]) -> None:
+    if sys.platform == "linux":
+        for sock in sockets:
+            detach(sock)
 
 
 def open_shared(settings: ReceiveSettings) -> list[list[socket.socket]]:

@@ -52,7 +52,7 @@ _FEWEST, _MOST_OCTETS = 4, 1 << 30  # records of a ring, and octets
 _SLOT, _OCTETS = 16, 17
 _HINTS: Final[Mapping[int, str]] = MappingProxyType(
     {
-        errno.EPERM: "It needs CAP_BPF, and bpf(2) allowed by whatever filters system calls",
+        errno.EPERM: "It needs CAP_BPF, bpf(2) let through by system call filters, and LimitMEMLOCK before 5.11",
         errno.EINVAL: "It needs Linux 5.8",
         errno.ENOSYS: "It needs Linux 5.8",
         errno.ENOMEM: "It needs that much memory: receive.buffer says how much",
@@ -93,9 +93,11 @@ class Ring:
         if library is None or sys.platform != "linux":
             raise _refused(OSError(errno.ENOSYS, "no compiled core, or no Linux"))
         self._library = library
+        self.is_open = False
         try:
             octets = _whole(max(buffer, _FEWEST * _stride(slot)))
             self.descriptors = taken or _create(octets)
+            self.is_open = True
             self._consumed: U64 = np.frombuffer(mmap.mmap(self.descriptors.ring, mmap.PAGESIZE), np.uint64)
             if not taken:
                 self._consumed[_SLOT], self._consumed[_OCTETS] = slot, octets
@@ -103,10 +105,10 @@ class Ring:
             self.stride = _stride(self.slot)
             self._map()
         except OSError as error:
+            self.close()
             raise _refused(error) from error
         self._places = native.Places(*_PLACES)
         self._burst: Burst | None = None
-        self.is_open = True
         self._places.point(consumed=self._consumed, produced=self._produced, records=self._records)
         self._places.put(octets=self.octets, stride=self.stride)
 
@@ -131,11 +133,6 @@ class Ring:
                 os.close(program)
         except OSError as error:
             raise _refused(error) from error
-
-    def detach(self, sock: socket.socket) -> None:
-        """Let a socket have its own again."""
-        with suppress(OSError):  # nothing is attached to it
-            sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_BPF, 0)
 
     def _program(self) -> bpf.Program:
         p = bpf.Program()
@@ -233,6 +230,12 @@ class Ring:
             self.is_open = False
             for descriptor in self.descriptors:
                 os.close(descriptor)
+
+
+def detach(sock: socket.socket) -> None:
+    """Let a socket have its own again, whoever put it into a ring before."""
+    with suppress(OSError):  # nothing is attached to it
+        sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_BPF, 0)
 
 
 def _whole(octets: int) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import gc
+import mmap
 import os
 import socket
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -204,7 +207,8 @@ def test_who_takes_over_goes_on_behind_what_was_in_hand(sender: socket.socket) -
         assert rest[0] > in_hand
         assert len(rest) < whole
         assert rest[-1] == struct.pack(">I", whole - 1)
-        assert second.dropped == 0  # since it has been here
+        # Also what was dropped before it came, while nobody was there: as sockets tell it.
+        assert second.dropped == ring.dropped > 0
     finally:
         first.close()
         second.close()
@@ -213,6 +217,55 @@ def test_who_takes_over_goes_on_behind_what_was_in_hand(sender: socket.socket) -
 
 def descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+class Refusing:
+    """Memory as it is, but for one of the times it is mapped."""
+
+    PAGESIZE, PROT_READ = mmap.PAGESIZE, mmap.PROT_READ
+
+    def __init__(self, which: int) -> None:
+        self._which, self._times = which, 0
+
+    def mmap(self, *args: int, **named: int) -> mmap.mmap:
+        self._times += 1
+        if self._times == self._which:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        return mmap.mmap(*args, **named)
+
+
+@needs_ring
+@pytest.mark.parametrize("which", [1, 2, 3])
+def test_a_ring_that_cannot_be_mapped_is_given_back(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch, which: int
+) -> None:
+    gc.collect()
+    before, said = descriptors(), ""
+    monkeypatch.setattr("sekisho.flows.ring.mmap", Refusing(which))
+    try:
+        listen()
+    except Unavailable as error:
+        said = error.fixer
+    assert "memory" in said
+    gc.collect()
+    assert descriptors() == before
+
+
+@needs_ring
+@pytest.mark.parametrize("method", ["recvmmsg", "auto"])
+def test_a_socket_left_with_a_ring_that_nobody_reads_has_its_own_again(
+    sender: socket.socket, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    settings = ReceiveSettings(ports=(0,), buffer=1 << 16, reuse_port=True, method=method)
+    [sockets] = open_shared(settings)
+    Receiver(replace(settings, method="ring"), [sock.dup() for sock in sockets]).close()
+    monkeypatch.setattr(bpf, "create", refuse(errno.ENOMEM))
+    receiver = Receiver(settings, sockets)
+    try:
+        sender.sendto(b"heard", receiver.addresses[0])
+        assert all_of(receiver) == [b"heard"]
+    finally:
+        receiver.close()
 
 
 def refuse(number: int) -> Callable[..., int]:
