@@ -146,7 +146,8 @@ class Workers:
         self._unread = 0
         shared = replace(settings.receive, reuse_port=True, workers=settings.workers)
         self._sockets = open_shared(shared)
-        self._rings = [open_rings(shared, mine) for mine in self._sockets]
+        # Their numbers alone: mapped here too, each would be memory of this process as well.
+        self._rings = [[ring.descriptors for ring in open_rings(shared, mine)] for mine in self._sockets]
         self._pipes = [os.pipe() for _ in self._sockets]
         self.stop = threading.Event()
         self.troubles = Troubles(log)
@@ -156,7 +157,7 @@ class Workers:
         ]
 
     def _child(self, number: int, line: Line, sockets: Sequence[int]) -> Child:
-        report, rings = self._pipes[number][1], [ring.descriptors for ring in self._rings[number]]
+        report, rings = self._pipes[number][1], self._rings[number]
         kept = *sockets, *chain.from_iterable(rings), report
         return Child(f"worker {number}", line(number, sockets, rings, report), kept)
 
@@ -181,8 +182,8 @@ class Workers:
         for mine in self._sockets:
             for sock in mine:
                 sock.close()
-        for ring in chain.from_iterable(self._rings):
-            ring.close()
+        for descriptor in chain.from_iterable(chain.from_iterable(self._rings)):
+            os.close(descriptor)
         for _, writing in self._pipes:
             os.close(writing)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -144,6 +146,12 @@ def test_a_worker_that_dies_comes_back_to_the_same_exporters(workers: Workers, k
     assert after.counters["heard.1"] == 2 * before.counters["heard.1"]
 
 
+def mapped() -> int:
+    """Count what of rings is in this process's memory."""
+    gc.collect()
+    return Path("/proc/self/maps").read_text().count("bpf-map")
+
+
 @pytest.mark.skipif(not has_ring(), reason="the kernel shares no ring with whoever runs this")
 def test_a_worker_that_dies_finds_in_its_ring_what_came_meanwhile(keeper: Told) -> None:
     def line(number: int, sockets: Sequence[int], rings: Sequence[Descriptors], report: int) -> list[str]:
@@ -152,6 +160,7 @@ def test_a_worker_that_dies_finds_in_its_ring_what_came_meanwhile(keeper: Told) 
 
     receive = ReceiveSettings(ports=(0,), buffer=1 << 20, method="ring")
     settings = CollectorSettings("c", workers=2, report_every=0.01, receive=receive)
+    already = mapped()
     made = Workers(settings, cast("Keeper", keeper), Clock(), line)
     thread = threading.Thread(target=made.run)
     thread.start()
@@ -164,6 +173,7 @@ def test_a_worker_that_dies_finds_in_its_ring_what_came_meanwhile(keeper: Told) 
 
         before = keeper.wait(lambda report: both(report) == len(numbers)).counters
         assert min(before["heard.0"], before["heard.1"]) >= 1
+        assert mapped() <= already  # who started them has no part in that memory
         os.kill(int(before["pid"]), 9)
         send(made, numbers)
         # Who came in its place counts from 0, and is given what the other one would have been.
