@@ -17,7 +17,14 @@ import typer
 
 from sekisho import cli
 from sekisho.app import lab_command, openstack_command, switches_lab
-from sekisho.app.process import LogFormat, give_back_bpf, let_a_loop_go_first, start_log, stop_on_signal
+from sekisho.app.process import (
+    LogFormat,
+    compute_alone,
+    give_back_bpf,
+    let_a_loop_go_first,
+    start_log,
+    stop_on_signal,
+)
 from sekisho.cli.exits import EXITS, spoken
 from sekisho.cli.words import clean
 from sekisho.model.errors import Malformed, SekishoError
@@ -103,6 +110,7 @@ def collector(  # noqa: PLR0913 - an option each
     report_fd: Annotated[int, typer.Option("--report-fd", hidden=True)] = -1,
 ) -> None:
     """Run a collector: hear flow datagrams, judge them, tell the keeper."""
+    compute_alone()  # before what follows brings NumPy
     from sekisho.app import collector_workers, settings
     from sekisho.app.collector import Collector, CollectorSettings
     from sekisho.flows.ring import Descriptors

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import gc
 import logging
+import os
 import signal
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sekisho.model.errors import Malformed
@@ -93,6 +95,26 @@ def give_back_bpf() -> None:
             logging.getLogger("sekisho").warning(
                 "CAP_BPF could not be given back: a system call filter forbids capset."
             )
+        elif _threads() > 1:
+            logging.getLogger("sekisho").warning(
+                "CAP_BPF was given back by one of several threads: set no OPENBLAS_NUM_THREADS for a collector."
+            )
+
+
+def compute_alone() -> None:
+    """Let NumPy start no threads, if it is imported after this.
+
+    Who hears has no use for them, and each would keep what `give_back_bpf` gives back: capabilities are a
+    thread's own (capabilities(7)).
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def _threads() -> int:
+    try:
+        return sum(1 for _ in Path("/proc/self/task").iterdir())
+    except OSError:  # nobody tells
+        return 1
 
 
 def stop_on_signal(stop: threading.Event) -> None:

@@ -52,7 +52,7 @@ _FEWEST, _MOST_OCTETS = 4, 1 << 30  # records of a ring, and octets
 _SLOT, _OCTETS = 16, 17
 _HINTS: Final[Mapping[int, str]] = MappingProxyType(
     {
-        errno.EPERM: "It needs CAP_BPF, bpf(2) allowed by system call filters, and before Linux 5.11 LimitMEMLOCK",
+        errno.EPERM: "It needs CAP_BPF, bpf(2) let through by filters, and before Linux 5.11 LimitMEMLOCK",
         errno.EINVAL: "It needs Linux 5.8",
         errno.ENOSYS: "It needs Linux 5.8",
         errno.ENOMEM: "It needs that much memory: receive.buffer says how much",
