@@ -97,7 +97,7 @@ def give_back_bpf() -> None:
             )
         elif _threads() > 1:
             logging.getLogger("sekisho").warning(
-                "CAP_BPF was given back by one of several threads: set no OPENBLAS_NUM_THREADS for a collector."
+                "CAP_BPF was given back by one of several threads: set no OPENBLAS_NUM_THREADS for it."
             )
 
 
