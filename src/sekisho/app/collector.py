@@ -190,7 +190,8 @@ class Collector:
             if burst is None:
                 return
             self._count(burst, now)
-            little = 0 if burst.count >= self.receiver.enough else little + 1
+            is_little = burst.count < self.receiver.enough and not self.receiver.is_broken_off
+            little = little + 1 if is_little else 0
 
     def _let_gather(self, due: float) -> None:
         """Wait for a fuller burst, but not where a second is about to be closed without it."""

@@ -111,6 +111,7 @@ class Receiver:
             raise
         self._of_ring = _burst(np.zeros((n * RING_BURSTS, 0), np.uint8))
         self._most = n  # datagrams of a burst
+        self.is_broken_off = False  # the last burst: however short it is, others may wait behind it
         self._dropped = 0  # by sockets
         self._drops = [0] * len(self._sockets)
         self._turn = 0
@@ -170,10 +171,12 @@ class Receiver:
 
         The arrays of the burst are those of the next one too: decode before receiving again.
         """
+        self.is_broken_off = False
         for _ in self._sockets:
             which = self._turn
             self._turn = (which + 1) % len(self._sockets)
             if self._rings and (taken := self._from_ring(self._rings[which])):
+                self.is_broken_off = self._rings[which].is_broken_off
                 return self._taken(self._of_ring, taken, now)
             # Where there is a ring: what came before the socket had it.
             taken = (

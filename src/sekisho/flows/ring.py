@@ -43,6 +43,7 @@ _KERNEL: Final = 8
 RECORD: Final = np.dtype(
     [("length", "=u4"), ("port", ">u2"), ("version", "u1"), ("cut", "u1"), ("address", "u1", 16)]
 )
+_PAYLOAD: Final = _KERNEL + RECORD.itemsize
 _PLACES: Final = (
     *("consumed", "produced", "records", "octets", "stride", "most", "most_octets"),
     *("length", "address_hi", "address_lo", "port", "first", "total", "cut"),
@@ -109,6 +110,7 @@ class Ring:
             raise _refused(error) from error
         self._places = native.Places(*_PLACES)
         self._burst: Burst | None = None
+        self.is_broken_off = False  # the last burst, by the end of the ring: it goes on at its beginning
         self._places.point(consumed=self._consumed, produced=self._produced, records=self._records)
         self._places.put(octets=self.octets, stride=self.stride)
 
@@ -117,7 +119,7 @@ class Ring:
         ring, dropped = self.descriptors
         # Behind the page that we write to is one with the kernel's position, and then the records; behind
         # those they begin again, so that the last one has no break.
-        behind = -(-(self.stride + _KERNEL + RECORD.itemsize) // page) * page
+        behind = -(-(self.stride + _PAYLOAD) // page) * page
         theirs = mmap.mmap(ring, page + self.octets + behind, prot=mmap.PROT_READ, offset=page)
         self._produced: U64 = np.frombuffer(theirs, np.uint64, 1)
         self._records: NDArray[np.uint8] = np.frombuffer(theirs, np.uint8, offset=page)
@@ -196,8 +198,10 @@ class Ring:
             self._places.point(**columns)
             self._places.put(most=len(burst.length), most_octets=most_octets)
         taken = int(self._library.sk_ring_take(self._places.address))
+        self.is_broken_off = False
         if taken:
             first = self._places.told("first")
+            self.is_broken_off = first - _PAYLOAD + taken * self.stride >= self.octets
             burst.data = self._records[first:][: taken * self.stride].reshape(taken, self.stride)
         return taken
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from sekisho.model.report import Histogram, Outcome, Verdict
 from sekisho.model.restriction import Evidence, Finding
 from support_archive import inventory
 from support_datagrams import burst_of, captured
+from support_ring import has_ring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,6 +144,34 @@ def test_a_small_socket_is_emptied_before_datagrams_may_gather(
     monkeypatch.setattr(collector, "_count", lambda burst, _now: taken.append(burst))
     collector._hear(collector._clock.now() + 60.0)
     assert len(taken) == heard
+
+
+@pytest.mark.skipif(not has_ring(), reason="the kernel shares no ring with whoever runs this")
+def test_no_datagrams_gather_where_only_the_ring_ends(keeper: Keeper) -> None:
+    """Others wait at its beginning; to wait beside a full ring is to lose."""
+    receive = ReceiveSettings(ports=(0,), method="ring", slot=1000, buffer=1 << 15)
+    collector = Collector(CollectorSettings("c", receive=receive), cast("Any", keeper), Clock())
+    receiver = collector.receiver
+    [ring] = receiver._rings
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+
+        def send(count: int) -> None:
+            for _ in range(count):
+                sender.sendto(b"datagram", receiver.addresses[0])
+
+        try:
+            to_end = ring.octets // ring.stride - 1  # and one that is whole, and one that is not
+            while to_end:
+                send(count := min(to_end, 20))
+                assert receiver.receive(1.0) is not None
+                to_end -= count
+            assert not receiver.wait(0.0)
+            send(5)
+            assert receiver.enough > 5
+            collector._hear(collector._clock.now() + 60.0)
+            assert not receiver.wait(0.0)
+        finally:
+            receiver.close()
 
 
 def test_a_collector_that_stops_writes_the_block_that_it_is_at(
