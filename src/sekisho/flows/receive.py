@@ -67,7 +67,7 @@ class ReceiveSettings:
     number of those processes, by source address, so that all an exporter sends comes to one of them.
     Datagrams may `gather` for so many seconds between two bursts: few full ones cost less than many small.
     With `busy_poll` the kernel looks into the network card's queue for so many microseconds where a socket
-    is empty (SO_BUSY_POLL, socket(7)).
+    is empty (SO_BUSY_POLL, socket(7)); where there is a ring it does nothing.
     """
 
     host: str = "127.0.0.1"

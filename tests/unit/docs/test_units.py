@@ -45,6 +45,7 @@ def test_a_collector_with_a_ring_may_ask_for_it_and_give_back_what_that_takes() 
     )
     assert set(more["SystemCallFilter"].split()) == {"bpf", "capset"}
     assert more["CapabilityBoundingSet"] == more["AmbientCapabilities"] == "CAP_BPF"
+    assert more["LimitMEMLOCK"] == "infinity"  # which rings count as until Linux 5.11
     assert not {"bpf", "capset"} & allowed("sekisho-collector.service")
 
 
