@@ -60,13 +60,13 @@ class CompiledNetflow5:
             return None
         if len(rows) > self._room:
             self._make_room(len(rows))
-        total = int(self._library.sk_netflow5_find(self._places.address))
+        total = self._library.sk_netflow5_find(self._places.address)
         if total < 0:
             return None
         self._places.put_real(time=burst.time, now=now, clock=self._exporters.clock)
-        batch, _, columns = native.fresh(total)
-        self._library.sk_netflow5_decode(self._places.address, columns.address, total)
-        return batch
+        block = native.block(total)
+        self._library.sk_netflow5_decode(self._places.address, block.address, total)
+        return block.batch(total)
 
     def _make_room(self, datagrams: int) -> None:
         self._room = datagrams

@@ -107,16 +107,16 @@ class PlainBursts:
         if len(rows) > self._room:
             self._make_room(len(rows))
         self._know()
-        total = int(self._library.sk_plain_find(self._places.address))
+        total = self._library.sk_plain_find(self._places.address)
         if total < 0:
             return None
         clock = templates.clock
         self._places.put_real(time=burst.time, now=now, clock=self._exporters.clock)
         self._places.put_real(template_clock=clock, memory=clock - OVS_INPUT_MEMORY)
-        batch, _, columns = native.fresh(total)
-        told = int(self._library.sk_plain_decode(self._places.address, columns.address, total))
+        block = native.block(total)
+        told = self._library.sk_plain_decode(self._places.address, block.address, total)
         return self._records.plain(
-            batch if told == total else batch.take(slice(told)),
+            block.batch(told),
             records=total,
             other=self._places.told("other"),
             implausible=bool(self._places.told("implausible")),

@@ -79,15 +79,15 @@ class CompiledSflow:
             self._make_items(items)
         self._samples.put(size=burst.data.size, n=n)
         self._samples.put_real(time=burst.time)
-        batch, _, columns = native.fresh(room)
-        told = int(self._library.sk_sflow_decode(self._samples.address, columns.address, room))
+        block = native.block(room)
+        told = self._library.sk_sflow_decode(self._samples.address, block.address, room)
         others, *complaints = self._samples.tail("others")
         for complaint, times in zip(_TOLD, complaints, strict=True):
             if times:
                 self._counters.count(complaint, times)
         owner, begins, ends = self._others[:, :others]
         counting = owner, self._kind[:others], begins, ends
-        return batch if told == room else batch.take(slice(told)), self._row[:n], counting
+        return block.batch(told), self._row[:n], counting
 
     def _open(self, now: float) -> tuple[int, int, int]:
         """Find whole datagrams of exporters with a row: how many, and most items and samples they hold."""
