@@ -31,7 +31,7 @@ _KEPT_BLOCKS, _KEPT_ROWS = 2, 1 << 17
 _POINTER, _WHOLE, _REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 # Arguments of each function, in the order of its definition in C.
 _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
-    "sk_gather": (_POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER),
+    "sk_count": (_POINTER, _POINTER, _WHOLE, _WHOLE),
     "sk_pour": (_POINTER,),
     "sk_suspects": (_POINTER,),
     "sk_glance": (_POINTER, _WHOLE, _POINTER),
@@ -61,12 +61,11 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_plain_find": (_POINTER,),
     "sk_plain_decode": (_POINTER, _POINTER, _WHOLE),
     "sk_fill": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE),
-    "sk_keep": (_POINTER, _POINTER, _WHOLE, _POINTER, _POINTER, _REAL),
 }
 
 
 _COUNTING: Final = (
-    "sk_gather",
+    "sk_count",
     "sk_glance",
     "sk_see",
     "sk_sums_take",

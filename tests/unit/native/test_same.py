@@ -147,6 +147,28 @@ def test_a_batch_over_several_seconds_or_hardly_of_ours_counts_the_same(spread: 
     assert counts == counts_in_columns
 
 
+@pytest.mark.parametrize("name", sorted(name for name, each in DETECTORS.items() if each.distinct))
+def test_things_are_told_apart_the_same_while_more_and_more_subjects_show_some(name: str) -> None:
+    """The table of a distinct count grows within a tick, and moves."""
+    groups = 8
+
+    def told() -> F64:
+        names = [f"s{n}" for n in range(groups * SUBJECTS)]
+        found = detection(policy(condition(name, 1e9, 60), destinations="all"), subjects=names)
+        for group in (0, 1, 0, *range(groups), 0, 0):
+            batch = traffic(seed=group)
+            batch.time[:] = START
+            for ends in (batch.sender, batch.receiver):
+                ends[ends >= 0] += group * SUBJECTS
+            found.add(batch)
+        found.close(START + 1)
+        return found.judges[0].lines[0].lane.estimate(np.arange(groups * SUBJECTS))
+
+    compiled, columns = both(told)
+    assert np.array_equal(compiled, columns)
+    assert np.count_nonzero(compiled) > groups * SUBJECTS / 8
+
+
 def everything(seed: int, others: int = 0) -> list[np.ndarray[Any, Any]]:
     """Count for all detectors together, to all destinations and to the internet, and tell all sums.
 
