@@ -56,7 +56,7 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_sflow_open": (_POINTER,),
     "sk_sflow_decode": (_POINTER, _POINTER, _WHOLE),
     "sk_received": (_POINTER, _POINTER, _POINTER, _WHOLE, *(_POINTER,) * 5),
-    "sk_kinds": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _POINTER),
+    "sk_kinds": (_POINTER, _WHOLE),
     "sk_digest": (ctypes.c_char_p, _WHOLE, _WHOLE),
     "sk_plain_find": (_POINTER,),
     "sk_plain_decode": (_POINTER, _POINTER, _WHOLE),
@@ -81,6 +81,8 @@ _COUNTING: Final = (
     "sk_sflow_open",
     "sk_sflow_decode",
 )  # give a number; the others nothing
+# Those that only look through a burst: other threads wait so long, as letting them in would take as long.
+_LOOKING: Final = ("sk_kinds", "sk_glance", "sk_netflow5_find", "sk_plain_find", "sk_sflow_open")
 Value: TypeAlias = "NDArray[Any] | Structure | int"
 
 
@@ -247,10 +249,11 @@ def load(path: Path) -> ctypes.CDLL | None:
     if not path.exists() or ctypes.sizeof(ctypes.c_void_p) != 8:
         return None
     try:
-        library = ctypes.CDLL(str(path))
+        library, looking = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
         for name, arguments in _SIGNATURES.items():
-            function = getattr(library, name)
+            function = getattr(looking if name in _LOOKING else library, name)
             function.argtypes, function.restype = arguments, _WHOLE if name in _COUNTING else None
+            setattr(library, name, function)
     except (OSError, AttributeError):
         return None
     return library

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -24,12 +23,13 @@ class Datagrams:
 
     def __init__(self, places: native.Places) -> None:
         self._places = places
-        self._columns: tuple[NDArray[Any], ...] = ()
+        self._columns: tuple[NDArray[Any] | None, ...] = None, None, None, None
 
     def are(self, burst: Burst, rows: I64) -> bool:
         """Take datagrams `rows` of a burst; False where the columns are not as the core needs them."""
-        columns = burst.data, burst.length, burst.address_hi, burst.address_lo
-        if not all(map(is_, columns, self._columns or (None,))) and not self._take(columns):
+        data, length, hi, lo = self._columns
+        same = burst.data is data and burst.length is length
+        if not (same and burst.address_hi is hi and burst.address_lo is lo) and not self._take(burst):
             return False
         n = len(rows)
         self._places.put(n=n)
@@ -39,7 +39,8 @@ class Datagrams:
         self._places.point(chosen=rows)
         return rows.dtype == np.int64 and rows.flags.c_contiguous
 
-    def _take(self, columns: tuple[NDArray[Any], ...]) -> bool:
+    def _take(self, burst: Burst) -> bool:
+        columns: tuple[NDArray[Any], ...] = (burst.data, burst.length, burst.address_hi, burst.address_lo)
         fit = all(c.dtype == w and c.flags.c_contiguous for c, w in zip(columns, _WANTED, strict=True))
         if fit:
             self._columns = columns

@@ -111,8 +111,13 @@ class PlainBursts:
         if total < 0:
             return None
         clock = templates.clock
-        self._places.put_real(time=burst.time, now=now, clock=self._exporters.clock)
-        self._places.put_real(template_clock=clock, memory=clock - OVS_INPUT_MEMORY)
+        self._places.put_real(
+            time=burst.time,
+            now=now,
+            clock=self._exporters.clock,
+            template_clock=clock,
+            memory=clock - OVS_INPUT_MEMORY,
+        )
         block = native.block(total)
         told = self._library.sk_plain_decode(self._places.address, block.address, total)
         return self._records.plain(
