@@ -48,9 +48,12 @@ class Decoder:
     def decode(self, burst: Burst, now: float) -> FlowBatch:
         """Decode the datagrams of a burst; rows stand by protocol, then in arrival order."""
         shares, short, others = self._compiled_shares(burst) or self._shares(burst)
-        self.unrecognised.count("short", short)
-        self.unrecognised.count("version", others)
+        if short or others:
+            self.unrecognised.count("short", short)
+            self.unrecognised.count("version", others)
         batches = [protocol.decode(burst, rows, now) for protocol, rows in shares]
+        if len(batches) == 1:
+            return batches[0]
         return FlowBatch.concat([batch for batch in batches if len(batch)])
 
     def _shares(self, burst: Burst) -> tuple[list[Share], int, int]:

@@ -52,14 +52,14 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_items_of": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _WHOLE, _WHOLE, *(_POINTER,) * 5),
     "sk_records5": (_POINTER, _WHOLE, *(_POINTER,) * 4, _WHOLE, _REAL, _POINTER, _WHOLE),
     "sk_netflow5_find": (_POINTER,),
-    "sk_netflow5_decode": (_POINTER, _POINTER, _WHOLE),
-    "sk_sflow_open": (_POINTER,),
-    "sk_sflow_decode": (_POINTER, _POINTER, _WHOLE),
+    "sk_netflow5_decode": (_POINTER, _POINTER, _WHOLE, _REAL, _REAL, _REAL),
+    "sk_sflow_open": (_POINTER, _REAL, _REAL),
+    "sk_sflow_decode": (_POINTER, _POINTER, _WHOLE, _WHOLE, _REAL),
     "sk_received": (_POINTER, _POINTER, _POINTER, _WHOLE, *(_POINTER,) * 5),
     "sk_kinds": (_POINTER, _WHOLE),
     "sk_digest": (ctypes.c_char_p, _WHOLE, _WHOLE),
     "sk_plain_find": (_POINTER,),
-    "sk_plain_decode": (_POINTER, _POINTER, _WHOLE),
+    "sk_plain_decode": (_POINTER, _POINTER, _WHOLE, _REAL, _REAL, _REAL, _REAL),
     "sk_fill": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE),
 }
 
@@ -138,6 +138,10 @@ class Places:
         """Write numbers of floating point."""
         for name, number in numbers.items():
             self.structure.reals[self._at[name]] = number
+
+    def place(self, name: str) -> int:
+        """Say which word of the structure it is, for whoever writes it with every burst."""
+        return self._at[name]
 
     def told(self, name: str) -> int:
         """Read a whole number."""

@@ -204,6 +204,40 @@ def test_templates_that_are_not_renewed_end(plain: list[bool]) -> None:
     assert not plain[-1]
 
 
+SIX = ((27, 16), (28, 16), *FLOW[2:])
+OF_THE_EXPORTER = a_set(3, ipfix_options(400, [(144, 4)], [(34, 4)]))
+
+
+def told_rate(rate: int) -> bytes:
+    return ipfix(a_set(400, bytes(4) + rate.to_bytes(4)))
+
+
+def test_what_is_told_anew_holds_for_the_next_burst(plain: list[bool]) -> None:
+    six = bytes(32) + flow()[8:]
+    both_kinds = a_set(2, template(256, FLOW) + template(257, SIX))
+    data = [(1, ipfix(a_set(256, flow()), a_set(257, six)))]
+    bursts = [[(1, ipfix(both_kinds, OF_THE_EXPORTER))], data, data]
+    bursts += [[(1, told_rate(7))], data, [(1, told_rate(400))], data]
+    bursts += [[(1, ipfix(a_set(2, template(256, SIX))))], [(1, ipfix(a_set(256, six)))]]
+    columns = assert_same(bursts)
+    assert columns.rate.tolist() == [0, 0, 0, 0, 7, 7, 400, 400, 400]
+    assert columns.ip_version.tolist() == [4, 6] * 4 + [6]
+    assert plain == [False, False, True, False, True, False, True, False, True]
+
+
+def test_a_rate_goes_with_the_exporter_that_told_it(plain: list[bool]) -> None:
+    templates, data = ipfix(a_set(2, template(256, FLOW)), OF_THE_EXPORTER), ipfix(a_set(256, flow()))
+    others = [[(2, templates)], [(2, data)]] * 35
+    bursts = [[(1, templates)], [(1, told_rate(7))], [(1, data)], [(1, data)], *others]
+    bursts += [[(3, templates)], [(3, data)], [(3, data)]]
+    columns = assert_same(
+        bursts, step=60.0
+    )  # 4,200 s in which the first is silent: after 3,600 it is forgotten
+    assert columns.rate.tolist() == [7] * 2 + [0] * 37
+    assert plain[3]
+    assert plain[-1]
+
+
 FRAMES = (
     wire.ethernet(0x0800, wire.ipv4(6, wire.tcp())),
     wire.ethernet(0x0800, wire.ipv4(17, wire.udp()), [(0x8100, 5), (0x88A8, 7)]),

@@ -22,8 +22,10 @@ class Datagrams:
     """
 
     def __init__(self, places: native.Places) -> None:
-        self._places = places
+        self._places, self._words = places, places.structure.words
+        self._n = places.place("n")
         self._columns: tuple[NDArray[Any] | None, ...] = None, None, None, None
+        self._are_chosen = False
 
     def are(self, burst: Burst, rows: I64) -> bool:
         """Take datagrams `rows` of a burst; False where the columns are not as the core needs them."""
@@ -31,13 +33,15 @@ class Datagrams:
         same = burst.data is data and burst.length is length
         if not (same and burst.address_hi is hi and burst.address_lo is lo) and not self._take(burst):
             return False
-        n = len(rows)
-        self._places.put(n=n)
-        if n == burst.count:  # all of them: nothing is chosen
+        self._words[self._n] = n = len(rows)
+        if n != burst.count:
+            self._are_chosen = True
+            self._places.point(chosen=rows)
+            return rows.dtype == np.int64 and rows.flags.c_contiguous
+        if self._are_chosen:  # before; now all of them are taken
+            self._are_chosen = False
             self._places.point_nowhere("chosen")
-            return True
-        self._places.point(chosen=rows)
-        return rows.dtype == np.int64 and rows.flags.c_contiguous
+        return True
 
     def _take(self, burst: Burst) -> bool:
         columns: tuple[NDArray[Any], ...] = (burst.data, burst.length, burst.address_hi, burst.address_lo)

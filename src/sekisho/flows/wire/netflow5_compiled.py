@@ -23,7 +23,6 @@ _PLACES: Final = (
     *("protocol", "most_records", "sampling", "sure"),
     *("known", "sequences", "records", "generation"),
     *("numbered", "votes", "last", "count", "open"),
-    *("time", "now", "clock"),
     *("start", "present", "row", "interval", "sequence", "step"),
 )
 
@@ -63,9 +62,10 @@ class CompiledNetflow5:
         total = self._library.sk_netflow5_find(self._places.address)
         if total < 0:
             return None
-        self._places.put_real(time=burst.time, now=now, clock=self._exporters.clock)
         block = native.block(total)
-        self._library.sk_netflow5_decode(self._places.address, block.address, total)
+        self._library.sk_netflow5_decode(
+            self._places.address, block.address, total, burst.time, now, self._exporters.clock
+        )
         return block.batch(total)
 
     def _make_room(self, datagrams: int) -> None:
