@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from sekisho import native
+from sekisho.flows.wire.datagrams import PLACES, Datagrams
 from sekisho.flows.wire.gather import Octets, starts
 from sekisho.flows.wire.protocol import Counters, DecodeSettings
 from sekisho.plugins import load, names
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from sekisho.flows.exporters import Exporters
     from sekisho.flows.wire.protocol import WireDecoder
-    from sekisho.tables import I32, I64, U8, Burst
+    from sekisho.tables import I64, Burst
 
 
 # A protocol, and which datagrams of a burst are its own.
@@ -38,12 +39,15 @@ class Decoder:
         }
         self.unrecognised = Counters()
         self._marks = np.array([protocol.mark for protocol in self.protocols.values()], np.uint32)
-        # Of the last burst, for the compiled core: where its columns stand, which datagrams are of each
-        # protocol, and how many; behind these how many are too short to tell, and of none.
-        self._columns: tuple[U8 | None, I32 | None] = None, None
+        # For the compiled core: which datagrams of the last burst are of each protocol, and how many; behind
+        # these how many are too short to tell, and of none.
         self._rows: tuple[I64, ...] = ()
         self._found = np.zeros(len(self._marks) + 2, np.int64)
-        self._where = native.Structure(0)
+        self._places = native.Places(*PLACES, "marks", "kinds", "room", "rows", "found")
+        self._datagrams = Datagrams(self._places)
+        self._room = -1  # datagrams there is room for
+        self._places.point(marks=self._marks, found=self._found)
+        self._places.put(kinds=len(self._marks))
 
     def decode(self, burst: Burst, now: float) -> FlowBatch:
         """Decode the datagrams of a burst; rows stand by protocol, then in arrival order."""
@@ -72,29 +76,21 @@ class Decoder:
 
     def _compiled_shares(self, burst: Burst) -> tuple[list[Share], int, int] | None:
         library = native.LIBRARY
-        if library is None:
+        if library is None or not self._datagrams.are(burst):
             return None
-        data, length = self._columns
-        if (burst.data is not data or burst.length is not length) and not self._point(
-            burst.data, burst.length
-        ):
-            return None
-        library.sk_kinds(self._where.address, burst.count)
+        if burst.count > self._room:
+            self._make_room(burst.count)
+        library.sk_kinds(self._places.address)
         *of_kinds, short, others = self._found.tolist()
         told = zip(self.protocols.values(), self._rows, of_kinds, strict=True)
         return [(protocol, rows[:n]) for protocol, rows, n in told if n], short, others
 
-    def _point(self, data: U8, length: I32) -> bool:
-        """Tell the core where the columns of bursts stand; False where they are not as it needs them."""
-        if length.dtype != np.int32 or not data.flags.c_contiguous:
-            return False
-        kinds, room = len(self._marks), len(data)
-        rows = np.empty((kinds, room), np.int64)
-        self._rows, self._columns = tuple(rows), (data, length)
-        self._where = native.Structure(
-            *(data, data.size, data.shape[1], length, self._marks, kinds, room, rows, self._found)
-        )
-        return True
+    def _make_room(self, datagrams: int) -> None:
+        self._room = datagrams
+        rows = np.empty((len(self._marks), datagrams), np.int64)
+        self._rows = tuple(rows)
+        self._places.point(rows=rows)
+        self._places.put(room=datagrams)
 
     def counters(self) -> dict[str, float]:
         """Totals as ``protocol.kind``, and those of the exporters' table."""

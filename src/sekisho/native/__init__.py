@@ -56,7 +56,7 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_sflow_open": (_POINTER, _REAL, _REAL),
     "sk_sflow_decode": (_POINTER, _POINTER, _WHOLE, _WHOLE, _REAL),
     "sk_received": (_POINTER, _POINTER, _POINTER, _WHOLE, *(_POINTER,) * 5),
-    "sk_kinds": (_POINTER, _WHOLE),
+    "sk_kinds": (_POINTER,),
     "sk_digest": (ctypes.c_char_p, _WHOLE, _WHOLE),
     "sk_plain_find": (_POINTER,),
     "sk_plain_decode": (_POINTER, _POINTER, _WHOLE, _REAL, _REAL, _REAL, _REAL),
@@ -84,6 +84,16 @@ _COUNTING: Final = (
 # Those that only look through a burst: other threads wait so long, as letting them in would take as long.
 _LOOKING: Final = ("sk_kinds", "sk_glance", "sk_netflow5_find", "sk_plain_find", "sk_sflow_open")
 Value: TypeAlias = "NDArray[Any] | Structure | int"
+
+
+def address_of(array: NDArray[Any]) -> int:
+    """Say where an array stands; several ask for that of a burst's datagrams, and NumPy takes a while."""
+    global _ASKED  # noqa: PLW0603 - who asks are as many as there are protocols
+    last, address = asked = _ASKED
+    if last is not array:
+        _, address = asked = array, array.ctypes.data
+    _ASKED = asked  # another thread may put its own there at any time
+    return address
 
 
 class Structure:
@@ -263,5 +273,6 @@ def load(path: Path) -> ctypes.CDLL | None:
     return library
 
 
+_ASKED: tuple[NDArray[Any] | None, int] = None, 0  # what address_of was asked for last
 _BLOCKS: Final[list[_Block]] = []
 LIBRARY: ctypes.CDLL | None = load(artifact())

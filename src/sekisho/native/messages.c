@@ -112,28 +112,26 @@ enum { AHEAD = 8 };
 
 /* Protocols, and which datagrams are of which: `rows` has `room` places for each of `kinds`. Decoder in flows/decode.py. */
 typedef struct {
-    const u8 *at;
-    i64 size, slot;
-    const i32 *length;
+    burst in;
     const u32 *marks; /* mask and value of each */
     i64 kinds, room;
     i64 *rows, *found; /* found: how many are filled; behind them those too short to tell, and unknown ones */
 } shares;
 
-/* Which of n datagrams are of which protocol: the first whose mask and value their first word has. */
-void sk_kinds(const shares *s, i64 n)
+/* Which datagrams of a burst are of which protocol: the first whose mask and value their first word has. */
+void sk_kinds(const shares *s)
 {
-    i64 kinds = s->kinds, *found = s->found;
+    i64 kinds = s->kinds, n = s->in.n, *found = s->found;
     memset(found, 0, (size_t)(kinds + 2) * sizeof *found);
-    slab octets = {s->at, s->size};
+    slab octets = {s->in.at, s->in.size};
     for (i64 i = 0; i < n; i++) {
         /* Each is in another line, far from the last: ask for it some datagrams before it is read. */
-        __builtin_prefetch(s->at + least(i + AHEAD, n - 1) * s->slot);
-        u32 word = (u32)be(octets, i * s->slot, 4);
+        __builtin_prefetch(s->in.at + least(i + AHEAD, n - 1) * s->in.slot);
+        u32 word = (u32)be(octets, i * s->in.slot, 4);
         i64 kind = 0;
         while (kind < kinds && (word & s->marks[2 * kind]) != s->marks[2 * kind + 1])
             kind++;
-        if (s->length[i] < 4)
+        if (s->in.length[i] < 4)
             found[kinds]++;
         else if (kind == kinds)
             found[kinds + 1]++;

@@ -64,6 +64,36 @@ def heard(
     return FlowBatch.concat(batches), told
 
 
+def test_datagrams_may_stand_elsewhere_while_what_is_told_of_them_does_not() -> None:
+    """So does a ring: its columns stay, and of the datagrams each burst has others."""
+    sample = wire.sflow(wire.flow_sample(wire.raw_header(FRAMES[0])))
+    sets = a_set(2, template(256, FLOW)), a_set(256, flow() * 2)
+    kinds = [ipfix(*sets), v9(a_set(0, template(256, FLOW)), sets[1]), sample, wire.netflow5(wire.record5())]
+    room = 8
+
+    def told() -> tuple[FlowBatch, dict[str, float]]:
+        decoder, batches = Decoder(Exporters(), SETTINGS), []
+        columns = burst_of([(1, b"")] * room, 0.0)
+        for number in range(30):
+            datagrams = kinds * 2 if number % 3 else kinds[number // 3 % 4 :][:1] * (1 + number % room)
+            moved = burst_of([(1, datagram) for datagram in datagrams], 1000.0 + number)
+            stride = SLOT - 8 * (number % 5)
+            moved.data = np.concatenate([moved.data[:, :stride].reshape(-1), np.zeros(number, np.uint8)])
+            moved.data = moved.data[: stride * len(datagrams)].reshape(-1, stride)
+            columns.data, columns.count, columns.time = moved.data, moved.count, moved.time
+            columns.length[: moved.count] = moved.length
+            columns.address_lo[: moved.count] = moved.address_lo
+            batch = decoder.decode(columns, columns.time)
+            batches.append(batch.take(np.arange(len(batch))))
+            del batch, moved
+        return FlowBatch.concat(batches), decoder.counters()
+
+    (compiled, counters), (in_columns, counters_in_columns) = both(told)
+    assert counters == counters_in_columns
+    assert_same_rows(compiled, in_columns, sort=True)
+    assert len(in_columns) > 200
+
+
 def assert_same(bursts: Sequence[Sequence[tuple[int, bytes]]], step: float = 0.5) -> FlowBatch:
     (compiled, told), (columns, told_in_columns) = both(lambda: heard(bursts, step))
     assert told == told_in_columns

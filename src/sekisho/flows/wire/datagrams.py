@@ -6,35 +6,42 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sekisho import native
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sekisho import native
-    from sekisho.tables import I64, Burst
+    from sekisho.tables import I64, U8, Burst
 
-_WANTED: Final = (np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.uint64), np.dtype(np.uint64))
+# The structure `burst` of native/native.h, the first thing in whatever takes a burst: its words, in order.
+PLACES: Final = ("at", "size", "slot", "length", "address_hi", "address_lo", "chosen", "n")
+_AT, _SIZE, _SLOT, _N = (PLACES.index(name) for name in ("at", "size", "slot", "n"))
+_COLUMNS: Final = {"length": np.int32, "address_hi": np.uint64, "address_lo": np.uint64}
 
 
 class Datagrams:
-    """Points a structure of the core at the columns of a burst, which mostly are those of the burst before.
+    """Points a structure of the core that begins with PLACES at a burst.
 
-    It has places for at, size, slot, length, address_hi, address_lo, chosen and n.
+    Mostly the columns are those of the burst before, and where the datagrams stand may always be elsewhere.
     """
 
     def __init__(self, places: native.Places) -> None:
         self._places, self._words = places, places.structure.words
-        self._n = places.place("n")
-        self._columns: tuple[NDArray[Any] | None, ...] = None, None, None, None
+        self._data: U8 | None = None
+        self._columns: tuple[NDArray[Any] | None, ...] = None, None, None
         self._are_chosen = False
 
-    def are(self, burst: Burst, rows: I64) -> bool:
-        """Take datagrams `rows` of a burst; False where the columns are not as the core needs them."""
-        data, length, hi, lo = self._columns
-        same = burst.data is data and burst.length is length
-        if not (same and burst.address_hi is hi and burst.address_lo is lo) and not self._take(burst):
+    def are(self, burst: Burst, rows: I64 | None = None) -> bool:
+        """Take datagrams `rows` of a burst, or all; False where it is not as the core needs it."""
+        if burst.data is not self._data and not self._stand_at(burst.data):
             return False
-        self._words[self._n] = n = len(rows)
-        if n != burst.count:
+        length, hi, lo = self._columns
+        same = burst.length is length and burst.address_hi is hi and burst.address_lo is lo
+        if not same and not self._take(burst):
+            return False
+        n = burst.count if rows is None else len(rows)
+        self._words[_N] = n
+        if rows is not None and n != burst.count:
             self._are_chosen = True
             self._places.point(chosen=rows)
             return rows.dtype == np.int64 and rows.flags.c_contiguous
@@ -43,12 +50,17 @@ class Datagrams:
             self._places.point_nowhere("chosen")
         return True
 
-    def _take(self, burst: Burst) -> bool:
-        columns: tuple[NDArray[Any], ...] = (burst.data, burst.length, burst.address_hi, burst.address_lo)
-        fit = all(c.dtype == w and c.flags.c_contiguous for c, w in zip(columns, _WANTED, strict=True))
+    def _stand_at(self, data: U8) -> bool:
+        fit = data.dtype == np.uint8 and data.flags.c_contiguous
         if fit:
-            self._columns = columns
-            names = "at", "length", "address_hi", "address_lo"
-            self._places.point(**dict(zip(names, columns, strict=True)))
-            self._places.put(size=columns[0].size, slot=columns[0].shape[1])
+            self._data, words = data, self._words
+            words[_AT], words[_SIZE], words[_SLOT] = native.address_of(data), data.size, data.shape[1]
+        return fit
+
+    def _take(self, burst: Burst) -> bool:
+        columns = {name: getattr(burst, name) for name in _COLUMNS}
+        fit = all(c.dtype == _COLUMNS[name] and c.flags.c_contiguous for name, c in columns.items())
+        if fit:
+            self._columns = burst.length, burst.address_hi, burst.address_lo
+            self._places.point(**columns)
         return fit

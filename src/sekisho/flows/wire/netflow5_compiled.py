@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sekisho import native
-from sekisho.flows.wire.datagrams import Datagrams
+from sekisho.flows.wire.datagrams import PLACES, Datagrams
 from sekisho.flows.wire.protocol import NETFLOW5
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # The structure `burst5` of native/netflow5.c: the names of its places, in order.
 _PLACES: Final = (
-    *("at", "size", "slot", "length", "address_hi", "address_lo", "chosen", "n"),
+    *PLACES,
     *("protocol", "most_records", "sampling", "sure"),
     *("known", "sequences", "records", "generation"),
     *("numbered", "votes", "last", "count", "open"),

@@ -13,7 +13,7 @@ import numpy as np
 
 from sekisho import native
 from sekisho.flows.wire.compiled import DIRECTIONS
-from sekisho.flows.wire.datagrams import Datagrams
+from sekisho.flows.wire.datagrams import PLACES, Datagrams
 from sekisho.flows.wire.limits import (
     MAX_COUNT,
     MAX_DEFINITIONS_PER_BURST,
@@ -51,7 +51,7 @@ class Header(NamedTuple):
 
 # The structure `plain` of native/plain.c: the names of its places, in order.
 _PLACES: Final = (
-    *("at", "size", "slot", "length", "address_hi", "address_lo", "chosen", "n"),
+    *PLACES,
     *("protocol", "header", "sequence_at", "domain_at", "length_at"),
     *("known", "sequences", "generation", "met", "ovs", "statistics", "records", "input_heard"),
     *("templates", "renewed", "template_set", "options_set"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from sekisho import native
-from sekisho.flows.wire.datagrams import Datagrams
+from sekisho.flows.wire.datagrams import PLACES, Datagrams
 from sekisho.flows.wire.protocol import SFLOW
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # The structures `opened` and `samples` of native/sflow.c: the names of their places, in order.
 _OPENED: Final = (
-    *("at", "size", "slot", "length", "address_hi", "address_lo", "chosen", "n"),
+    *PLACES,
     *("known", "sequences", "steps", "protocol", "most_samples"),
     *("hi", "lo", "agent_hi", "agent_lo", "domain", "sequence", "body", "end", "count", "row"),
     *("unknown", "agents_unknown", "cut", "items", "packets"),
