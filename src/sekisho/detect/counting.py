@@ -40,7 +40,7 @@ PICK: Final = np.dtype(
     ]
 )
 # Places of `counting` of native/keep.c, in order; and one of `gathered` of native/count.h.
-_WITH: Final = ("gathered", "roster", "found", "now", "sights", "many", "unseen")
+_WITH: Final = ("gathered", "roster", "found", "sights", "many", "unseen")
 _TOUCHED: Final = 21
 ENTRY: Final = 8  # words of `entry`
 _BLOCK: Final = 32  # rows: which picks take any of so many stands behind what takes each
@@ -79,7 +79,6 @@ class Gathered:
         self._sights: list[tuple[int, Distinct]] = []  # where they are told apart
         self._sighted: native.Structure | None = None  # the C side of these
         self._picks = picks
-        self._longest = 0
         room = slots + min(max(_EACH * slots, _FEWEST), _MOST)
         # An entry is as long as a line of the cache, and lies in one.
         spare = np.zeros((room + 1) * ENTRY)
@@ -95,13 +94,11 @@ class Gathered:
         self._with = native.Places(*_WITH)
         self._with.point(gathered=self.structure)
 
-    def fit(self, rows: int) -> None:
-        """Make room for what the distinct counts may take of a batch of so many rows."""
-        if rows <= self._longest:
-            return
-        self._longest = rows + rows // 4
+    def fit(self, rows: int, found: U64) -> None:
+        """Make room for what is listed of so many rows; `found` is for the picks that take each."""
+        self._with.point(found=found)
         for number in np.flatnonzero(self._picks["item"]).tolist():
-            made = listed(np.empty(self._longest, np.int64), np.empty(self._longest, np.uint64))
+            made = listed(np.empty(rows, np.int64), np.empty(rows, np.uint64))
             self._lists[number] = made
             self._picks["slots"][number], self._picks["items"][number] = made.slots_at, made.items_at
 
@@ -131,13 +128,10 @@ class Gathered:
         self._with.point(sights=self._sighted)
         self._with.put(many=len(words))
 
-    def add(self, library: ctypes.CDLL, columns: int, n: int, found: U64, now: float) -> None:
-        """Count a batch of n rows; `found` is room for which picks take each."""
-        self.fit(n)
-        self._with.point(found=found)
-        self._with.put_real(now=now)
+    def add(self, library: ctypes.CDLL, columns: int, n: int, now: float) -> None:
+        """Count a batch of n rows, for which there is room."""
         done = 0
-        while (done := library.sk_count(self._with.address, columns, done, n)) < n:
+        while (done := library.sk_count(self._with.address, columns, done, n, now)) < n:
             library.sk_pour(self.structure.address)
         if self._with.told("unseen"):
             self._see_rest(library)
@@ -169,7 +163,7 @@ class Counting:
         self._settings = settings
         self._classes: dict[tuple[str, tuple[int, ...]], int] = {}
         self._ports = np.zeros((2, 65_536), np.uint8)
-        self._found: U64 = np.zeros(0, np.uint64)
+        self._room = 0  # rows there is room for
         self._row_slot: I64 | None = None  # of the roster that is known; None: not any more
         self.rest: list[Stream] = []
         self._held: list[NDArray[Any]] = []
@@ -190,12 +184,19 @@ class Counting:
         """Count a batch of n rows, given as its C side; keep of each stream's rows what evidence may name."""
         if not n or not self._gathered:
             return
-        if n + 2 * (n // _BLOCK + 1) > len(self._found):
-            self._found = np.zeros(n + n // 4 + 2, np.uint64)
+        if n > self._room:
+            self._make_room(n + n // 4)
         if self._row_slot is not roster.row_slot:
             self._know(roster)
         for gathered in self._gathered:
-            gathered.add(self._library, columns.address, n, self._found, now)
+            gathered.add(self._library, columns.address, n, now)
+
+    def _make_room(self, rows: int) -> None:
+        """Have room for batches of so many rows, and for the marks of their blocks."""
+        self._room = rows
+        found = np.zeros(rows + 2 * (rows // _BLOCK + 1), np.uint64)
+        for gathered in self._gathered:
+            gathered.fit(rows, found)
 
     def _know(self, roster: Roster) -> None:
         """Take a roster, with the suspects of the last tick."""

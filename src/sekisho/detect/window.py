@@ -195,10 +195,10 @@ class Detection:
         if known < len(batch) // 2:
             batch, columns = batch.take(_ours(batch)), None
         if last - first <= self._settings.tick:
-            self._add(batch, columns)
+            self._add(batch, last, columns)
             return
         for piece in _by_second(batch, self._settings.tick):
-            self._add(piece)
+            self._add(piece, float(piece.time.max()))
 
     def _glance(self, batch: FlowBatch, columns: native.Structure | None) -> tuple[int, float, float]:
         """Tell how many rows of a batch are of ours, and when the first and the last of all arrived."""
@@ -207,9 +207,9 @@ class Detection:
         known = native.LIBRARY.sk_glance(columns.address, len(batch), self._span_at)
         return known, *self._span.tolist()
 
-    def _add(self, batch: FlowBatch, columns: native.Structure | None = None) -> None:
+    def _add(self, batch: FlowBatch, arrived: float, columns: native.Structure | None = None) -> None:
         """Count a batch; `columns` is its C side, if somebody has made it already."""
-        self._advance(float(batch.time[-1]))
+        self._advance(arrived)
         if native.LIBRARY is None:
             self._add_in_columns(batch, [*self._streams.values()])
             return

@@ -31,7 +31,7 @@ _KEPT_BLOCKS, _KEPT_ROWS = 2, 1 << 17
 _POINTER, _WHOLE, _REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 # Arguments of each function, in the order of its definition in C.
 _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
-    "sk_count": (_POINTER, _POINTER, _WHOLE, _WHOLE),
+    "sk_count": (_POINTER, _POINTER, _WHOLE, _WHOLE, _REAL),
     "sk_pour": (_POINTER,),
     "sk_suspects": (_POINTER,),
     "sk_glance": (_POINTER, _WHOLE, _POINTER),
@@ -84,16 +84,6 @@ _COUNTING: Final = (
 # Those that only look through a burst: other threads wait so long, as letting them in would take as long.
 _LOOKING: Final = ("sk_kinds", "sk_glance", "sk_netflow5_find", "sk_plain_find", "sk_sflow_open")
 Value: TypeAlias = "NDArray[Any] | Structure | int"
-
-
-def address_of(array: NDArray[Any]) -> int:
-    """Say where an array stands; several ask for that of a burst's datagrams, and NumPy takes a while."""
-    global _ASKED  # noqa: PLW0603 - who asks are as many as there are protocols
-    last, address = asked = _ASKED
-    if last is not array:
-        _, address = asked = array, array.ctypes.data
-    _ASKED = asked  # another thread may put its own there at any time
-    return address
 
 
 class Structure:
@@ -273,6 +263,5 @@ def load(path: Path) -> ctypes.CDLL | None:
     return library
 
 
-_ASKED: tuple[NDArray[Any] | None, int] = None, 0  # what address_of was asked for last
 _BLOCKS: Final[list[_Block]] = []
 LIBRARY: ctypes.CDLL | None = load(artifact())

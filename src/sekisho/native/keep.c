@@ -187,21 +187,20 @@ typedef struct {
     gathered *g;
     const roster *r;
     u64 *found; /* of each row the picks that take it, and the marks behind them; sk_gather */
-    double now;
     sight *sights;
     i64 many, unseen; /* sights, and those that miss any */
 } counting;
 
-/* Count rows of a batch from `first` on; gives the row after the last one. That is not the end where there is no more
+/* Count rows of a batch, as of now, from `first` on; gives the row after the last one. That is not the end where there is no more
  * room: pour out, and go on. At the end rows are kept, and what is told apart is seen. */
-i64 sk_count(counting *with, const columns *c, i64 first, i64 n)
+i64 sk_count(counting *with, const columns *c, i64 first, i64 n, double now)
 {
     gathered *g = with->g;
     i64 done = sk_gather(g, c, first, n, with->r, with->found);
     with->unseen = 0;
     if (done < n)
         return done;
-    keep(g, c, n, with->r, with->found, with->now);
+    keep(g, c, n, with->r, with->found, now);
     for (sight *s = with->sights; s < with->sights + with->many; s++) {
         const pick *p = g->picks + s->pick;
         s->missing = p->listed ? sk_see(s->in, p->slots, p->items, p->listed) : 0;

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-
-from sekisho import native
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sekisho import native
     from sekisho.tables import I64, U8, Burst
 
 # The structure `burst` of native/native.h, the first thing in whatever takes a burst: its words, in order.
 PLACES: Final = ("at", "size", "slot", "length", "address_hi", "address_lo", "chosen", "n")
 _AT, _SIZE, _SLOT, _N = (PLACES.index(name) for name in ("at", "size", "slot", "n"))
+_OCTETS: Final = np.dtype(np.uint8)
 _COLUMNS: Final = {"length": np.int32, "address_hi": np.uint64, "address_lo": np.uint64}
+
+
+class _Place(NamedTuple):
+    """Datagrams, whether they lie as the core needs them; and where, how many octets, and of each slot."""
+
+    data: U8 | None
+    fits: bool
+    where: tuple[int, int, int]
+
+
+_last = _Place(None, False, (0, 0, 0))
+
+
+def _place(data: U8) -> _Place:
+    """Find where the datagrams of a burst stand: several ask, and to find out takes a while."""
+    global _last  # noqa: PLW0603 - as many ask as there are protocols in a burst, and one more
+    found = _last
+    if found.data is not data:
+        fits = data.dtype == _OCTETS and data.flags.c_contiguous
+        found = _Place(data, fits, (data.ctypes.data, data.size, data.shape[1]))
+        _last = found  # another thread may put its own there at any time
+    return found
 
 
 class Datagrams:
@@ -51,11 +73,11 @@ class Datagrams:
         return True
 
     def _stand_at(self, data: U8) -> bool:
-        fit = data.dtype == np.uint8 and data.flags.c_contiguous
-        if fit:
+        _, fits, where = _place(data)
+        if fits:
             self._data, words = data, self._words
-            words[_AT], words[_SIZE], words[_SLOT] = native.address_of(data), data.size, data.shape[1]
-        return fit
+            words[_AT], words[_SIZE], words[_SLOT] = where
+        return fits
 
     def _take(self, burst: Burst) -> bool:
         columns = {name: getattr(burst, name) for name in _COLUMNS}
