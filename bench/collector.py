@@ -70,6 +70,7 @@ def measure(spec: str, given: argparse.Namespace) -> dict[str, object]:
     cloud = Cloud(given.subjects, int(exporters or given.exporters))
     load = Load(given.seconds, given.pace, given.datagrams, warm=given.warm)
     ours = fair_trial(Sekisho(cloud), name, cloud, load)
+    called = fair_trial(Sekisho(cloud, method="recvmmsg"), name, cloud, load)
     bare = fair_trial(Sekisho(cloud, detectors=False), name, cloud, load)
     shared = several(name, cloud, load, given.workers, ours) if given.workers > 1 else {}
     alone = trial(Alone(cloud), name, cloud, load)
@@ -81,6 +82,7 @@ def measure(spec: str, given: argparse.Namespace) -> dict[str, object]:
     return {
         **figures(ours),
         **shared,
+        "by_recvmmsg": figures(called),
         "without_detectors": figures(bare),
         "recvmmsg_alone": figures(alone),
         "share_of_recvmmsg_alone": round(ours.per_core / max(alone.per_core, 1.0), 3),
@@ -119,6 +121,7 @@ def machine() -> dict[str, object]:
 
 WHAT: Final = {
     "sekisho": "decodes, resolves, counts, judges",
+    "by_recvmmsg": "the same, without the ring",
     "without_detectors": "the same without detectors",
     "recvmmsg_alone": "nothing",
     **{peer.name: peer.what for peer in PEERS},
@@ -130,7 +133,7 @@ def rows(told: dict[str, dict[str, object]]) -> dict[str, dict[str, dict[str, fl
     found: dict[str, dict[str, dict[str, float]]] = {name: {} for name in WHAT}
     for spec, of_stream in told.items():
         found["sekisho"][spec] = of_stream  # type: ignore[assignment] # its own figures stand among others
-        for name in ("without_detectors", "recvmmsg_alone"):
+        for name in ("by_recvmmsg", "without_detectors", "recvmmsg_alone"):
             found[name][spec] = of_stream[name]  # type: ignore[assignment]
         for name, peer in of_stream["peers"].items():  # type: ignore[attr-defined]
             found[name][spec] = peer

@@ -93,7 +93,7 @@ def run(running: Listening, name: str, cloud: Cloud, load: Load, window: int) ->
     teach(made, running.port, cloud.exporters)
     at_rest(running.pid, running.port)
     before = running.ask()
-    sending = Sending(name, running.port, cloud, load, window)
+    sending = Sending(name, running, cloud, load, window)
     with Watch(running.pid) as watch:
         sending.begin()
         sent = sending.end()
@@ -199,7 +199,7 @@ def delay(given: argparse.Namespace) -> dict[str, float]:
             made = stream(name, cloud)
             teach(made, running.port, 1)
             load = Load(given.crossings * 0.37 + 3.0, given.records / made.records[0])
-            sending = Sending(name, running.port, cloud, load, WINDOW)
+            sending = Sending(name, running, cloud, load, WINDOW)
             sending.begin()
             sent_at = cross(running.port, given.crossings)
             sent = sending.end()

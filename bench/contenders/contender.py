@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from traffic.rings import Watched, rings
 from traffic.sender import queued
 
 if TYPE_CHECKING:
@@ -154,11 +155,17 @@ def resident(pid: int) -> int:
     return sum(int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in tree(pid)) * PAGE
 
 
+def rings_of(pid: int) -> list[int]:
+    """Name the rings that a process and all it started share with the kernel."""
+    return sorted({number for each in tree(pid) for number in rings(each)})
+
+
 def at_rest(pid: int, port: int, *, seconds: float = 20.0) -> None:
     """Wait until nothing waits in the socket and the program hardly works any more."""
+    watched = [Watched(number) for number in rings_of(pid)]
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         before = cpu(pid)
         time.sleep(0.25)
-        if not queued(port) and cpu(pid) - before <= 0.05:
+        if not queued(port, watched) and cpu(pid) - before <= 0.05:
             return

@@ -100,8 +100,11 @@ class Keeper:
 
 def alone(given: argparse.Namespace) -> tuple[int, Callable[[], dict[str, float]], Callable[[], None]]:
     """Receive, and do nothing else."""
-    del given
-    receiver, stop, bursts = Receiver(ReceiveSettings(ports=(0,))), threading.Event(), [0]
+    receiver, stop, bursts = (
+        Receiver(ReceiveSettings(ports=(0,), method=given.method)),
+        threading.Event(),
+        [0],
+    )
 
     def run() -> None:
         while not stop.is_set():
@@ -139,7 +142,9 @@ def collector(
     watched = PolicySet(1) if given.no_detectors else policies(given.policies)
     keeper = Keeper(Cloud(given.subjects, given.exporters), watched, given.replace_every)
     detect = DetectSettings(talker_window=0.0) if given.no_detectors else DetectSettings()
-    settings = CollectorSettings("bench", receive=ReceiveSettings(ports=(0,)), detect=detect)
+    settings = CollectorSettings(
+        "bench", receive=ReceiveSettings(ports=(0,), method=given.method), detect=detect
+    )
     made = Collector(tapped(settings, given.spool), cast("Any", keeper), Clock(), sockets)
     thread = threading.Thread(target=made.run)
     thread.start()
@@ -220,6 +225,7 @@ def main() -> None:
     parser.add_argument("--policies", type=Path, default=POLICIES, help="a folder")
     parser.add_argument("--spool", default="", help="a folder for the archive's blocks")
     parser.add_argument("--workers", type=int, default=1, help="processes of the collector")
+    parser.add_argument("--method", default="auto", help="how it receives")
     parser.add_argument("--no-detectors", action="store_true")
     parser.add_argument("--replace-every", type=float, default=0.0, help="seconds between two inventories")
     given = parser.parse_args()

@@ -91,8 +91,10 @@ class Sekisho:
 
     window = 8 << 20
 
-    def __init__(self, cloud: Cloud, *, detectors: bool = True, workers: int = 1) -> None:
-        self._cloud, self._detectors, self._workers = cloud, detectors, workers
+    def __init__(
+        self, cloud: Cloud, *, detectors: bool = True, workers: int = 1, method: str = "auto"
+    ) -> None:
+        self._cloud, self._detectors, self._workers, self._method = cloud, detectors, workers, method
         self.name = "sekisho" if detectors else "sekisho, no detectors"
         self.what = "decodes, resolves, counts, judges" if detectors else "decodes and resolves"
 
@@ -110,7 +112,8 @@ class Sekisho:
         del made
         spool = ("--spool", str(folder / "spool"))
         options = spool if self._detectors else ("--no-detectors",)
-        return listen("collector", self._cloud, (*options, "--workers", str(self._workers)))
+        how = "--workers", str(self._workers), "--method", self._method
+        return listen("collector", self._cloud, (*options, *how))
 
 
 class Alone:
@@ -135,7 +138,7 @@ class Alone:
     def start(self, made: Stream, folder: Path) -> Listening:
         """Start it."""
         del folder
-        running = listen("alone", self._cloud)
+        running = listen("alone", self._cloud, ("--method", "recvmmsg"))
         running.each = sum(made.records) / len(made.records)
         running.taught = len(made.first) * self._cloud.exporters
         return running

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from contenders.contender import at_rest, core, cpu, resident
+from contenders.contender import at_rest, core, cpu, resident, rings_of
 from traffic.sender import teach
 from traffic.streams import SHAPES, stream
 
@@ -64,9 +64,18 @@ class Result:
 class Sending:
     """The sender's process; it begins when told to."""
 
-    def __init__(self, name: str, port: int, cloud: Cloud, load: Load, window: int) -> None:
+    def __init__(self, name: str, running: Running, cloud: Cloud, load: Load, window: int) -> None:
         self._warm = load.warm > 0
-        command = ["taskset", "-c", str(core()), sys.executable, "-m", "traffic.sender", name, str(port)]
+        command = [
+            "taskset",
+            "-c",
+            str(core()),
+            sys.executable,
+            "-m",
+            "traffic.sender",
+            name,
+            str(running.port),
+        ]
         for option, value in (
             ("subjects", cloud.subjects),
             ("exporters", cloud.exporters),
@@ -78,6 +87,8 @@ class Sending:
             ("warm", load.warm),
         ):
             command += [f"--{option}", str(value)]
+        for number in rings_of(running.pid):
+            command += ["--ring", str(number)]
         path = os.pathsep.join(filter(None, (str(BENCH), os.environ.get("PYTHONPATH"))))
         self.process = subprocess.Popen(
             command,
@@ -115,7 +126,7 @@ def trial(contender: Contender, name: str, cloud: Cloud, load: Load) -> Result:
     with tempfile.TemporaryDirectory(prefix="sekisho-bench-") as folder:
         running = contender.start(made, Path(folder))
         try:
-            sending = Sending(name, running.port, cloud, load, contender.window)
+            sending = Sending(name, running, cloud, load, contender.window)
             teach(made, running.port, cloud.exporters)
             return _measure(running, sending)
         finally:

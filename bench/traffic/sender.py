@@ -1,7 +1,7 @@
 """A process that sends one stream over loopback: as fast as it is taken, or at a pace, or as fast as it can.
 
-It asks the kernel how much the receiver's socket still holds (/proc/net/udp) and waits while that is more
-than its window: whoever receives gets all it can take, and nothing is lost for want of buffer.
+It asks the kernel how much the receiver's socket (/proc/net/udp) or ring still holds and waits while that is
+more than its window: whoever receives gets all it can take, and nothing is lost for want of buffer.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ import numpy as np
 
 from sekisho.flows.receive import IOVEC, MMSGHDR
 from traffic.cloud import FIRST_EXPORTER, Cloud, exporter_address
+from traffic.rings import Watched
 from traffic.streams import SEQUENCE, SHAPES, Stream, stream
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 BATCH: Final = 64  # datagrams a system call
 IP_PKTINFO: Final = 8  # <linux/in.h>; Python 3.11 does not name it
 TRUESIZE: Final = 4608  # octets that the kernel books for a datagram of up to two pages, at most
+IN_RING: Final = 2080  # octets that a ring has for one, unless somebody set `receive.slot`
 # struct cmsghdr and struct in_pktinfo of a 64-bit Linux: the datagram's source address.
 PKTINFO: Final = np.dtype(
     [
@@ -52,12 +56,13 @@ class Sent:
     seconds: float = 0.0
 
 
-def queued(port: int) -> int:
-    """Octets that wait in the fullest socket bound to a UDP port, as the kernel books them."""
+def queued(port: int, rings: Sequence[Watched] = ()) -> int:
+    """Octets that wait in the fullest socket bound to a UDP port, as the kernel books them, or ring."""
+    in_rings = max((ring.waiting for ring in rings), default=0)
     wanted = f":{port:04X}"
     lines = Path("/proc/net/udp").read_text().splitlines()[1:]
     found = [words[4] for line in lines if (words := line.split())[1].endswith(wanted)]
-    return max((int(queues.partition(":")[2], 16) for queues in found), default=0)
+    return max((int(queues.partition(":")[2], 16) for queues in found), default=0) or in_rings
 
 
 class Round:
@@ -117,8 +122,11 @@ class Sender:
     any number of them.
     """
 
-    def __init__(self, made: Stream, port: int, exporters: int, pace: float, window: int) -> None:
-        self._round = Round(made, exporters)
+    def __init__(
+        self, made: Stream, port: int, exporters: int, pace: float, window: int, rings: Sequence[Watched] = ()
+    ) -> None:
+        self._round, self._rings = Round(made, exporters), rings
+        self._each = IN_RING if rings else TRUESIZE
         self._port, self._pace, self._window = port, pace, window
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         if exporters == 1:
@@ -126,7 +134,7 @@ class Sender:
         self._sock.connect(("127.0.0.1", port))
         self._call = ctypes.CDLL(None, use_errno=True).sendmmsg
         self._call.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
-        self._batch = BATCH if not window else max(1, min(BATCH, window // 2 // TRUESIZE))
+        self._batch = BATCH if not window else max(1, min(BATCH, window // 2 // self._each))
         self.sent = Sent()
         self._at = 0  # of the round
         self._room = 0  # datagrams that may be sent before the socket is asked again
@@ -155,8 +163,9 @@ class Sender:
                 return
             self._wait(began, end)
             if self._window:
-                count = max(1, min(count, self._room - self.sent.datagrams))
-            self._at += self._send(self._at, count)
+                count = min(count, self._room - self.sent.datagrams)
+            if count > 0:
+                self._at += self._send(self._at, count)
 
     def _send(self, at: int, count: int) -> int:
         address = self._round.headers.ctypes.data + at * MMSGHDR.itemsize
@@ -171,12 +180,12 @@ class Sender:
             if ahead > 0:
                 time.sleep(ahead)
         if self._window and self.sent.datagrams >= self._room:
-            there = queued(self._port)
+            there = queued(self._port, self._rings)
             while there > self._window // 2 and time.perf_counter() < end:
                 time.sleep(0.0005)
-                there = queued(self._port)
+                there = queued(self._port, self._rings)
             # So many find room even if none is taken meanwhile: asking costs as much as sending thirty.
-            self._room = self.sent.datagrams + max(0, self._window - there) // TRUESIZE
+            self._room = self.sent.datagrams + max(0, self._window - there) // self._each
 
 
 def numbered(made: Stream, datagram: bytes, number: int) -> bytes:
@@ -210,9 +219,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--datagrams", type=int, default=0)
     parser.add_argument("--warm", type=float, default=0.0, help="seconds sent before, and told apart")
+    parser.add_argument("--ring", type=int, action="append", default=[], help="of the receiver: its number")
     given = parser.parse_args()
     made = stream(given.stream, Cloud(given.subjects, given.exporters), given.shapes)
-    sender = Sender(made, given.port, given.exporters, given.pace, given.window)
+    rings = [Watched(number) for number in given.ring]
+    sender = Sender(made, given.port, given.exporters, given.pace, given.window, rings)
     # Made and laid out: whoever measures begins now.
     print("ready", flush=True)
     sys.stdin.readline()

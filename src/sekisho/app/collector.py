@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sekisho.detect.window import Ready
+    from sekisho.flows.ring import Ring
     from sekisho.host.clock import Clock
     from sekisho.model.report import Histogram, PolicyView, Talker, Verdict
     from sekisho.model.restriction import Evidence
@@ -130,6 +131,7 @@ class Collector:
         client: Keeper,
         clock: Clock,
         sockets: Sequence[socket.socket] = (),
+        rings: Sequence[Ring] = (),
     ) -> None:
         self._settings = settings
         self._client = client
@@ -150,7 +152,7 @@ class Collector:
         self._seconds = {"busy": 0.0, "replaced": 0.0}
         self.stop = threading.Event()
         self.troubles = Troubles(log)
-        self.receiver = Receiver(settings.receive, sockets)
+        self.receiver = Receiver(settings.receive, sockets, rings)
         self.tap = _tap(settings, clock.now(), self._exporters, self.troubles)
         self._keeping: threading.Thread | None = None
         self._niceness = os.getpriority(os.PRIO_PROCESS, os.getpid())
@@ -269,6 +271,7 @@ class Collector:
             "receive.waiting": float(self.receiver.waiting),
             "receive.truncated": float(self.receiver.truncated),
             "receive.errors": float(self.receiver.errors),
+            "receive.ring": float(self.receiver.has_rings),
             "tick.seconds": self._seconds["busy"],
             "engine.compiled": float(native.LIBRARY is not None),
             "evidence.dropped": float(self._outbox.dropped),

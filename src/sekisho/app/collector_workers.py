@@ -7,13 +7,14 @@ import logging
 import os
 import threading
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sekisho.app.all_in_one import Child, Supervisor, command
 from sekisho.app.collector import Collector
-from sekisho.app.process import let_a_loop_go_first, stop_on_signal
-from sekisho.flows.receive import open_shared
+from sekisho.app.process import give_back_bpf, let_a_loop_go_first, stop_on_signal
+from sekisho.flows.receive import open_rings, open_shared
+from sekisho.flows.ring import Ring
 from sekisho.host.tasks import Troubles, spawn
 from sekisho.model.errors import Malformed
 from sekisho.model.plain import from_plain, to_plain
@@ -25,31 +26,33 @@ if TYPE_CHECKING:
 
     from sekisho.app.collector import CollectorSettings, Keeper
     from sekisho.flows.receive import Address
+    from sekisho.flows.ring import Descriptors
     from sekisho.host.clock import Clock
     from sekisho.model.inventory import Inventory
     from sekisho.model.report import PolicyView, Verdict
     from sekisho.model.restriction import Evidence
 
-# The command line of a worker by its number, the numbers of its sockets, and the one it reports to.
-Line: TypeAlias = "Callable[[int, Sequence[int], int], Sequence[str]]"
+# The command line of a worker by its number, its sockets, its rings, and what it reports to.
+Line: TypeAlias = "Callable[[int, Sequence[int], Sequence[Descriptors], int], Sequence[str]]"
 
 log = logging.getLogger("sekisho.collector")
 
 # Counters of what all workers have in common: the largest is told instead of the sum.
 COMMON: Final = frozenset({"detect.subjects", "detect.lanes", "detect.policies_unjudged"})
 # Counters that are true of all workers or not at all.
-ALL: Final = frozenset({"engine.compiled"})
+ALL: Final = frozenset({"engine.compiled", "receive.ring"})
 # A worker that has not reported for so many times the wait between two reports is silent.
 SILENT: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a worker is given by who started it: its number, its sockets, and where it reports to."""
+    """What a worker is given by who started it: its number, sockets and rings, and where it reports to."""
 
     number: int
     sockets: tuple[socket, ...]
     report_fd: int
+    rings: tuple[Descriptors, ...] = ()
 
 
 def settings_of_worker(settings: CollectorSettings, number: int) -> CollectorSettings:
@@ -97,7 +100,10 @@ class ToldByWorker:
 def run_worker(settings: CollectorSettings, keeper: Keeper, clock: Clock, place: Place) -> None:
     """Be one worker, until told to stop or left behind."""
     told = ToldByWorker(keeper, place.report_fd, lambda: worker.stop.set())  # noqa: PLW0108 - made below
-    worker = Collector(settings_of_worker(settings, place.number), told, clock, place.sockets)
+    mine = settings_of_worker(settings, place.number)
+    rings = [Ring(mine.receive.slot, taken=each) for each in place.rings]
+    worker = Collector(mine, told, clock, place.sockets, rings)
+    give_back_bpf()
     let_a_loop_go_first()
     stop_on_signal(worker.stop)
     worker.run()
@@ -106,11 +112,13 @@ def run_worker(settings: CollectorSettings, keeper: Keeper, clock: Clock, place:
 def run(settings: CollectorSettings, keeper: Keeper, clock: Clock, words: Sequence[str]) -> None:
     """Run all workers with the options `words`, until told to stop."""
 
-    def line(number: int, sockets: Sequence[int], report: int) -> list[str]:
+    def line(number: int, sockets: Sequence[int], rings: Sequence[Descriptors], report: int) -> list[str]:
         given = [part for fd in sockets for part in ("--socket-fd", str(fd))]
+        given += [part for ring in rings for fd in ring for part in ("--ring-fd", str(fd))]
         return command("collector", *words, "--worker", str(number), *given, "--report-fd", str(report))
 
     workers = Workers(settings, keeper, clock, line)
+    give_back_bpf()
     stop_on_signal(workers.stop)
     workers.run()
 
@@ -118,9 +126,9 @@ def run(settings: CollectorSettings, keeper: Keeper, clock: Clock, words: Sequen
 class Workers:
     """Starts a worker for each share of the exporters, starts again what dies, and reports for all.
 
-    `line` gives the command line of a worker by its number, the numbers of its sockets and the one it
-    reports to. The sockets stay open here, so that a worker that is started again takes over all that the
-    kernel has kept for it meanwhile, and no exporter moves to another worker.
+    `line` gives the command line of a worker by its number, and the descriptors of its sockets, of their
+    rings, if they have any, and of where it reports to. Sockets and rings stay open here, so that a worker
+    that is started again takes over all that the kernel has kept for it meanwhile, and no exporter moves.
     """
 
     def __init__(
@@ -138,6 +146,7 @@ class Workers:
         self._unread = 0
         shared = replace(settings.receive, reuse_port=True, workers=settings.workers)
         self._sockets = open_shared(shared)
+        self._rings = [open_rings(shared, mine) for mine in self._sockets]
         self._pipes = [os.pipe() for _ in self._sockets]
         self.stop = threading.Event()
         self.troubles = Troubles(log)
@@ -147,8 +156,9 @@ class Workers:
         ]
 
     def _child(self, number: int, line: Line, sockets: Sequence[int]) -> Child:
-        report = self._pipes[number][1]
-        return Child(f"worker {number}", line(number, sockets, report), (*sockets, report))
+        report, rings = self._pipes[number][1], [ring.descriptors for ring in self._rings[number]]
+        kept = *sockets, *chain.from_iterable(rings), report
+        return Child(f"worker {number}", line(number, sockets, rings, report), kept)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -171,6 +181,8 @@ class Workers:
         for mine in self._sockets:
             for sock in mine:
                 sock.close()
+        for ring in chain.from_iterable(self._rings):
+            ring.close()
         for _, writing in self._pipes:
             os.close(writing)
 

@@ -17,7 +17,7 @@ import typer
 
 from sekisho import cli
 from sekisho.app import lab_command, openstack_command, switches_lab
-from sekisho.app.process import LogFormat, let_a_loop_go_first, start_log, stop_on_signal
+from sekisho.app.process import LogFormat, give_back_bpf, let_a_loop_go_first, start_log, stop_on_signal
 from sekisho.cli.exits import EXITS, spoken
 from sekisho.cli.words import clean
 from sekisho.model.errors import Malformed, SekishoError
@@ -90,7 +90,8 @@ def keeper(
 
 
 @said
-def collector(
+def collector(  # noqa: PLR0913 - an option each
+    *,
     config: Config = None,
     token_file: TokenFile = None,
     log_level: LogLevel = "INFO",
@@ -98,11 +99,13 @@ def collector(
     spool: Spool = None,
     worker: Annotated[int, typer.Option("--worker", hidden=True)] = -1,
     socket_fd: Annotated[list[int] | None, typer.Option("--socket-fd", hidden=True)] = None,
+    ring_fd: Annotated[list[int] | None, typer.Option("--ring-fd", hidden=True)] = None,
     report_fd: Annotated[int, typer.Option("--report-fd", hidden=True)] = -1,
 ) -> None:
     """Run a collector: hear flow datagrams, judge them, tell the keeper."""
     from sekisho.app import collector_workers, settings
     from sekisho.app.collector import Collector, CollectorSettings
+    from sekisho.flows.ring import Descriptors
     from sekisho.host.clock import Clock
 
     start_log(log_level, log_format)
@@ -111,7 +114,9 @@ def collector(
     ours = settings.validate(CollectorSettings, {**told, **raw.get("collector", {})}, "collector")
     client = _client(settings.client(raw), token_file)
     if worker >= 0:
-        place = collector_workers.Place(worker, tuple(inherited_sockets(socket_fd or ())), report_fd)
+        numbers = ring_fd or []
+        rings = tuple(Descriptors(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True))
+        place = collector_workers.Place(worker, tuple(inherited_sockets(socket_fd or ())), report_fd, rings)
         collector_workers.run_worker(ours, client, Clock(), place)
     elif ours.workers > 1:
         words = ["--log-level", log_level, "--log-format", log_format.value]
@@ -120,6 +125,7 @@ def collector(
         collector_workers.run(ours, client, Clock(), words)
     else:
         alone = Collector(ours, client, Clock())
+        give_back_bpf()
         let_a_loop_go_first()
         stop_on_signal(alone.stop)
         alone.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import signal
@@ -23,6 +24,10 @@ CHATTY = ("httpx", "httpcore", "paramiko")
 
 # Who wants the interpreter waits so many seconds before another thread is told to give it up.
 TURN: Final = 1e-4
+
+
+# <linux/capability.h>: how a process asks, and the one capability that a ring takes.
+_CAPABILITY_VERSION_3, _CAP_BPF = 0x2008_0522, 39
 
 
 class LogFormat(StrEnum):
@@ -73,6 +78,21 @@ def let_a_loop_go_first() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
+
+
+def give_back_bpf() -> None:
+    """Give up CAP_BPF, of which this process and what it starts have no more use; all others stay."""
+    if sys.platform != "linux" or not hasattr(libc := ctypes.CDLL(None), "capset"):
+        return
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable: of the first 32, then of the others
+    if libc.capget(header, sets) == 0 and sets[4] & (bit := 1 << (_CAP_BPF - 32)):
+        for each in (3, 4, 5):
+            sets[each] &= ~bit
+        if libc.capset(header, sets) != 0:
+            logging.getLogger("sekisho").warning(
+                "CAP_BPF could not be given back: a system call filter forbids capset."
+            )
 
 
 def stop_on_signal(stop: threading.Event) -> None:

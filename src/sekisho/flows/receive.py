@@ -1,8 +1,9 @@
-"""Datagrams from UDP sockets, in bursts: one system call and no Python object per datagram."""
+"""Datagrams from UDP sockets, in bursts: no Python object per datagram, and hardly a system call."""
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import select
 import socket
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from sekisho import native
+from sekisho.flows.ring import Ring
 from sekisho.flows.wire.gather import field64
 from sekisho.model.errors import Unavailable
 from sekisho.tables import Burst, map_v4
@@ -35,6 +37,8 @@ NAME_ROOM: Final = 28  # struct sockaddr_in6
 TRUESIZE: Final = 4096  # octets the kernel books for a datagram of 1,500, more than for a smaller one
 BUFFER_SHARE: Final = 8  # of the buffer this part at most is let fill
 CONTROL_ROOM: Final = 24  # one control message of four octets
+# A burst from a ring takes no room of its own: so many times the datagrams, and octets of payload at most.
+RING_BURSTS, MOST_OCTETS = 4, 2 << 20
 # struct mmsghdr of a 64-bit Linux: a msghdr and the length received, padded to 64 octets.
 MMSGHDR: Final = np.dtype(
     {
@@ -48,6 +52,7 @@ IOVEC: Final = np.dtype([("base", "u8"), ("length", "u8")])
 CMSG: Final = np.dtype([("length", "u8"), ("level", "u4"), ("kind", "u4"), ("drops", "u4"), ("pad", "u4")])
 
 Address: TypeAlias = tuple[str, int]
+log = logging.getLogger("sekisho.collector")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,11 @@ class ReceiveSettings:
 
     One socket for each port. `burst` datagrams of at most `slot` octets stand in memory; longer ones
     are counted and cut. `buffer` octets are asked of the kernel for each socket. `method` is
-    "recvmmsg", "recv_into" (one system call per datagram) or "auto". With `reuse_port` several
-    processes share the ports, and the kernel spreads exporters over them: with `workers`, the number of
-    those processes, by source address, so that all an exporter sends comes to one of them. Datagrams may
-    `gather` in the socket for so many seconds between two bursts: few full ones cost less than many small.
+    "ring" (memory shared with the kernel), "recvmmsg" (one system call for many datagrams), "recv_into"
+    (one for each) or "auto": the first of them that this machine and the kernel allow. With `reuse_port`
+    several processes share the ports, and the kernel spreads exporters over them: with `workers`, the
+    number of those processes, by source address, so that all an exporter sends comes to one of them.
+    Datagrams may `gather` for so many seconds between two bursts: few full ones cost less than many small.
     With `busy_poll` the kernel looks into the network card's queue for so many microseconds where a socket
     is empty (SO_BUSY_POLL, socket(7)).
     """
@@ -79,34 +85,40 @@ class ReceiveSettings:
 class Receiver:
     """Sockets and the slab their datagrams land in. Raises Unavailable where a port cannot be had.
 
-    `sockets` are taken as they are instead of opening `settings.ports`.
+    `sockets` are taken as they are instead of opening `settings.ports`, and so are `rings` that they have.
 
     Totals: `datagrams`, `octets`, `truncated` (longer than the slot), `errors` (calls the kernel
-    refused) and `dropped` (by the kernel for want of buffer, SO_RXQ_OVFL).
+    refused) and `dropped` (by the kernel for want of buffer).
     """
 
     def __init__(
-        self, settings: ReceiveSettings | None = None, sockets: Sequence[socket.socket] = ()
+        self,
+        settings: ReceiveSettings | None = None,
+        sockets: Sequence[socket.socket] = (),
+        rings: Sequence[Ring] = (),
     ) -> None:
         self.settings = settings or ReceiveSettings()
-        self.datagrams = self.octets = self.truncated = self.errors = self.dropped = 0
+        self.datagrams = self.octets = self.truncated = self.errors = 0
         n, slot = self.settings.burst, self.settings.slot
-        self._burst = Burst(
-            data=np.zeros((n, slot), np.uint8),
-            length=np.zeros(n, np.int32),
-            address_hi=np.zeros(n, np.uint64),
-            address_lo=np.zeros(n, np.uint64),
-            port=np.zeros(n, np.uint16),
-            count=0,
-            time=0.0,
-        )
+        self._burst = _burst(np.zeros((n, slot), np.uint8))
         self._sockets = list(sockets) or _open_all(self.settings)
+        try:
+            self._rings = list(rings) or open_rings(self.settings, self._sockets)
+        except Unavailable:
+            for sock in self._sockets:
+                sock.close()
+            raise
+        self._of_ring = _burst(np.zeros((n * RING_BURSTS, 0), np.uint8))
+        self._most = n  # datagrams of a burst
+        self._dropped = -sum(ring.dropped for ring in self._rings)  # while others had them
         self._drops = [0] * len(self._sockets)
         self._turn = 0
         self._paused = (0.0, 0)  # when, and how many datagrams had come
         self._poll = select.poll()
         for sock in self._sockets:
             self._poll.register(sock, select.POLLIN)
+        for ring in self._rings:
+            self._poll.register(ring, select.POLLIN)
         self._messages = _messages(self._burst) if _wants_recvmmsg(self.settings.method) else None
 
     @property
@@ -119,13 +131,27 @@ class Receiver:
         return len(self._sockets)
 
     @property
+    def has_rings(self) -> bool:
+        """Whether datagrams come by memory that is shared with the kernel."""
+        return bool(self._rings)
+
+    @property
+    def dropped(self) -> int:
+        """Count what the kernel dropped for want of buffer."""
+        return self._dropped + sum(ring.dropped for ring in self._rings)
+
+    @property
     def buffer(self) -> int:
-        """Octets the kernel keeps for the first socket; Linux books twice what was asked for."""
+        """Octets the kernel keeps for the first socket or ring; Linux books twice what was asked for."""
+        if self._rings:
+            return self._rings[0].octets
         return self._sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
     @property
     def waiting(self) -> int:
-        """Octets that wait in all sockets, as Linux books them against `buffer`; 0 where nobody tells."""
+        """Octets that wait in all rings or sockets, each of `buffer` at most; 0 where nobody tells."""
+        if self._rings:
+            return sum(ring.waiting for ring in self._rings if ring.is_open)
         if sys.platform != "linux":
             return 0
         still_open = [sock for sock in self._sockets if sock.fileno() >= 0]
@@ -133,7 +159,9 @@ class Receiver:
         return sum(int.from_bytes(each, sys.byteorder) for each in told)
 
     def wait(self, timeout: float) -> bool:
-        """Wait until something can be received, at most `timeout` seconds."""
+        """Wait until something can be received, at most `timeout` seconds; the last burst is done with."""
+        for ring in self._rings:
+            ring.release()
         return bool(self._poll.poll(max(timeout, 0.0) * 1000))
 
     def receive(self, now: float) -> Burst | None:
@@ -144,14 +172,29 @@ class Receiver:
         for _ in self._sockets:
             which = self._turn
             self._turn = (which + 1) % len(self._sockets)
+            if self._rings and (taken := self._from_ring(self._rings[which])):
+                return self._taken(self._of_ring, taken, now)
+            # Where there is a ring: what came before the socket had it.
             taken = (
                 self._recv_into(which) if self._messages is None else self._recvmmsg(which, self._messages)
             )
             if taken:
-                self._burst.count, self._burst.time = taken, now
-                self.datagrams += taken
-                return self._burst
+                return self._taken(self._burst, taken, now)
         return None
+
+    def _from_ring(self, ring: Ring) -> int:
+        if taken := ring.take(self._of_ring, MOST_OCTETS):
+            octets, truncated = ring.told
+            self.octets += octets
+            self.truncated += truncated
+            # The shorter they are, the more of them.
+            self._most = min(len(self._of_ring.length), MOST_OCTETS * taken // max(octets, 1))
+        return taken
+
+    def _taken(self, burst: Burst, count: int, now: float) -> Burst:
+        burst.count, burst.time = count, now
+        self.datagrams += count
+        return burst
 
     def pause(self, now: float) -> float:
         """Say how long to let datagrams gather, as they have come since this was asked before.
@@ -165,15 +208,21 @@ class Receiver:
             return 0.0
         return min(self.settings.gather, self.enough * seconds / taken)
 
-    @cached_property
+    @property
     def enough(self) -> int:
         """So many datagrams are worth a burst; they are no more than a part of the buffer."""
-        return min(self.settings.burst // 2, self.buffer // BUFFER_SHARE // TRUESIZE)
+        return min(self._most // 2, self._room)
+
+    @cached_property
+    def _room(self) -> int:
+        return self.buffer // BUFFER_SHARE // (self._rings[0].stride if self._rings else TRUESIZE)
 
     def close(self) -> None:
         """Close the sockets; what the kernel still holds is gone."""
         for sock in self._sockets:
             sock.close()
+        for ring in self._rings:
+            ring.close()
 
     def _recvmmsg(self, which: int, messages: _Messages) -> int:
         taken = messages.receive(self._sockets[which].fileno())
@@ -215,7 +264,8 @@ class Receiver:
             self._drops_now(which, int(messages.controls["drops"][np.nonzero(told)[0][-1]]))
 
     def _drops_now(self, which: int, total: int) -> None:
-        self.dropped += (total - self._drops[which]) % (1 << 32)
+        if not self._rings:  # or the kernel counts what it put into the ring
+            self._dropped += (total - self._drops[which]) % (1 << 32)
         self._drops[which] = total
 
     def _recv_into(self, which: int) -> int:
@@ -238,6 +288,12 @@ class Receiver:
                 if kind == SO_RXQ_OVFL:
                     self._drops_now(which, struct.unpack("=I", value)[0])
         return len(burst.length)
+
+
+def _burst(slab: U8) -> Burst:
+    n = len(slab)
+    addresses = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
+    return Burst(slab, np.zeros(n, np.int32), *addresses, np.zeros(n, np.uint16), count=0, time=0.0)
 
 
 class _Messages:
@@ -306,7 +362,7 @@ def has_recvmmsg() -> bool:
 
 
 def _wants_recvmmsg(method: str) -> bool:
-    return method == "recvmmsg" or (method == "auto" and has_recvmmsg())
+    return method == "recvmmsg" or (method in ("auto", "ring") and has_recvmmsg())
 
 
 def _messages(burst: Burst) -> _Messages:
@@ -322,6 +378,29 @@ def _number(text: str) -> tuple[int, int]:
         return 0, 0xFFFF_0000_0000 | int.from_bytes(socket.inet_pton(socket.AF_INET, text))
     whole = int.from_bytes(socket.inet_pton(socket.AF_INET6, text.split("%", maxsplit=1)[0]))
     return whole >> 64, whole & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def open_rings(settings: ReceiveSettings, sockets: Sequence[socket.socket]) -> list[Ring]:
+    """Have what comes to sockets put into a ring each, where the method says so and the kernel allows it.
+
+    Nothing is given where it does not. Raises Unavailable then where nothing but rings is wanted.
+    """
+    if settings.method not in ("ring", "auto"):
+        return []
+    opened: list[Ring] = []
+    try:
+        for sock in sockets:
+            opened.append(Ring(settings.slot, 2 * settings.buffer))
+            opened[-1].attach(sock)
+    except Unavailable as error:
+        for sock, ring in zip(sockets, opened, strict=False):
+            ring.detach(sock)
+            ring.close()
+        if settings.method == "ring":
+            raise
+        log.info("Datagrams are received by system calls. %s", error.fixer)
+        return []
+    return opened
 
 
 def open_shared(settings: ReceiveSettings) -> list[list[socket.socket]]:

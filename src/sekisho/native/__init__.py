@@ -56,6 +56,9 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_sflow_open": (_POINTER, _REAL, _REAL),
     "sk_sflow_decode": (_POINTER, _POINTER, _WHOLE, _WHOLE, _REAL),
     "sk_received": (_POINTER, _POINTER, _POINTER, _WHOLE, *(_POINTER,) * 5),
+    "sk_ring_take": (_POINTER,),
+    "sk_ring_release": (_POINTER,),
+    "sk_bpf": (_WHOLE, _POINTER, _WHOLE),
     "sk_kinds": (_POINTER,),
     "sk_digest": (ctypes.c_char_p, _WHOLE, _WHOLE),
     "sk_plain_find": (_POINTER,),
@@ -80,6 +83,8 @@ _COUNTING: Final = (
     "sk_plain_decode",
     "sk_sflow_open",
     "sk_sflow_decode",
+    "sk_ring_take",
+    "sk_bpf",
 )  # give a number; the others nothing
 # Those that only look through a burst: other threads wait so long, as letting them in would take as long.
 _LOOKING: Final = ("sk_kinds", "sk_glance", "sk_netflow5_find", "sk_plain_find", "sk_sflow_open")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import collector
+import ring
 import soak
 from contenders import contender
 from contenders.ours import Sekisho
@@ -19,11 +21,15 @@ from road import Road, burst_of, learn
 from sekisho.flows.decode import Decoder
 from sekisho.flows.exporters import Exporters
 from sekisho.flows.receive import Receiver, ReceiveSettings
+from support_ring import has_ring
 from traffic.cloud import Cloud
+from traffic.rings import Watched, rings
 from traffic.sender import Sender, Sent, queued, teach
 from traffic.streams import Stream, stream, streams
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from contenders.contender import Contender
 
 CLOUD = Cloud(999, 3)  # as many on each host
@@ -47,9 +53,16 @@ def test_all_that_is_sent_belongs_to_a_subject(name: str) -> None:
 
 
 def sending(
-    made: Stream, port: int, exporters: int, window: int, *, seconds: float = 20.0, most: int = 0
+    made: Stream,
+    port: int,
+    exporters: int,
+    window: int,
+    *,
+    seconds: float = 20.0,
+    most: int = 0,
+    shared: Sequence[Watched] = (),
 ) -> Sent:
-    sender = Sender(made, port, exporters, 0.0, window)
+    sender = Sender(made, port, exporters, 0.0, window, shared)
     try:
         return sender.run(seconds, most)
     finally:
@@ -79,13 +92,17 @@ def test_exporters_number_what_they_send(name: str) -> None:
         receiver.close()
 
 
-def test_the_sender_waits_for_who_receives() -> None:
-    receiver, made = Receiver(ReceiveSettings(ports=(0,))), stream("netflow9", CLOUD)
+@pytest.mark.parametrize("method", ["recvmmsg", *(["ring"] if has_ring() else [])])
+def test_the_sender_waits_for_who_receives(method: str) -> None:
+    before = rings(os.getpid())
+    receiver, made = Receiver(ReceiveSettings(ports=(0,), method=method)), stream("netflow9", CLOUD)
+    shared = [Watched(number) for number in rings(os.getpid()) if number not in before]
+    assert len(shared) == (method == "ring")
     port = receiver.addresses[0][1]
     try:
-        sent = sending(made, port, 1, 256 << 10, seconds=0.5)
+        sent = sending(made, port, 1, 256 << 10, seconds=0.5, shared=shared)
         # Nobody took anything: at most so much stands there, and the rest was never sent.
-        assert 128 << 10 < queued(port) <= 256 << 10
+        assert 128 << 10 < queued(port, shared) <= 256 << 10
         assert 0 < sent.datagrams < 512
     finally:
         receiver.close()
@@ -123,6 +140,7 @@ def test_the_whole_of_it_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert told["machine"]["cores"] > 0
     for figures in (
         told["netflow9"],
+        told["netflow9"]["by_recvmmsg"],
         told["netflow9"]["without_detectors"],
         told["netflow9"]["recvmmsg_alone"],
     ):
@@ -164,15 +182,25 @@ def test_people_get_a_table() -> None:
         collector.figures(replace(a_result(2_000_000, heard), cpu_seconds=0.5))
         for heard in (2_000_000, 1_000_000, 500_000)
     )
-    told = {"sflow": {**ours, "without_detectors": ours, "recvmmsg_alone": alone, "peers": {"pmacct": peer}}}
+    others = {"by_recvmmsg": alone, "without_detectors": ours, "recvmmsg_alone": alone}
+    told = {"sflow": {**ours, **others, "peers": {"pmacct": peer}}}
     assert collector.table(told).splitlines() == [
         "| | sflow | what it does |",
         "|---|---|---|",
         "| sekisho | 4.00 | decodes, resolves, counts, judges |",
+        "| by recvmmsg | 2.00 (2.0 x), lost 50.0% | the same, without the ring |",
         "| without detectors | 4.00 (1.0 x) | the same without detectors |",
         "| recvmmsg alone | 2.00 (2.0 x), lost 50.0% | nothing |",
         "| pmacct | 1.00 (4.0 x), lost 75.0% | sums by address and port |",
     ]
+
+
+@pytest.mark.skipif(not has_ring(), reason="the kernel shares no ring with whoever runs this")
+def test_both_ways_to_receive_are_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    ring.main(["--streams", "netflow9", "--rounds", "3", "--datagrams", "50", "--json"])
+    told = json.loads(capsys.readouterr().out)["netflow9"]
+    assert set(told) == {"recvmmsg", "ring"}
+    assert all(way["comes_in"] > 0 and way["received"] > 0 for way in told.values())
 
 
 @pytest.mark.timeout(300)

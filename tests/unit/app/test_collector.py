@@ -130,7 +130,7 @@ def test_an_inventory_that_changes_all_the_time_costs_a_part_of_a_core(
     assert waited[1:] == [pytest.approx(5 * (0.6 + 0.1))]
 
 
-@pytest.mark.parametrize(("booked", "heard"), [(425_984, 4), (64 << 20, 1)])
+@pytest.mark.parametrize(("booked", "heard"), [(212_992, 4), (64 << 20, 1)])
 def test_a_small_socket_is_emptied_before_datagrams_may_gather(
     collector: Collector, monkeypatch: pytest.MonkeyPatch, booked: int, heard: int
 ) -> None:

@@ -20,9 +20,12 @@ from sekisho.model.errors import Malformed
 from sekisho.model.plain import from_plain, to_plain
 from sekisho.model.policy import Unit
 from sekisho.model.report import CollectorReport, ExporterReport, Histogram, Talker
+from support_ring import has_ring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from sekisho.flows.ring import Descriptors
 
 # A worker that only counts datagrams by who sent them, and reports after each of them.
 WORKER = """
@@ -38,6 +41,25 @@ while True:
     os.write(report, ("\\n" + line + "\\n").encode())
     address = sock.recvfrom(2048)[1][0]
     heard[address] = heard.get(address, 0) + 1
+"""
+
+
+# The same by its ring, without who sent them.
+RING_WORKER = """
+import json, os, socket, sys
+from sekisho.flows.receive import Receiver, ReceiveSettings
+from sekisho.flows.ring import Descriptors, Ring
+number, report, sock, *ring = map(int, sys.argv[1:])
+rings = [Ring(2048, taken=Descriptors(*ring))]
+receiver = Receiver(ReceiveSettings(), [socket.socket(fileno=sock)], rings)
+heard = 0
+while True:
+    told = {"pid": os.getpid() if number == 0 else 0, f"heard.{number}": heard}
+    line = json.dumps({"name": f"c.{number}", "time": 1.0, "counters": told, "started": 1.0 + number})
+    os.write(report, ("\\n" + line + "\\n").encode())
+    receiver.wait(60.0)
+    while burst := receiver.receive(0.0):
+        heard += burst.count
 """
 
 
@@ -66,11 +88,15 @@ def keeper() -> Told:
 
 @pytest.fixture
 def workers(keeper: Told) -> Iterator[Workers]:
-    def line(number: int, sockets: Sequence[int], report: int) -> list[str]:
+    def line(number: int, sockets: Sequence[int], rings: Sequence[object], report: int) -> list[str]:
+        assert not rings
         return [sys.executable, "-c", WORKER, str(number), str(report), *map(str, sockets)]
 
     settings = CollectorSettings(
-        "c", workers=2, report_every=0.01, receive=ReceiveSettings(ports=(0,), buffer=1 << 16)
+        "c",
+        workers=2,
+        report_every=0.01,
+        receive=ReceiveSettings(ports=(0,), buffer=1 << 16, method="recvmmsg"),
     )
     made = Workers(settings, cast("Keeper", keeper), Clock(), line)
     thread = threading.Thread(target=made.run)
@@ -116,6 +142,36 @@ def test_a_worker_that_dies_comes_back_to_the_same_exporters(workers: Workers, k
     after = keeper.wait(all_heard)
     assert after.counters["heard.0"] == before.counters["heard.0"]
     assert after.counters["heard.1"] == 2 * before.counters["heard.1"]
+
+
+@pytest.mark.skipif(not has_ring(), reason="the kernel shares no ring with whoever runs this")
+def test_a_worker_that_dies_finds_in_its_ring_what_came_meanwhile(keeper: Told) -> None:
+    def line(number: int, sockets: Sequence[int], rings: Sequence[Descriptors], report: int) -> list[str]:
+        fds = [*sockets, *(fd for ring in rings for fd in ring)]
+        return [sys.executable, "-c", RING_WORKER, str(number), str(report), *map(str, fds)]
+
+    receive = ReceiveSettings(ports=(0,), buffer=1 << 20, method="ring")
+    settings = CollectorSettings("c", workers=2, report_every=0.01, receive=receive)
+    made = Workers(settings, cast("Keeper", keeper), Clock(), line)
+    thread = threading.Thread(target=made.run)
+    thread.start()
+    try:
+        numbers = range(1, 21)
+        send(made, numbers)
+
+        def both(report: CollectorReport) -> float:
+            return report.counters.get("heard.0", 0) + report.counters.get("heard.1", 0)
+
+        before = keeper.wait(lambda report: both(report) == len(numbers)).counters
+        assert min(before["heard.0"], before["heard.1"]) >= 1
+        os.kill(int(before["pid"]), 9)
+        send(made, numbers)
+        # Who came in its place counts from 0, and is given what the other one would have been.
+        whole = before["heard.0"] + 2 * before["heard.1"]
+        keeper.wait(lambda report: report.counters["workers.restarted"] == 1 and both(report) == whole)
+    finally:
+        made.stop.set()
+        thread.join()
 
 
 def test_a_silent_worker_is_counted(workers: Workers, keeper: Told) -> None:

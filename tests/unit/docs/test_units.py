@@ -37,6 +37,17 @@ def allowed(unit: str) -> set[str]:
     return found
 
 
+def test_a_collector_with_a_ring_may_ask_for_it_and_give_back_what_that_takes() -> None:
+    more = dict(
+        line.split("=", 1)
+        for line in (UNITS / "sekisho-collector-ring.conf").read_text().splitlines()
+        if "=" in line and not line.startswith("#")
+    )
+    assert set(more["SystemCallFilter"].split()) == {"bpf", "capset"}
+    assert more["CapabilityBoundingSet"] == more["AmbientCapabilities"] == "CAP_BPF"
+    assert not {"bpf", "capset"} & allowed("sekisho-collector.service")
+
+
 def test_a_collectors_thread_may_give_way_to_its_loop() -> None:
     found = allowed("sekisho-collector.service")
     assert {"getpriority", "setpriority"} <= found

@@ -1,0 +1,272 @@
+"""The ring that the kernel puts datagrams into: all that a socket would have given, and nothing lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sekisho import native
+from sekisho.flows import bpf
+from sekisho.flows.receive import Receiver, ReceiveSettings, open_rings, open_shared
+from sekisho.flows.ring import Descriptors, Ring
+from sekisho.model.errors import Unavailable
+from support_ring import has_ring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sekisho.tables import Burst
+
+    Listen = Callable[..., Receiver]
+
+UDP_SEGMENT = 103  # <linux/udp.h>
+
+needs_ring = pytest.mark.skipif(not has_ring(), reason="the kernel shares no ring with whoever runs this")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ways() -> None:
+    """Without the core there is none: one test says so."""
+
+
+@pytest.fixture
+def listen() -> Iterator[Listen]:
+    opened: list[Receiver] = []
+
+    def listening(**settings: object) -> Receiver:
+        given = {"ports": (0,), "burst": 64, "buffer": 1 << 18, "method": "ring", **settings}
+        opened.append(Receiver(ReceiveSettings(**given)))  # type: ignore[arg-type] # by name
+        return opened[-1]
+
+    yield listening
+    for receiver in opened:
+        receiver.close()
+
+
+@pytest.fixture
+def sender() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock
+
+
+def payloads(burst: Burst | None) -> list[bytes]:
+    return [] if burst is None else [burst.data[i, : burst.length[i]].tobytes() for i in range(burst.count)]
+
+
+def all_of(receiver: Receiver) -> list[bytes]:
+    heard: list[bytes] = []
+    while burst := receiver.receive(1.0):
+        heard += payloads(burst)
+    return heard
+
+
+@needs_ring
+def test_rounds_of_the_ring_lose_nothing_and_mix_nothing_up(listen: Listen, sender: socket.socket) -> None:
+    receiver = listen(slot=1500, buffer=1 << 15)  # room for some 40
+    sent = [bytes([i % 251]) * (i * 37 % 1500 + 1) for i in range(1000)]
+    heard = []
+    for begin in range(0, len(sent), 25):
+        for payload in sent[begin : begin + 25]:
+            sender.sendto(payload, receiver.addresses[0])
+        heard += all_of(receiver)
+    assert heard == sent
+    assert receiver.dropped == 0
+
+
+@needs_ring
+def test_a_full_ring_drops_and_counts_and_takes_again(listen: Listen, sender: socket.socket) -> None:
+    receiver = listen(slot=1000, buffer=1 << 14)
+    for i in range(100):
+        sender.sendto(struct.pack(">I", i), receiver.addresses[0])
+    heard = all_of(receiver)
+    assert heard == [
+        struct.pack(">I", i) for i in range(len(heard))
+    ]  # the first ones: what came later found none
+    assert 0 < len(heard) < 100
+    assert receiver.dropped == 100 - len(heard)
+    sender.sendto(b"again", receiver.addresses[0])
+    assert all_of(receiver) == [b"again"]
+    assert receiver.dropped == 100 - len(heard)
+
+
+@needs_ring
+def test_what_is_in_hand_is_not_written_over(listen: Listen, sender: socket.socket) -> None:
+    receiver = listen(slot=1000, buffer=1 << 14)
+    for _ in range(10):
+        sender.sendto(b"first", receiver.addresses[0])
+    burst = receiver.receive(1.0)
+    for _ in range(100):
+        sender.sendto(b"later", receiver.addresses[0])
+    assert payloads(burst) == [b"first"] * 10
+    assert receiver.wait(0.0)
+    assert set(all_of(receiver)) == {b"later"}
+
+
+@needs_ring
+def test_nobody_waits_for_what_was_taken(listen: Listen, sender: socket.socket) -> None:
+    receiver = listen()
+    sender.sendto(b"one", receiver.addresses[0])
+    assert receiver.wait(5.0)
+    assert payloads(receiver.receive(1.0)) == [b"one"]
+    assert not receiver.wait(0.0)
+    assert receiver.waiting == 0
+
+
+@needs_ring
+@pytest.mark.parametrize("slot", [1, 7, 8, 511, 9000, 65_000])
+def test_slots_of_any_length(listen: Listen, sender: socket.socket, slot: int) -> None:
+    receiver = listen(slot=slot)
+    longest = bytes(i % 255 + 1 for i in range(slot))
+    sender.sendto(longest, receiver.addresses[0])
+    sender.sendto(longest + b"x", receiver.addresses[0])
+    assert all_of(receiver) == [longest, longest]
+    assert (receiver.truncated, receiver.octets) == (1, 2 * slot)
+
+
+@needs_ring
+def test_many_datagrams_in_one_packet_are_many(listen: Listen, sender: socket.socket) -> None:
+    # As network cards and drivers hand them over (generic receive offload), or senders make them.
+    receiver = listen()
+    sender.setsockopt(socket.SOL_UDP, UDP_SEGMENT, 100)
+    sender.sendto(b"a" * 100 + b"b" * 100 + b"c" * 30, receiver.addresses[0])
+    assert all_of(receiver) == [b"a" * 100, b"b" * 100, b"c" * 30]
+
+
+@needs_ring
+def test_a_port_that_gets_too_much_takes_nothing_from_another(listen: Listen, sender: socket.socket) -> None:
+    receiver = listen(ports=(0, 0), slot=1000, buffer=1 << 14)
+    for _ in range(100):
+        sender.sendto(b"too much", receiver.addresses[0])
+    for _ in range(5):
+        sender.sendto(b"little", receiver.addresses[1])
+    heard = all_of(receiver)
+    assert heard.count(b"little") == 5
+    assert receiver.dropped == 105 - len(heard) > 0
+
+
+@needs_ring
+def test_bursts_end_with_octets_where_datagrams_are_long(
+    listen: Listen, sender: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sekisho.flows.receive.MOST_OCTETS", 10_000)
+    receiver = listen()
+    for _ in range(30):
+        sender.sendto(bytes(1000), receiver.addresses[0])
+    sizes = []
+    while burst := receiver.receive(1.0):
+        sizes.append(burst.count)
+    assert sizes == [10, 10, 10]
+    assert receiver.enough == 5
+    for _ in range(300):
+        sender.sendto(b"short", receiver.addresses[0])
+    receiver.receive(1.0)
+    assert receiver.enough > 5
+
+
+@needs_ring
+def test_what_came_to_a_socket_before_is_heard_too(sender: socket.socket) -> None:
+    settings = ReceiveSettings(ports=(0,), buffer=1 << 16, reuse_port=True, method="ring")
+    [sockets] = open_shared(settings)
+    sender.sendto(b"before", sockets[0].getsockname())
+    receiver = Receiver(settings, sockets)
+    sender.sendto(b"after", sockets[0].getsockname())
+    try:
+        assert sorted(all_of(receiver)) == [b"after", b"before"]
+        assert receiver.dropped == 0
+    finally:
+        receiver.close()
+
+
+@needs_ring
+def test_who_takes_over_goes_on_behind_what_was_in_hand(sender: socket.socket) -> None:
+    settings = ReceiveSettings(ports=(0,), burst=1, buffer=1 << 16, reuse_port=True, method="ring")
+    [sockets] = open_shared(settings)
+    [ring] = open_rings(settings, sockets)
+    port = sockets[0].getsockname()
+    many = ring.octets // ring.stride + 3
+    for i in range(many):
+        sender.sendto(struct.pack(">I", i), port)
+    copies = [Descriptors(*map(os.dup, ring.descriptors)) for _ in range(2)]
+    # One of another mind about their length: what is in there stays as it was made.
+    first, second = (Receiver(settings, sockets, [Ring(100, taken=copy)]) for copy in copies)
+    try:
+        in_hand = payloads(first.receive(1.0))[0]
+        rest = all_of(second)
+        whole = many - ring.dropped
+        assert in_hand == struct.pack(">I", 0)
+        assert rest[0] > in_hand
+        assert len(rest) < whole
+        assert rest[-1] == struct.pack(">I", whole - 1)
+        assert second.dropped == 0  # since it has been here
+    finally:
+        first.close()
+        second.close()
+        ring.close()
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def refuse(number: int) -> Callable[..., int]:
+    def refused(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return refused
+
+
+@pytest.mark.parametrize("what", ["create", "load"])
+def test_where_the_kernel_allows_none_a_system_call_does(
+    listen: Listen, sender: socket.socket, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if what == "load" and not has_ring():
+        pytest.skip("no ring to refuse a program for")
+    before, said = descriptors(), ""
+    monkeypatch.setattr(bpf, what, refuse(errno.EPERM))
+    try:
+        listen()
+    except Unavailable as error:
+        said = error.fixer
+    assert "CAP_BPF" in said
+    assert descriptors() == before
+    receiver = listen(method="auto")
+    assert not receiver.has_rings
+    sender.sendto(b"heard", receiver.addresses[0])
+    assert receiver.wait(5.0)
+    assert payloads(receiver.receive(1.0)) == [b"heard"]
+
+
+def test_without_the_core_there_is_none(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "LIBRARY", None)
+    with pytest.raises(Unavailable, match="ring") as caught:
+        listen()
+    assert "compiled core" in caught.value.fixer
+    assert not listen(method="auto").has_rings
+
+
+@needs_ring
+def test_a_socket_that_refuses_leaves_the_others_as_they_were(sender: socket.socket) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as whole:
+        whole.bind(("127.0.0.1", 0))
+        whole.settimeout(5.0)
+        closed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        closed.close()
+        assert open_rings(ReceiveSettings(buffer=1 << 14), [whole, closed]) == []
+        sender.sendto(b"mine", whole.getsockname())
+        assert whole.recv(100) == b"mine"
+
+
+@needs_ring
+def test_what_the_kernel_has_against_a_program_is_told() -> None:
+    wrong = bpf.Program()
+    wrong.copy(bpf.R0, bpf.R9)  # which nobody has set
+    wrong.end()
+    with pytest.raises(OSError, match=r"R9 !read_ok|processed"):
+        bpf.load(wrong)
