@@ -89,7 +89,7 @@ def listen(
 class Sekisho:
     """The collector, whole; without detectors the archive gets nothing either."""
 
-    window = 8 << 20
+    window = 32 << 20  # its buffer takes twice as much
 
     def __init__(
         self, cloud: Cloud, *, detectors: bool = True, workers: int = 1, method: str = "auto"
@@ -121,7 +121,7 @@ class Alone:
 
     name = "recvmmsg alone"
     what = "nothing"
-    window = 8 << 20
+    window = 32 << 20  # its buffer takes twice as much
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
