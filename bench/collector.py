@@ -31,7 +31,7 @@ from traffic.cloud import Cloud
 from traffic.streams import streams
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from contenders.contender import Contender
 
@@ -69,21 +69,25 @@ def measure(spec: str, given: argparse.Namespace) -> dict[str, object]:
     name, _, exporters = spec.partition("@")
     cloud = Cloud(given.subjects, int(exporters or given.exporters))
     load = Load(given.seconds, given.pace, given.datagrams, warm=given.warm)
-    ours = fair_trial(Sekisho(cloud), name, cloud, load)
-    called = fair_trial(Sekisho(cloud, method="recvmmsg"), name, cloud, load)
-    bare = fair_trial(Sekisho(cloud, detectors=False), name, cloud, load)
-    shared = several(name, cloud, load, given.workers, ours) if given.workers > 1 else {}
-    alone = trial(Alone(cloud), name, cloud, load)
-    peers = {
-        peer.name: figures(fair_trial(peer, name, cloud, load))
-        for peer in PEERS
-        if not given.no_peers and not peer.missing() and peer.hears(name)
+    contenders: dict[str, Contender] = {
+        "ours": Sekisho(cloud),
+        "by_recvmmsg": Sekisho(cloud, method="recvmmsg"),
+        "without_detectors": Sekisho(cloud, detectors=False),
+        "recvmmsg_alone": Alone(cloud),
     }
+    present = [peer for peer in PEERS if not given.no_peers and not peer.missing() and peer.hears(name)]
+    contenders |= {peer.name: peer for peer in present}
+    if given.workers > 1:
+        contenders["workers"] = Sekisho(cloud, workers=given.workers)
+    found = by_turns(contenders, name, cloud, load, given.rounds)
+    ours, alone = found["ours"], found["recvmmsg_alone"]
+    peers = {peer.name: figures(found[peer.name]) for peer in present}
+    shared = several(found["workers"], given.workers, ours) if given.workers > 1 else {}
     return {
         **figures(ours),
         **shared,
-        "by_recvmmsg": figures(called),
-        "without_detectors": figures(bare),
+        "by_recvmmsg": figures(found["by_recvmmsg"]),
+        "without_detectors": figures(found["without_detectors"]),
         "recvmmsg_alone": figures(alone),
         "share_of_recvmmsg_alone": round(ours.per_core / max(alone.per_core, 1.0), 3),
         "nanoseconds_per_record": stages(name, cloud),
@@ -96,9 +100,22 @@ def measure(spec: str, given: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def several(name: str, cloud: Cloud, load: Load, workers: int, one: Result) -> dict[str, object]:
-    """Measure several workers, and say how many times of one they take with a core for each of them."""
-    many = fair_trial(Sekisho(cloud, workers=workers), name, cloud, load)
+def by_turns(
+    contenders: Mapping[str, Contender], name: str, cloud: Cloud, load: Load, rounds: int
+) -> dict[str, Result]:
+    """Measure everybody so many times, one after another, and give the middle one of each."""
+    found: dict[str, list[Result]] = {each: [] for each in contenders}
+    for _ in range(rounds):
+        for each, contender in contenders.items():
+            found[each].append(fair_trial(contender, name, cloud, load))
+    return {
+        each: sorted(results, key=lambda result: result.per_core)[len(results) // 2]
+        for each, results in found.items()
+    }
+
+
+def several(many: Result, workers: int, one: Result) -> dict[str, object]:
+    """Say how many times of one process several take with a core for each of them."""
     times = round(workers * many.per_core / max(one.per_core, 1.0), 2)
     return {"with_workers": {**figures(many), "workers": workers, "times_one": times}}
 
@@ -172,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--protocols", default=PROTOCOLS, help=f"of {', '.join(streams())}; name@exporters")
     parser.add_argument("--seconds", type=float, default=4.0, help="sent for each figure")
+    parser.add_argument("--rounds", type=int, default=1, help="by turns, of which the middle one is told")
     parser.add_argument("--warm", type=float, default=12.0, help="seconds sent before that")
     parser.add_argument("--datagrams", type=int, default=0, help="or so many datagrams")
     parser.add_argument("--pace", type=float, default=0.0, help="datagrams a second, the same for everybody")

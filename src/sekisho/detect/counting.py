@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sekisho.detect.distinct import Listed
+    from sekisho.detect.distinct import Distinct, Listed
     from sekisho.detect.lanes import Stream
     from sekisho.detect.roster import Roster
     from sekisho.detect.settings import DetectSettings
@@ -39,6 +39,9 @@ PICK: Final = np.dtype(
         *[(n, np.int64) for n in ("slots", "items", "listed")],
     ]
 )
+# Places of `counting` of native/keep.c, in order; and one of `gathered` of native/count.h.
+_WITH: Final = ("gathered", "roster", "found", "sights", "many", "unseen")
+_TOUCHED: Final = 21
 ENTRY: Final = 8  # words of `entry`
 _BLOCK: Final = 32  # rows: which picks take any of so many stands behind what takes each
 _KIND: Final = 4  # words of `kind`
@@ -64,20 +67,18 @@ class Tables(NamedTuple):
 class Gathered:
     """Up to 64 picks, and what rows were worth to them, by slot and kind of row, until it is poured out.
 
-    suspects: uint64[slots], of which picks a slot is a suspect; matched and suspected: int64[picks],
-    rows of the last batch.
+    suspects: uint64[slots], of which picks a slot is a suspect.
     """
 
     def __init__(self, streams: list[tuple[Pick, Stream]], picks: NDArray[Any], tables: Tables) -> None:
         slots = streams[0][1].slots
         self.streams = streams
         self.suspects: U64 = np.zeros(slots, np.uint64)
-        self.matched: I64 = np.zeros(len(picks), np.int64)
-        self.suspected: I64 = np.zeros(len(picks), np.int64)
         # What the distinct counts took of a batch, by the number of the pick: slots and items.
-        self.lists: dict[int, Listed] = {}
+        self._lists: dict[int, Listed] = {}
+        self._sights: list[tuple[int, Distinct]] = []  # where they are told apart
+        self._sighted: native.Structure | None = None  # the C side of these
         self._picks = picks
-        self._longest = 0
         room = slots + min(max(_EACH * slots, _FEWEST), _MOST)
         # An entry is as long as a line of the cache, and lies in one.
         spare = np.zeros((room + 1) * ENTRY)
@@ -88,18 +89,17 @@ class Gathered:
             *(np.zeros((_KINDS + 1, _KIND), np.int64), _KINDS + 1, 1, np.full(_MEMORY, 0xFF, np.uint8)),
             *(tables.shapes, picks, len(picks), tables.source, tables.destination),
             *(len(tables.source) - 1, len(tables.destination) - 1),
-            *(self.matched, self.suspected, slots),
+            *(np.zeros(len(picks), np.int64), np.zeros(len(picks), np.int64), slots, 0),
         )
-        self.at = self.structure.address
+        self._with = native.Places(*_WITH)
+        self._with.point(gathered=self.structure)
 
-    def fit(self, rows: int) -> None:
-        """Make room for what the distinct counts may take of a batch of so many rows."""
-        if rows <= self._longest:
-            return
-        self._longest = rows + rows // 4
+    def fit(self, rows: int, found: U64) -> None:
+        """Make room for what is listed of so many rows; `found` is for the picks that take each."""
+        self._with.point(found=found)
         for number in np.flatnonzero(self._picks["item"]).tolist():
-            made = listed(np.empty(self._longest, np.int64), np.empty(self._longest, np.uint64))
-            self.lists[number] = made
+            made = listed(np.empty(rows, np.int64), np.empty(rows, np.uint64))
+            self._lists[number] = made
             self._picks["slots"][number], self._picks["items"][number] = made.slots_at, made.items_at
 
     def suspect(self, library: ctypes.CDLL) -> Bool:
@@ -107,9 +107,49 @@ class Gathered:
         self.suspects.fill(0)
         for number, (_, stream) in enumerate(self.streams):
             self.suspects[np.flatnonzero(stream.recent.suspects)] |= np.uint64(1 << number)
-        library.sk_suspects(self.at)
+        library.sk_suspects(self.structure.address)
         anybody: Bool = self.suspects != 0
         return anybody
+
+    def know(self, roster: native.Structure) -> None:
+        """Take the roster of the rows to come, and what the buckets of the distinct counts are now."""
+        self._with.point(roster=roster)
+        self._sights = [
+            (number, counter)
+            for number in np.flatnonzero(self._picks["item"]).tolist()
+            for counter in self.streams[number][1].distinct()
+        ]
+        self._look()
+
+    def _look(self) -> None:
+        """Give the compiled core the distinct counts, and a word each for how many slots it misses."""
+        words = [(counter.structure(), number, 0) for number, counter in self._sights]
+        self._sighted = native.Structure(*(word for each in words for word in each))
+        self._with.point(sights=self._sighted)
+        self._with.put(many=len(words))
+
+    def add(self, library: ctypes.CDLL, columns: int, n: int, now: float) -> None:
+        """Count a batch of n rows, for which there is room."""
+        done = 0
+        while (done := library.sk_count(self._with.address, columns, done, n, now)) < n:
+            library.sk_pour(self.structure.address)
+        if self._with.told("unseen"):
+            self._see_rest(library)
+
+    def _see_rest(self, library: ctypes.CDLL) -> None:
+        """Count in the distinct counts which lack rows for some of whom was listed."""
+        assert self._sighted is not None  # noqa: S101 - it was just asked
+        for missing, (number, counter) in zip(self._sighted.values[2::3].tolist(), self._sights, strict=True):
+            if missing:
+                counter.see_listed(library, self._lists[number], int(self._picks["listed"][number]))
+        self._look()
+
+    def pour(self, library: ctypes.CDLL) -> None:
+        """Pour what has gathered into the streams' sums."""
+        library.sk_pour(self.structure.address)
+        touched, self.structure.words[_TOUCHED] = self.structure.words[_TOUCHED], 0
+        for number, (_, stream) in enumerate(self.streams):
+            stream.touched |= bool(touched >> number & 1)
 
 
 class Counting:
@@ -123,9 +163,8 @@ class Counting:
         self._settings = settings
         self._classes: dict[tuple[str, tuple[int, ...]], int] = {}
         self._ports = np.zeros((2, 65_536), np.uint8)
-        self._found: U64 = np.zeros(0, np.uint64)
-        self._found_at = 0
-        self._roster: tuple[I64, native.Structure, int] | None = None
+        self._room = 0  # rows there is room for
+        self._row_slot: I64 | None = None  # of the roster that is known; None: not any more
         self.rest: list[Stream] = []
         self._held: list[NDArray[Any]] = []
         made: list[tuple[Pick, Stream, Any]] = []
@@ -145,42 +184,34 @@ class Counting:
         """Count a batch of n rows, given as its C side; keep of each stream's rows what evidence may name."""
         if not n or not self._gathered:
             return
-        if n + 2 * (n // _BLOCK + 1) > len(self._found):
-            self._found = np.zeros(n + n // 4 + 2, np.uint64)
-            self._found_at = self._found.ctypes.data
-        known, at = self._known(roster), columns.address
+        if n > self._room:
+            self._make_room(n + n // 4)
+        if self._row_slot is not roster.row_slot:
+            self._know(roster)
         for gathered in self._gathered:
-            gathered.fit(n)
-            self._add(gathered, at, known, n, now)
+            gathered.add(self._library, columns.address, n, now)
 
-    def _known(self, roster: Roster) -> int:
-        """Say where the C side of the roster is; its suspects are those of the last tick."""
-        if self._roster is None or self._roster[0] is not roster.row_slot:
-            suspects = np.any([gathered.suspect(self._library) for gathered in self._gathered], axis=0)
-            codes = _codes(roster.row_slot, roster.told, suspects)
-            made = native.Structure(codes, len(codes) - 1)
-            self._roster = roster.row_slot, made, made.address
-        return self._roster[2]
+    def _make_room(self, rows: int) -> None:
+        """Have room for batches of so many rows, and for the marks of their blocks."""
+        self._room = rows
+        found = np.zeros(rows + 2 * (rows // _BLOCK + 1), np.uint64)
+        for gathered in self._gathered:
+            gathered.fit(rows, found)
 
-    def _add(self, gathered: Gathered, columns: int, known: int, n: int, now: float) -> None:
-        here, found, done = gathered.at, self._found_at, 0
-        while True:
-            done = self._library.sk_gather(here, columns, done, n, known, found)
-            if done >= n:
-                break
-            self._library.sk_pour(here)
-        self._library.sk_keep(here, columns, n, known, found, now)
-        for number in gathered.matched.nonzero()[0].tolist():
-            stream = gathered.streams[number][1]
-            stream.touched = True
-            if number in gathered.lists:
-                stream.see_listed(self._library, gathered.lists[number], int(gathered.matched[number]))
+    def _know(self, roster: Roster) -> None:
+        """Take a roster, with the suspects of the last tick."""
+        suspects = np.any([gathered.suspect(self._library) for gathered in self._gathered], axis=0)
+        codes = _codes(roster.row_slot, roster.told, suspects)
+        known = native.Structure(codes, len(codes) - 1)
+        for gathered in self._gathered:
+            gathered.know(known)
+        self._row_slot = roster.row_slot
 
     def pour(self) -> None:
-        """Pour what has gathered into the streams' sums; who is a suspect is asked again next time."""
+        """Pour what has gathered into the streams' sums; the next tick has other suspects and buckets."""
         for gathered in self._gathered:
-            self._library.sk_pour(gathered.at)
-        self._roster = None
+            gathered.pour(self._library)
+        self._row_slot = None
 
     def _picks_of(self, stream: Stream) -> list[tuple[Pick, Any]]:
         detector = stream.detector

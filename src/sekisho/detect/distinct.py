@@ -118,13 +118,13 @@ class Distinct:
 
     def see_listed(self, library: ctypes.CDLL, given: Listed, count: int) -> None:
         """Count the first `count` items of a list."""
-        if library.sk_see(self._structure(), given.slots_at, given.items_at, count):
+        if library.sk_see(self.structure().address, given.slots_at, given.items_at, count):
             self.places.rows(given.slots[:count])
             self._fit()
-            library.sk_see(self._structure(), given.slots_at, given.items_at, count)
+            library.sk_see(self.structure().address, given.slots_at, given.items_at, count)
 
-    def _structure(self) -> int:
-        """Say where the C side of the table is."""
+    def structure(self) -> native.Structure:
+        """Give the C side of the table: good until a bucket turns, or there must be room for more rows."""
         buckets, row_of = self.buckets, self.places.row_of
         if self._core is None or self._core[0] is not row_of:
             made = native.Structure(
@@ -135,7 +135,7 @@ class Distinct:
             self._core = row_of, made
         core = self._core[1]
         core.values[8:11] = buckets.index, buckets.number, buckets.oldest
-        return core.address
+        return core
 
     def _hit(self, cell: I64) -> None:
         flat = self.table.reshape(-1)

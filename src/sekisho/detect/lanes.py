@@ -14,10 +14,7 @@ from sekisho.detect.recent import Recent
 from sekisho.detect.sums import Sums, planes, pour
 
 if TYPE_CHECKING:
-    import ctypes
-
     from sekisho.detect.detector import Detector, Rows
-    from sekisho.detect.distinct import Listed
     from sekisho.detect.settings import DetectSettings
     from sekisho.tables import F64, I64, U64
 
@@ -137,15 +134,13 @@ class Stream:
 
     def see(self, slots: I64, items: U64) -> None:
         """Count items of slots, to be told apart."""
-        for lane in self.lanes.values():
-            if isinstance(lane.counter, Distinct):
-                lane.counter.see(slots, items)
+        for counter in self.distinct():
+            counter.see(slots, items)
 
-    def see_listed(self, library: ctypes.CDLL, given: Listed, count: int) -> None:
-        """Count the first items of a list, as the compiled core made it."""
-        for lane in self.lanes.values():
-            if isinstance(lane.counter, Distinct):
-                lane.counter.see_listed(library, given, count)
+    def distinct(self) -> list[Distinct]:
+        """List the lanes' distinct counts."""
+        counters = [lane.counter for lane in self.lanes.values()]
+        return [counter for counter in counters if isinstance(counter, Distinct)]
 
     def flush(self) -> None:
         """Hand what gathered since the last flush to the lanes."""

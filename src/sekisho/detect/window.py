@@ -77,6 +77,8 @@ class Detection:
         self._counters = dict.fromkeys(("rows", "rows_ours", "closes", "evidence", "policies_unjudged"), 0)
         self._present: Present | None = None
         self._one_pass: Counting | None = None
+        self._span = np.zeros(2)  # when the first and the last row of a batch arrived
+        self._span_at = self._span.ctypes.data
         self.replace_policies(policies)
 
     def replace_policies(self, policies: PolicySet) -> None:
@@ -186,30 +188,37 @@ class Detection:
         if not len(batch):
             return
         columns = None if native.LIBRARY is None else native.columns_of(batch)
-        known, first, last = _glance(batch, columns)
+        known, first, last = self._glance(batch, columns)
         if not known:
             return
         self._counters["rows_ours"] += known
         if known < len(batch) // 2:
             batch, columns = batch.take(_ours(batch)), None
         if last - first <= self._settings.tick:
-            self._add(batch, columns)
+            self._add(batch, last, columns)
             return
         for piece in _by_second(batch, self._settings.tick):
-            self._add(piece)
+            self._add(piece, float(piece.time.max()))
 
-    def _add(self, batch: FlowBatch, columns: native.Structure | None = None) -> None:
+    def _glance(self, batch: FlowBatch, columns: native.Structure | None) -> tuple[int, float, float]:
+        """Tell how many rows of a batch are of ours, and when the first and the last of all arrived."""
+        if native.LIBRARY is None or columns is None:
+            return int(np.count_nonzero(_ours(batch))), float(batch.time.min()), float(batch.time.max())
+        known = native.LIBRARY.sk_glance(columns.address, len(batch), self._span_at)
+        return known, *self._span.tolist()
+
+    def _add(self, batch: FlowBatch, arrived: float, columns: native.Structure | None = None) -> None:
         """Count a batch; `columns` is its C side, if somebody has made it already."""
-        self._advance(float(batch.time[-1]))
-        streams = [*self._streams.values()]
-        if native.LIBRARY is not None:
-            if self._one_pass is None:
-                self._one_pass = Counting(streams, self._settings, native.LIBRARY)
-            columns = columns or native.columns_of(batch)
-            self._one_pass.add(columns, len(batch), self._roster, self._steady.now)
-            streams = self._one_pass.rest
-        if streams:
-            self._add_in_columns(batch, streams)
+        self._advance(arrived)
+        if native.LIBRARY is None:
+            self._add_in_columns(batch, [*self._streams.values()])
+            return
+        if self._one_pass is None:
+            self._one_pass = Counting(self._streams.values(), self._settings, native.LIBRARY)
+        columns = columns or native.columns_of(batch)
+        self._one_pass.add(columns, len(batch), self._roster, self._steady.now)
+        if self._one_pass.rest:
+            self._add_in_columns(batch, self._one_pass.rest)
 
     def _add_in_columns(self, batch: FlowBatch, streams: list[Stream]) -> None:
         roster = self._roster
@@ -325,15 +334,6 @@ class Detection:
 def _ours(batch: FlowBatch) -> Bool:
     mask: Bool = (batch.sender >= 0) | (batch.receiver >= 0)
     return mask
-
-
-def _glance(batch: FlowBatch, columns: native.Structure | None) -> tuple[int, float, float]:
-    """Tell how many rows of a batch are of ours, and when the first and the last of all arrived."""
-    if native.LIBRARY is None or columns is None:
-        return int(np.count_nonzero(_ours(batch))), float(batch.time.min()), float(batch.time.max())
-    span = np.empty(2)
-    known = native.LIBRARY.sk_glance(columns.address, len(batch), span.ctypes.data)
-    return known, *span.tolist()
 
 
 def _by_second(batch: FlowBatch, tick: float) -> Iterator[FlowBatch]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from sekisho import native
+from sekisho.flows.wire.datagrams import PLACES, Datagrams
 from sekisho.flows.wire.gather import Octets, starts
 from sekisho.flows.wire.protocol import Counters, DecodeSettings
 from sekisho.plugins import load, names
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
     from sekisho.flows.exporters import Exporters
     from sekisho.flows.wire.protocol import WireDecoder
-    from sekisho.tables import I32, I64, U8, Burst
+    from sekisho.tables import I64, Burst
+
+
+# A protocol, and which datagrams of a burst are its own.
+Share: TypeAlias = "tuple[WireDecoder, I64]"
 
 
 class Decoder:
@@ -34,57 +39,58 @@ class Decoder:
         }
         self.unrecognised = Counters()
         self._marks = np.array([protocol.mark for protocol in self.protocols.values()], np.uint32)
-        self._rows: tuple[I64, ...] = ()  # of each protocol, in the last burst
+        # For the compiled core: which datagrams of the last burst are of each protocol, and how many; behind
+        # these how many are too short to tell, and of none.
+        self._rows: tuple[I64, ...] = ()
         self._found = np.zeros(len(self._marks) + 2, np.int64)
-        self._columns: tuple[U8 | I32, ...] = ()  # of the last burst
-        self._where: tuple[tuple[int, ...], tuple[int, ...]] = (), ()  # they stand, and what is told of them
+        self._places = native.Places(*PLACES, "marks", "kinds", "room", "rows", "found")
+        self._datagrams = Datagrams(self._places)
+        self._room = -1  # datagrams there is room for
+        self._places.point(marks=self._marks, found=self._found)
+        self._places.put(kinds=len(self._marks))
 
     def decode(self, burst: Burst, now: float) -> FlowBatch:
         """Decode the datagrams of a burst; rows stand by protocol, then in arrival order."""
         shares, short, others = self._compiled_shares(burst) or self._shares(burst)
-        self.unrecognised.count("short", short)
-        self.unrecognised.count("version", others)
-        batches = []
-        for protocol, rows in zip(self.protocols.values(), shares, strict=True):
-            if len(rows) and len(batch := protocol.decode(burst, rows, now)):
-                batches.append(batch)
-        return FlowBatch.concat(batches)
+        if short or others:
+            self.unrecognised.count("short", short)
+            self.unrecognised.count("version", others)
+        batches = [protocol.decode(burst, rows, now) for protocol, rows in shares]
+        if len(batches) == 1:
+            return batches[0]
+        return FlowBatch.concat([batch for batch in batches if len(batch)])
 
-    def _shares(self, burst: Burst) -> tuple[list[I64], int, int]:
-        """Rows of each protocol; how many datagrams are too short to tell, and of no protocol we know."""
+    def _shares(self, burst: Burst) -> tuple[list[Share], int, int]:
+        """Rows of each protocol that has any; how many are too short to tell, and of no protocol we know."""
         rows = np.nonzero(burst.length[: burst.count] >= 4)[0]
         short = burst.count - len(rows)
         word = Octets(burst.data).u32(starts(burst, rows))
         shares = []
-        for mask, value in self._marks.tolist():
+        for protocol in self.protocols.values():
+            mask, value = protocol.mark
             mine = (word & np.uint32(mask)) == value
-            shares.append(rows[mine])
+            if mine.any():
+                shares.append((protocol, rows[mine]))
             rows, word = rows[~mine], word[~mine]
         return shares, short, len(rows)
 
-    def _compiled_shares(self, burst: Burst) -> tuple[list[I64], int, int] | None:
-        library, data, length = native.LIBRARY, burst.data, burst.length
-        if library is None:
+    def _compiled_shares(self, burst: Burst) -> tuple[list[Share], int, int] | None:
+        library = native.LIBRARY
+        if library is None or not self._datagrams.are(burst):
             return None
-        if (not self._columns or self._columns[0] is not data or self._columns[1] is not length) and not (
-            self._point(data, length)
-        ):
-            return None
-        slab, shares = self._where
-        library.sk_kinds(*slab, burst.count, *shares)
+        if burst.count > self._room:
+            self._make_room(burst.count)
+        library.sk_kinds(self._places.address)
         *of_kinds, short, others = self._found.tolist()
-        return [rows[:n] for rows, n in zip(self._rows, of_kinds, strict=True)], short, others
+        told = zip(self.protocols.values(), self._rows, of_kinds, strict=True)
+        return [(protocol, rows[:n]) for protocol, rows, n in told if n], short, others
 
-    def _point(self, data: U8, length: I32) -> bool:
-        """Tell the core where the columns of bursts stand; False where they are not as it needs them."""
-        if length.dtype != np.int32 or not data.flags.c_contiguous:
-            return False
-        kinds, room = len(self._marks), len(data)
-        rows = np.empty((kinds, room), np.int64)
-        self._rows, self._columns = tuple(rows), (data, length)
-        shares = self._marks.ctypes.data, kinds, rows.ctypes.data, room, self._found.ctypes.data
-        self._where = (data.ctypes.data, data.size, data.shape[1], length.ctypes.data), shares
-        return True
+    def _make_room(self, datagrams: int) -> None:
+        self._room = datagrams
+        rows = np.empty((len(self._marks), datagrams), np.int64)
+        self._rows = tuple(rows)
+        self._places.point(rows=rows)
+        self._places.put(room=datagrams)
 
     def counters(self) -> dict[str, float]:
         """Totals as ``protocol.kind``, and those of the exporters' table."""

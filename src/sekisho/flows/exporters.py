@@ -107,7 +107,10 @@ class Exporters:
 
     def begin(self, now: float) -> None:
         """Let time pass, and forget who was silent for long."""
-        self._tick(now)
+        self._clock += min(max(now - self._now, 0.0), CLOCK_STEP)
+        self._now = now
+        if self._clock - self._swept >= self.settings.idle / 16:
+            self._sweep()
 
     def _for_the_core(self, library: ctypes.CDLL) -> CompiledExporters:
         identities = self._identity, IDENTITY.itemsize, self._salt
@@ -137,7 +140,7 @@ class Exporters:
         All arrays have one element per datagram, in arrival order. Counts the datagrams and notes when
         they came; call it once per datagram.
         """
-        self._tick(now)
+        self.begin(now)
         columns = address_hi, address_lo, agent_hi, agent_lo, domain
         if self._compiled is None:
             return self._rows_in_columns(protocol, columns, now)
@@ -293,12 +296,6 @@ class Exporters:
     def _reindex(self) -> None:
         if self._compiled is not None:
             self._compiled.fill(self._rows)
-
-    def _tick(self, now: float) -> None:
-        self._clock += min(max(now - self._now, 0.0), CLOCK_STEP)
-        self._now = now
-        if self._clock - self._swept >= self.settings.idle / 16:
-            self._sweep()
 
     def _sweep(self) -> None:
         self._swept = self._clock

@@ -68,7 +68,8 @@ class Resolver:
         self._sources.meet()
         if native.LIBRARY is not None and self._compiled:
             self._rows += n
-            native.LIBRARY.sk_resolve(native.columns_of(batch).address, n, *self._where)
+            columns = native.columns_of(batch)  # which stays for as long as its address is used
+            native.LIBRARY.sk_resolve(columns.address, n, *self._where)
             return
         host = self._sources.host[batch.exporter]
         batch.exact[:] = self._sources.exact[batch.exporter]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from operator import attrgetter, is_
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _COLUMNS: Final = tuple(columns(FlowBatch).items())
-_columns: Final = attrgetter(*(name for name, _ in _COLUMNS))
 # Columns in a block begin at different lines of the nearest cache: of the same one, few would fit.
 _PAGE, _APART, _FEWEST_ROWS = 4096, 192, 4096
 # Columns that are filled after the decoders are done; what they left zero in the others stays so.
@@ -33,7 +31,7 @@ _KEPT_BLOCKS, _KEPT_ROWS = 2, 1 << 17
 _POINTER, _WHOLE, _REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 # Arguments of each function, in the order of its definition in C.
 _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
-    "sk_gather": (_POINTER, _POINTER, _WHOLE, _WHOLE, _POINTER, _POINTER),
+    "sk_count": (_POINTER, _POINTER, _WHOLE, _WHOLE, _REAL),
     "sk_pour": (_POINTER,),
     "sk_suspects": (_POINTER,),
     "sk_glance": (_POINTER, _WHOLE, _POINTER),
@@ -54,24 +52,23 @@ _SIGNATURES: Final[dict[str, Sequence[Any]]] = {
     "sk_items_of": (_POINTER, _WHOLE, _POINTER, _POINTER, _POINTER, _WHOLE, _WHOLE, *(_POINTER,) * 5),
     "sk_records5": (_POINTER, _WHOLE, *(_POINTER,) * 4, _WHOLE, _REAL, _POINTER, _WHOLE),
     "sk_netflow5_find": (_POINTER,),
-    "sk_netflow5_decode": (_POINTER, _POINTER, _WHOLE),
-    "sk_sflow_open": (_POINTER,),
-    "sk_sflow_decode": (_POINTER, _POINTER, _WHOLE),
+    "sk_netflow5_decode": (_POINTER, _POINTER, _WHOLE, _REAL, _REAL, _REAL),
+    "sk_sflow_open": (_POINTER, _REAL, _REAL),
+    "sk_sflow_decode": (_POINTER, _POINTER, _WHOLE, _WHOLE, _REAL),
     "sk_received": (_POINTER, _POINTER, _POINTER, _WHOLE, *(_POINTER,) * 5),
     "sk_ring_take": (_POINTER,),
     "sk_ring_release": (_POINTER,),
     "sk_bpf": (_WHOLE, _POINTER, _WHOLE),
-    "sk_kinds": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _POINTER, _WHOLE, _POINTER),
+    "sk_kinds": (_POINTER,),
     "sk_digest": (ctypes.c_char_p, _WHOLE, _WHOLE),
     "sk_plain_find": (_POINTER,),
-    "sk_plain_decode": (_POINTER, _POINTER, _WHOLE),
+    "sk_plain_decode": (_POINTER, _POINTER, _WHOLE, _REAL, _REAL, _REAL, _REAL),
     "sk_fill": (_POINTER, _WHOLE, _WHOLE, _POINTER, _WHOLE),
-    "sk_keep": (_POINTER, _POINTER, _WHOLE, _POINTER, _POINTER, _REAL),
 }
 
 
 _COUNTING: Final = (
-    "sk_gather",
+    "sk_count",
     "sk_glance",
     "sk_see",
     "sk_sums_take",
@@ -89,17 +86,22 @@ _COUNTING: Final = (
     "sk_ring_take",
     "sk_bpf",
 )  # give a number; the others nothing
+# Those that only look through a burst: other threads wait so long, as letting them in would take as long.
+_LOOKING: Final = ("sk_kinds", "sk_glance", "sk_netflow5_find", "sk_plain_find", "sk_sflow_open")
 Value: TypeAlias = "NDArray[Any] | Structure | int"
 
 
 class Structure:
     """A C structure of octets: named fields of eight octets each, kept alive with what they point to."""
 
-    __slots__ = ("_held", "address", "values")
+    __slots__ = ("_held", "address", "reals", "values", "words")
 
     def __init__(self, *values: Value) -> None:
         self._held = values
         self.values: Final = np.array([_word(value) for value in values], np.int64)
+        # The same fields, for whoever writes or reads one of them with every burst.
+        self.words: Final = self.values.data
+        self.reals: Final = self.values.data.cast("B").cast("d")
         self.address: Final = int(self.values.ctypes.data)  # where it stands: asked for with every call
 
 
@@ -112,57 +114,78 @@ def _word(value: Value) -> int:
 class Places:
     """A C structure whose fields are filled by name: arrays, other structures, and numbers."""
 
-    __slots__ = ("_at", "_held", "_reals", "address", "structure")
+    __slots__ = ("_at", "_held", "address", "structure")
 
     def __init__(self, *names: str) -> None:
         self._at = {name: place for place, name in enumerate(names)}
         self._held: dict[str, NDArray[Any] | Structure] = {}  # what the addresses stand for
         self.structure = Structure(*(0,) * len(names))
         self.address: Final = self.structure.address
-        self._reals = self.structure.values.view(np.float64)
 
     def point(self, **found: NDArray[Any] | Structure) -> None:
         """Point at what is kept alive from now on; what stands there already is left alone."""
         for name, value in found.items():
             if self._held.get(name) is not value:
                 self._held[name] = value
-                self.structure.values[self._at[name]] = _word(value)
+                self.structure.words[self._at[name]] = _word(value)
 
     def point_nowhere(self, name: str) -> None:
         """Point at nothing any more."""
         if self._held.pop(name, None) is not None:
-            self.structure.values[self._at[name]] = 0
+            self.structure.words[self._at[name]] = 0
 
     def put(self, **numbers: int) -> None:
         """Write whole numbers."""
         for name, number in numbers.items():
-            self.structure.values[self._at[name]] = number
+            self.structure.words[self._at[name]] = number
 
     def put_real(self, **numbers: float) -> None:
         """Write numbers of floating point."""
         for name, number in numbers.items():
-            self._reals[self._at[name]] = number
+            self.structure.reals[self._at[name]] = number
+
+    def place(self, name: str) -> int:
+        """Say which word of the structure it is, for whoever writes it with every burst."""
+        return self._at[name]
 
     def told(self, name: str) -> int:
         """Read a whole number."""
-        return int(self.structure.values[self._at[name]])
+        return self.structure.words[self._at[name]]
 
     def tail(self, name: str) -> list[int]:
         """Read the whole numbers from one place on."""
-        numbers: list[int] = self.structure.values[self._at[name] :].tolist()
-        return numbers
+        return self.structure.words[self._at[name] :].tolist()
 
 
-class Fresh(NamedTuple):
-    """A batch whose columns hold whatever their memory held before, and its C side."""
+class _Cut(FlowBatch):
+    """A batch in a block: a column is cut out of it when somebody asks for it, and the core asks for none.
 
-    batch: FlowBatch
-    held: tuple[NDArray[Any], ...]
-    structure: Structure
+    `structure` is its C side; None once a column was put in another's place.
+    """
 
-    def is_of(self, batch: FlowBatch) -> bool:
-        """Tell whether this is the C side of a batch still: a column may have been put in another's place."""
-        return batch is self.batch and all(map(is_, _columns(batch), self.held))
+    __slots__ = ("_block", "_octets", "structure")
+    _block: _Block
+    structure: Structure | None
+
+    def __init__(self, block: _Block, rows: int) -> None:
+        put = object.__setattr__
+        put(self, "_block", block)
+        put(self, "_octets", block.octets)  # which keeps the block from being used again
+        put(self, "structure", block.structure)
+        put(self, "time", block.columns["time"][:rows])
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        # Only asked for what is not there yet.
+        column = self._block.columns.get(name)
+        if column is None:
+            raise AttributeError(name, name=name, obj=self)
+        cut = column[: len(self.time)]
+        object.__setattr__(self, name, cut)
+        return cut
+
+    def __setattr__(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+        object.__setattr__(self, "structure", None)
 
 
 class _Block:
@@ -172,7 +195,7 @@ class _Block:
     clear no column that nobody writes to. So nobody may: from Python such columns are only read.
     """
 
-    __slots__ = ("_idle", "columns", "dirty", "octets", "rows", "structure")
+    __slots__ = ("_idle", "address", "columns", "dirty", "octets", "rows", "structure")
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -181,51 +204,45 @@ class _Block:
         self.octets = np.zeros(sum(whole), np.uint8)
         begins = [sum(whole[:place]) for place in range(len(whole))]
         places = zip(_COLUMNS, begins, sizes, strict=True)
-        self.columns = tuple([self.octets[at : at + n].view(dtype) for (_, dtype), at, n in places])
-        for (name, _), column in zip(_COLUMNS, self.columns, strict=True):
+        self.columns = {name: self.octets[at : at + n].view(dtype) for (name, dtype), at, n in places}
+        for name, column in self.columns.items():
             column.flags.writeable = name in _OPEN
         self.dirty = np.zeros(len(_COLUMNS), np.int64)
-        self.structure = Structure(*self.columns, self.dirty)
+        self.structure = Structure(*self.columns.values(), self.dirty)
+        self.address: Final = self.structure.address
         self._idle = sys.getrefcount(self.octets)
 
     @property
     def is_free(self) -> bool:
-        """Tell whether no batch is made of it any more: each column would hold on to the octets."""
+        """Tell whether no batch is made of it any more: each would hold on to the octets."""
         return sys.getrefcount(self.octets) <= self._idle
 
+    def batch(self, rows: int) -> FlowBatch:
+        """Make a batch of the first rows, which the core has filled."""
+        made = _Cut(self, rows)
+        if len(_BLOCKS) < _KEPT_BLOCKS and self.rows <= _KEPT_ROWS:
+            _BLOCKS.append(self)
+        return made
 
-def _block(rows: int) -> _Block:
-    """Take a block that nobody has, or make one."""
+
+def block(rows: int) -> _Block:
+    """Give room for a batch for the compiled core to fill: it holds what its memory held before."""
     for _ in range(len(_BLOCKS)):
         try:
-            block = _BLOCKS.pop(0)
+            found = _BLOCKS.pop(0)
         except IndexError:  # another thread took it
             break
-        if block.rows >= rows and block.is_free:
-            return block
-        if block.rows >= rows:
-            _BLOCKS.append(block)
+        if found.rows >= rows and found.is_free:
+            return found
+        if found.rows >= rows:
+            _BLOCKS.append(found)
     return _Block(max(rows + rows // 4, _FEWEST_ROWS))
-
-
-def fresh(rows: int) -> Fresh:
-    """Make a batch for the compiled core to fill: all of it, for it holds what its memory held before."""
-    global _LAST  # noqa: PLW0603 - a batch goes from room to room, and each asks for its C side
-    _LAST = None  # or the memory of the batch before would be in use still
-    block = _block(rows)
-    held = tuple([column[:rows] for column in block.columns])
-    made = Fresh(FlowBatch(*held), held, block.structure)
-    if len(_BLOCKS) < _KEPT_BLOCKS and block.rows <= _KEPT_ROWS:
-        _BLOCKS.append(block)
-    _LAST = made  # another thread may put its own there at any time
-    return made
 
 
 def columns_of(batch: FlowBatch) -> Structure:
     """Give the C side of a batch; columns of another type or with gaps are replaced by ones that fit."""
-    last = _LAST
-    if last is not None and last.is_of(batch):
-        return last.structure
+    if isinstance(batch, _Cut) and batch.structure is not None:
+        return batch.structure
     found = []
     for name, dtype in _COLUMNS:
         column = getattr(batch, name)
@@ -241,15 +258,15 @@ def load(path: Path) -> ctypes.CDLL | None:
     if not path.exists() or ctypes.sizeof(ctypes.c_void_p) != 8:
         return None
     try:
-        library = ctypes.CDLL(str(path))
+        library, looking = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
         for name, arguments in _SIGNATURES.items():
-            function = getattr(library, name)
+            function = getattr(looking if name in _LOOKING else library, name)
             function.argtypes, function.restype = arguments, _WHOLE if name in _COUNTING else None
+            setattr(library, name, function)
     except (OSError, AttributeError):
         return None
     return library
 
 
-_LAST: Fresh | None = None
 _BLOCKS: Final[list[_Block]] = []
 LIBRARY: ctypes.CDLL | None = load(artifact())

@@ -313,6 +313,7 @@ FOR_WIDE i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const ro
         done += size;
     }
     for (kind *k = g->kinds; k < g->kinds + g->kinds_used; k++) {
+        g->touched |= k->rows ? k->found : 0;
         for (u64 left = k->rows ? k->found : 0; left; left &= left - 1)
             g->matched[__builtin_ctzll(left)] += k->rows;
         k->rows = 0;

@@ -85,6 +85,7 @@ typedef struct {
     i64 last_source, last_destination;
     i64 *matched, *suspected; /* by pick: rows of the batch, and of them those of suspects */
     i64 slots;
+    u64 touched; /* picks that took any rows since it was asked last */
 } gathered;
 
 /* Whose rows: by inventory row, eight times the slot and the bits below; 0 is nobody. The last of rows + 1 is for
@@ -121,5 +122,7 @@ static inline int is_syn(const columns *c, i64 i)
 {
     return c->protocol[i] == TCP && !c->exact[i] && (c->tcp_flags[i] & (FLAGS_KNOWN | 0x12)) == (FLAGS_KNOWN | 0x02);
 }
+
+i64 sk_gather(gathered *g, const columns *c, i64 first, i64 n, const roster *r, u64 *found);
 
 #endif

@@ -1,8 +1,9 @@
-/* Keeping: of each pick some rows of a batch, so that evidence can name destinations, ports and exporters.
+/* Counting a batch, and keeping: of each pick some rows, so that evidence can name destinations, ports and exporters.
  *
  * The same as Recent does in columns (detect/recent.py). */
 
 #include "count.h"
+#include "windows.h"
 
 enum { STEPS = 17, SOON = 3, FAR = 6, SELECTED = 64 };
 
@@ -150,7 +151,7 @@ static i64 room_of(recent *ring, double arrived)
 }
 
 /* Keep the rows each pick took in its ring, or so many of them as it may take now: suspects first. */
-void sk_keep(const gathered *g, const columns *c, i64 n, const roster *r, const u64 *found, double now)
+static void keep(const gathered *g, const columns *c, i64 n, const roster *r, const u64 *found, double now)
 {
     i64 room[64], others[64];
     u64 suspects = 0, of = 0;
@@ -172,4 +173,38 @@ void sk_keep(const gathered *g, const columns *c, i64 n, const roster *r, const 
         k.suspects = 0;
         keep_some(&k, n, of, others);
     }
+}
+
+/* What the items of a pick are told apart in, and how many slots of the last batch have no row there yet: then nothing
+ * of it was seen. */
+typedef struct {
+    distinct *in;
+    i64 pick, missing;
+} sight;
+
+/* What a batch is counted with; Gathered in detect/counting.py. */
+typedef struct {
+    gathered *g;
+    const roster *r;
+    u64 *found; /* of each row the picks that take it, and the marks behind them; sk_gather */
+    sight *sights;
+    i64 many, unseen; /* sights, and those that miss any */
+} counting;
+
+/* Count rows of a batch, as of now, from `first` on; gives the row after the last one. That is not the end where there is no more
+ * room: pour out, and go on. At the end rows are kept, and what is told apart is seen. */
+i64 sk_count(counting *with, const columns *c, i64 first, i64 n, double now)
+{
+    gathered *g = with->g;
+    i64 done = sk_gather(g, c, first, n, with->r, with->found);
+    with->unseen = 0;
+    if (done < n)
+        return done;
+    keep(g, c, n, with->r, with->found, now);
+    for (sight *s = with->sights; s < with->sights + with->many; s++) {
+        const pick *p = g->picks + s->pick;
+        s->missing = p->listed ? sk_see(s->in, p->slots, p->items, p->listed) : 0;
+        with->unseen += s->missing != 0;
+    }
+    return done;
 }

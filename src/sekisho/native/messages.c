@@ -110,26 +110,32 @@ i64 sk_walk(const u8 *at, i64 size, const i64 *start, const i64 *end, i64 n, i64
 
 enum { AHEAD = 8 };
 
-/* Which of n datagrams, rows of a slab, are of which protocol: the first whose mask and value their first word has.
- * `rows` has `room` places for each of `kinds`, `found` says how many are filled. Those of none, and `found` of them behind
- * the others: too short to tell, unknown. */
-void sk_kinds(const u8 *at, i64 size, i64 slot, const i32 *length, i64 n, const u32 *marks, i64 kinds, i64 *rows,
-              i64 room, i64 *found)
+/* Protocols, and which datagrams are of which: `rows` has `room` places for each of `kinds`. Decoder in flows/decode.py. */
+typedef struct {
+    burst in;
+    const u32 *marks; /* mask and value of each */
+    i64 kinds, room;
+    i64 *rows, *found; /* found: how many are filled; behind them those too short to tell, and unknown ones */
+} shares;
+
+/* Which datagrams of a burst are of which protocol: the first whose mask and value their first word has. */
+void sk_kinds(const shares *s)
 {
+    i64 kinds = s->kinds, n = s->in.n, *found = s->found;
     memset(found, 0, (size_t)(kinds + 2) * sizeof *found);
-    slab octets = {at, size};
+    slab octets = {s->in.at, s->in.size};
     for (i64 i = 0; i < n; i++) {
         /* Each is in another line, far from the last: ask for it some datagrams before it is read. */
-        __builtin_prefetch(at + least(i + AHEAD, n - 1) * slot);
-        u32 word = (u32)be(octets, i * slot, 4);
+        __builtin_prefetch(s->in.at + least(i + AHEAD, n - 1) * s->in.slot);
+        u32 word = (u32)be(octets, i * s->in.slot, 4);
         i64 kind = 0;
-        while (kind < kinds && (word & marks[2 * kind]) != marks[2 * kind + 1])
+        while (kind < kinds && (word & s->marks[2 * kind]) != s->marks[2 * kind + 1])
             kind++;
-        if (length[i] < 4)
+        if (s->in.length[i] < 4)
             found[kinds]++;
         else if (kind == kinds)
             found[kinds + 1]++;
         else
-            rows[kind * room + found[kind]++] = i;
+            s->rows[kind * s->room + found[kind]++] = i;
     }
 }

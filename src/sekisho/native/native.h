@@ -52,7 +52,7 @@ typedef struct {
 } slab;
 
 /* Datagrams of a burst as they came: rows of a slab, their lengths, whose they are; which of them, or all where that is
- * missing. Datagrams in flows/wire/datagrams.py points it; it is the first thing in what takes a burst. */
+ * missing. PLACES and Datagrams in flows/wire/datagrams.py point it; it is the first thing in what takes a burst. */
 typedef struct {
     const u8 *at;
     i64 size, slot;

@@ -78,7 +78,6 @@ typedef struct {
     const i64 *numbered;
     i64 *votes, *last, *count;
     u8 *open; /* zeros before and after */
-    double time, now, clock;
     /* Out, by datagram. */
     i64 *start, *present;
     i32 *row;
@@ -130,10 +129,10 @@ static void watch(burst5 *b, i64 row, i64 number, i64 count)
 }
 
 /* Count what was found with its exporters. */
-static void account(burst5 *b)
+static void account(burst5 *b, double now, double clock)
 {
     for (i64 i = 0; i < b->in.n; i++) {
-        heard_of(b->known, b->row[i], b->now, b->clock);
+        heard_of(b->known, b->row[i], now, clock);
         b->records[b->row[i]] += b->present[i];
         watch(b, b->row[i], b->sequence[i], b->present[i]);
     }
@@ -151,10 +150,11 @@ static void account(burst5 *b)
     sk_sequence(b->sequences, b->row, b->sequence, b->step, b->in.n);
 }
 
-/* Decode what sk_netflow5_find found, into columns of so many rows. */
-void sk_netflow5_decode(burst5 *b, const columns *c, i64 room)
+/* Decode what sk_netflow5_find found, into columns of so many rows. The burst arrived at `time`; now, and by the clock of
+ * exporters, is then. */
+void sk_netflow5_decode(burst5 *b, const columns *c, i64 room, double time, double now, double clock)
 {
     datagrams d = {b->start, b->present, b->row, b->interval, b->in.n};
-    account(b);
-    decode(b->in.at, b->in.size, &d, b->time, c, room);
+    account(b, now, clock);
+    decode(b->in.at, b->in.size, &d, time, c, room);
 }

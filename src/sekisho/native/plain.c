@@ -16,6 +16,11 @@ typedef struct {
     double *heard;
 } renewals;
 
+/* When a burst is decoded: now, and by the clocks of exporters and templates. */
+typedef struct {
+    double now, clock, templates;
+} moment;
+
 /* flows/wire/plain.py has the same order. */
 typedef struct {
     burst in;
@@ -41,8 +46,8 @@ typedef struct {
     /* What a burst may have at most, and which directions of Open vSwitch count. */
     i64 most_sets, most_records, most_layouts, most_steps, most_definitions, room;
     i64 inputs, outputs;
-    double time, now, clock, most_count;
-    double template_clock, memory; /* the clock of templates, and since when by it an input counts */
+    double most_count, memory; /* memory: for so many seconds by the clock of templates an input counts */
+    i64 layouts; /* that `programs` knows */
     /* Out, by message: exporter, sequence number, how far that moves, records. */
     i32 *row;
     u32 *sequence, *step, *held;
@@ -50,8 +55,9 @@ typedef struct {
     i64 *start, *end;
     i32 *renewals; /* template sets that were renewed, as many as `renewals_found` */
     i32 *message, *layout, *located, *inputs_told;
-    i64 sets, other, implausible, renewals_found, definitions;
+    i64 sets, implausible, renewals_found, definitions;
     u64 has, told; /* columns that every record of the burst has, and that some have */
+    moment times;
 } plain;
 
 enum { LAYOUTS = 2048, FIRST_TEMPLATE = 256 };
@@ -150,7 +156,7 @@ static i64 sets_of(plain *b, i64 i, i64 here, i64 end, layouts *used)
             continue;
         }
         i32 layout = find(b->templates, (u64)b->row[i] << 16 | id);
-        if (layout < 0 || layout >= LAYOUTS || b->programs[layout] <= 0)
+        if (layout < 0 || layout >= least(LAYOUTS, b->layouts) || b->programs[layout] <= 0)
             return -1;
         const program *p = (const program *)b->programs[layout];
         i64 s = b->sets++, found = records_in(octets, p, here + 4, here + (i64)length, b->most_steps, b->inputs_told + s);
@@ -276,7 +282,7 @@ static int is_kept(const plain *b, i64 row, int output)
 {
     if (!output)
         return b->inputs != 0;
-    return b->outputs == 1 || (b->outputs == 2 && b->input_heard[row] < b->memory);
+    return b->outputs == 1 || (b->outputs == 2 && b->input_heard[row] < b->times.templates - b->memory);
 }
 
 /* Decode a set to rows from `first` on; the row behind its last. */
@@ -291,9 +297,7 @@ static i64 decode_set(plain *b, const columns *c, i64 set, i64 first)
     } else
         for (i64 k = 0; k < n; k++) {
             here = record_end(octets, p, here, b->end[set], begins);
-            if (p->direction_segment >= 0 && !is_kept(b, b->row[b->message[set]], is_output(octets, p, begins)))
-                b->other++;
-            else
+            if (p->direction_segment < 0 || is_kept(b, b->row[b->message[set]], is_output(octets, p, begins)))
                 row_of(octets, c, p, begins, to++);
         }
     complete(b, c, p, set, first, to);
@@ -304,11 +308,11 @@ static i64 decode_set(plain *b, const columns *c, i64 set, i64 first)
 static void account(const plain *b)
 {
     for (i64 i = 0; i < b->in.n; i++) {
-        heard_of(b->known, b->row[i], b->now, b->clock);
+        heard_of(b->known, b->row[i], b->times.now, b->times.clock);
         b->records[b->row[i]] += b->held[i];
     }
     for (i64 k = 0; k < b->renewals_found; k++)
-        b->renewed->heard[b->renewals[k]] = b->template_clock;
+        b->renewed->heard[b->renewals[k]] = b->times.templates;
     sk_sequence(b->sequences, b->row, b->sequence, b->step, b->in.n);
 }
 
@@ -327,19 +331,20 @@ static void finish(plain *b, const columns *c, unfinished *rows, i64 behind)
     rows->first = behind;
 }
 
-/* Decode what sk_plain_find found into columns of so many rows, whatever is in them; how many were written. */
-i64 sk_plain_decode(plain *b, const columns *given, i64 room)
+/* Decode what sk_plain_find found into columns of so many rows, whatever is in them; how many were written. The burst
+ * arrived at `time`; now, and by the clocks of exporters and templates, is then. */
+i64 sk_plain_decode(plain *b, const columns *given, i64 room, double time, double now, double clock, double templates)
 {
     const columns own = *given, *c = &own;
     i64 rows = 0, clean = 0;
     u64 has = b->has | begun(c, room, b->told);
-    double time = b->time;
     unfinished left = {0, NONE};
-    b->other = b->implausible = 0;
+    b->times = (moment){now, clock, templates};
+    b->implausible = 0;
     account(b);
     for (i64 s = 0; s < b->sets; s++)
         if (b->inputs_told[s])
-            b->input_heard[b->row[b->message[s]]] = b->template_clock;
+            b->input_heard[b->row[b->message[s]]] = b->times.templates;
     for (i64 s = 0; s < b->sets; s++) {
         i32 exporter = b->row[b->message[s]];
         if (s + 1 < b->sets)

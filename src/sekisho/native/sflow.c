@@ -18,7 +18,6 @@ typedef struct {
     sequences *sequences;
     const u32 *steps; /* ones */
     i64 protocol, most_samples;
-    double now, clock;
     /* Out: of each that is whole. `row` is NONE of an exporter that is not known. */
     u64 *hi, *lo, *agent_hi, *agent_lo;
     u32 *domain, *sequence;
@@ -31,8 +30,9 @@ typedef struct {
 enum { AHEAD = 8 }; /* datagrams: each is in another line, far from the last */
 enum { ITEM = 8, SAMPLE = 40 }; /* the fewest octets that an item takes, and a sample of a packet */
 
-/* Read the headers; how many datagrams are whole. Where all exporters are known, what got lost is counted too. */
-i64 sk_sflow_open(opened *o)
+/* Read the headers; how many datagrams are whole. Where all exporters are known, what got lost is counted too. It is now,
+ * and by the clock of exporters. */
+i64 sk_sflow_open(opened *o, double now, double clock)
 {
     slab octets = {o->in.at, o->in.size};
     latest before = {.row = NONE};
@@ -67,7 +67,7 @@ i64 sk_sflow_open(opened *o)
         if (o->row[n] == NONE)
             o->unknown++;
         else
-            heard_of(o->known, o->row[n], o->now, o->clock);
+            heard_of(o->known, o->row[n], now, clock);
         o->hi[n] = halves[0];
         o->lo[n] = halves[1];
         o->agent_hi[n] = halves[2];
@@ -80,27 +80,33 @@ i64 sk_sflow_open(opened *o)
 
 /* What was wrong, and what was found. */
 typedef struct {
-    i64 samples_over_cap, samples_missing, samples_length_lies, sample_short, flow_samples, samples_unknown;
+    i64 flow_samples;
+    i64 samples_over_cap, samples_missing, samples_length_lies, sample_short, samples_unknown;
     i64 records_over_cap, records_missing, records_length_lies;
     i64 header[3]; /* as header_of counts */
     i64 implausible, without_packet;
 } told;
 
+/* How much of it was wrong: nearly always nothing. */
+static i64 wrong(const told *t)
+{
+    return t->samples_over_cap + t->samples_missing + t->samples_length_lies + t->sample_short + t->samples_unknown +
+           t->records_over_cap + t->records_missing + t->records_length_lies + t->header[0] + t->header[1] +
+           t->header[2] + t->implausible + t->without_packet;
+}
+
 typedef struct {
-    const u8 *at;
-    i64 size;
+    const opened *from;
     /* Datagrams: where their samples begin, where they end, how many they are said to have, and their exporters. */
     const i64 *body, *end, *count;
     const i32 *row;
-    i64 n;
     i64 most_samples, most_records, most_rate, most_octets;
     i64 *records; /* by exporter: samples with a packet */
-    double time;
     /* Out: samples of counters, with the datagram and the kind of each. */
     i64 *owner;
     u32 *kind;
     i64 *begins, *ends;
-    i64 others;
+    i64 others, wrong;
     told told;
 } samples;
 
@@ -306,22 +312,21 @@ static int sample_of(slab octets, samples *s, const item *it, const columns *c, 
     return 1;
 }
 
-/* Decode n datagrams into columns of `room` rows, whatever is in them; how many were written. */
-i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
+/* Decode n datagrams that arrived at `time` into columns of `room` rows, whatever is in them; how many were written. */
+i64 sk_sflow_decode(samples *s, const columns *given, i64 room, i64 n, double time)
 {
     enum { HAS = HAS_IN_IF | HAS_OUT_IF | HAS_FORMAT | HAS_RATE | HAS_PACKETS | HAS_BYTES };
     const columns own = *given, *c = &own;
-    slab octets = {s->at, s->size};
+    slab octets = {s->from->in.at, s->from->in.size};
     const u64 ALL = ~0ull, has = HAS | HAS_POINT;
     i64 rows = 0, clean = 0;
-    double time = s->time;
     begun(c, room, ~(u64)HAS_POINT);
     s->others = 0;
     memset(&s->told, 0, sizeof s->told);
-    for (i64 i = 0; i < s->n; i++) {
+    for (i64 i = 0; i < n; i++) {
         /* The same octets of the next datagram are asked for with each sample: not all at once, for which there is no room. */
-        const i64 later = i + 1 < s->n ? s->body[i + 1] - s->body[i] : 0;
-        if (s->body[i] < 0 || s->end[i] > s->size)
+        const i64 later = i + 1 < n ? s->body[i + 1] - s->body[i] : 0;
+        if (s->body[i] < 0 || s->end[i] > octets.size)
             continue; /* no burst has such a datagram */
         walk all = {s->body[i], s->end[i], least(s->count[i], s->most_samples)};
         const i32 exporter = s->row[i];
@@ -336,7 +341,7 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
                 s->ends[s->others++] = it.end;
             } else if (it.kind == FLOW || it.kind == EXPANDED_FLOW) {
                 if (later)
-                    soon(s->at + it.body + later, it.end - it.body);
+                    soon(octets.at + it.body + later, it.end - it.body);
                 if (it.end - it.body < 32) {
                     s->told.sample_short++;
                     continue;
@@ -354,5 +359,6 @@ i64 sk_sflow_decode(samples *s, const columns *given, i64 room)
         if (rows > before)
             s->records[exporter] += rows - before;
     }
+    s->wrong = wrong(&s->told);
     return rows;
 }

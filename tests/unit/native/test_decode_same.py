@@ -64,6 +64,36 @@ def heard(
     return FlowBatch.concat(batches), told
 
 
+def test_datagrams_may_stand_elsewhere_while_what_is_told_of_them_does_not() -> None:
+    """So does a ring: its columns stay, and of the datagrams each burst has others."""
+    sample = wire.sflow(wire.flow_sample(wire.raw_header(FRAMES[0])))
+    sets = a_set(2, template(256, FLOW)), a_set(256, flow() * 2)
+    kinds = [ipfix(*sets), v9(a_set(0, template(256, FLOW)), sets[1]), sample, wire.netflow5(wire.record5())]
+    room = 8
+
+    def told() -> tuple[FlowBatch, dict[str, float]]:
+        decoder, batches = Decoder(Exporters(), SETTINGS), []
+        columns = burst_of([(1, b"")] * room, 0.0)
+        for number in range(30):
+            datagrams = kinds * 2 if number % 3 else kinds[number // 3 % 4 :][:1] * (1 + number % room)
+            moved = burst_of([(1, datagram) for datagram in datagrams], 1000.0 + number)
+            stride = SLOT - 8 * (number % 5)
+            moved.data = np.concatenate([moved.data[:, :stride].reshape(-1), np.zeros(number, np.uint8)])
+            moved.data = moved.data[: stride * len(datagrams)].reshape(-1, stride)
+            columns.data, columns.count, columns.time = moved.data, moved.count, moved.time
+            columns.length[: moved.count] = moved.length
+            columns.address_lo[: moved.count] = moved.address_lo
+            batch = decoder.decode(columns, columns.time)
+            batches.append(batch.take(np.arange(len(batch))))
+            del batch, moved
+        return FlowBatch.concat(batches), decoder.counters()
+
+    (compiled, counters), (in_columns, counters_in_columns) = both(told)
+    assert counters == counters_in_columns
+    assert_same_rows(compiled, in_columns, sort=True)
+    assert len(in_columns) > 200
+
+
 def assert_same(bursts: Sequence[Sequence[tuple[int, bytes]]], step: float = 0.5) -> FlowBatch:
     (compiled, told), (columns, told_in_columns) = both(lambda: heard(bursts, step))
     assert told == told_in_columns
@@ -202,6 +232,40 @@ def test_templates_that_are_not_renewed_end(plain: list[bool]) -> None:
     assert_same(bursts, step=30.0)
     assert plain[10]
     assert not plain[-1]
+
+
+SIX = ((27, 16), (28, 16), *FLOW[2:])
+OF_THE_EXPORTER = a_set(3, ipfix_options(400, [(144, 4)], [(34, 4)]))
+
+
+def told_rate(rate: int) -> bytes:
+    return ipfix(a_set(400, bytes(4) + rate.to_bytes(4)))
+
+
+def test_what_is_told_anew_holds_for_the_next_burst(plain: list[bool]) -> None:
+    six = bytes(32) + flow()[8:]
+    both_kinds = a_set(2, template(256, FLOW) + template(257, SIX))
+    data = [(1, ipfix(a_set(256, flow()), a_set(257, six)))]
+    bursts = [[(1, ipfix(both_kinds, OF_THE_EXPORTER))], data, data]
+    bursts += [[(1, told_rate(7))], data, [(1, told_rate(400))], data]
+    bursts += [[(1, ipfix(a_set(2, template(256, SIX))))], [(1, ipfix(a_set(256, six)))]]
+    columns = assert_same(bursts)
+    assert columns.rate.tolist() == [0, 0, 0, 0, 7, 7, 400, 400, 400]
+    assert columns.ip_version.tolist() == [4, 6] * 4 + [6]
+    assert plain == [False, False, True, False, True, False, True, False, True]
+
+
+def test_a_rate_goes_with_the_exporter_that_told_it(plain: list[bool]) -> None:
+    templates, data = ipfix(a_set(2, template(256, FLOW)), OF_THE_EXPORTER), ipfix(a_set(256, flow()))
+    others = [[(2, templates)], [(2, data)]] * 35
+    bursts = [[(1, templates)], [(1, told_rate(7))], [(1, data)], [(1, data)], *others]
+    bursts += [[(3, templates)], [(3, data)], [(3, data)]]
+    columns = assert_same(
+        bursts, step=60.0
+    )  # 4,200 s in which the first is silent: after 3,600 it is forgotten
+    assert columns.rate.tolist() == [7] * 2 + [0] * 37
+    assert plain[3]
+    assert plain[-1]
 
 
 FRAMES = (

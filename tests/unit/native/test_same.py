@@ -26,7 +26,7 @@ from sekisho.flows.resolve import Resolver, ResolveSettings
 from sekisho.flows.wire.protocol import DecodeSettings
 from sekisho.model.inventory import Host, Inventory, Subject, Telemetry
 from sekisho.model.policy import Condition, Direction, PolicySet, Threshold, Unit
-from sekisho.tables import F64, V4_MAPPED, Burst, FlowBatch
+from sekisho.tables import F64, V4_MAPPED, Burst, FlowBatch, columns
 from sekisho.testing.contract_detector import SUBJECTS, traffic
 from support_detect import DETECTORS, START, condition, detection, inventory, policy
 from support_native import assert_same_rows, both, needs_core
@@ -145,6 +145,28 @@ def test_a_batch_over_several_seconds_or_hardly_of_ours_counts_the_same(spread: 
     assert compiled.any() == (ours > 0)
     del counts["window_bytes"], counts_in_columns["window_bytes"]
     assert counts == counts_in_columns
+
+
+@pytest.mark.parametrize("name", sorted(name for name, each in DETECTORS.items() if each.distinct))
+def test_things_are_told_apart_the_same_while_more_and_more_subjects_show_some(name: str) -> None:
+    """The table of a distinct count grows within a tick, and moves."""
+    groups = 8
+
+    def told() -> F64:
+        names = [f"s{n}" for n in range(groups * SUBJECTS)]
+        found = detection(policy(condition(name, 1e9, 60), destinations="all"), subjects=names)
+        for group in (0, 1, 0, *range(groups), 0, 0):
+            batch = traffic(seed=group)
+            batch.time[:] = START
+            for ends in (batch.sender, batch.receiver):
+                ends[ends >= 0] += group * SUBJECTS
+            found.add(batch)
+        found.close(START + 1)
+        return found.judges[0].lines[0].lane.estimate(np.arange(groups * SUBJECTS))
+
+    compiled, columns = both(told)
+    assert np.array_equal(compiled, columns)
+    assert np.count_nonzero(compiled) > groups * SUBJECTS / 8
 
 
 def everything(seed: int, others: int = 0) -> list[np.ndarray[Any, Any]]:
@@ -271,35 +293,67 @@ def test_a_pick_that_names_no_side_or_the_other_takes_rows_of_its_own_side_alone
 
 
 def test_a_batch_to_be_filled_is_one_s_own_whatever_another_thread_makes_meanwhile() -> None:
-    another = native.fresh(1)
+    spare = [native.block(5).batch(5) for _ in range(2)]
+    where = {batch.time.ctypes.data for batch in spare}
+    spare.clear()  # now there is memory that both want
+    others: list[FlowBatch] = []
 
     def meanwhile(frame: FrameType, event: str, _: object) -> Any:
-        if frame.f_code is native.fresh.__code__ and event == "line":
-            native._LAST = another
+        if frame.f_code in (native.block.__code__, native._Block.batch.__code__) and event == "line":
+            others.append(native.block(5).batch(5))
         return meanwhile
 
     before = sys.gettrace()
     sys.settrace(meanwhile)
     try:
-        made = native.fresh(5)
+        made = native.block(5).batch(5)
     finally:
         sys.settrace(before)
-    assert len(made.batch) == 5
+    taken = [batch.time.ctypes.data for batch in (made, *others)]
+    assert where & set(taken)
+    assert len(set(taken)) == len(taken) > 3
+
+
+def test_a_column_is_asked_for_of_the_core_or_of_whoever_put_another_in_its_place() -> None:
+    batch = native.block(5).batch(3)
+    made = native.columns_of(batch)
+    batch.sender[:] = 1, 2, 3
+    assert native.columns_of(batch) is made
+    assert batch.sender.tolist() == [1, 2, 3]
+    assert len(batch) == len(batch.src_mac) == len(batch.take(slice(2, 3))) + 2 == 3
+    batch.sender = np.array([7, 8, 9], np.int32)
+    found = native.columns_of(batch)
+    assert found is not made
+    names = list(columns(FlowBatch))
+    assert found.words[names.index("sender")] == batch.sender.ctypes.data
+    assert (
+        found.words[names.index("src_mac")] == batch.src_mac.ctypes.data == made.words[names.index("src_mac")]
+    )
+    with pytest.raises(AttributeError):
+        batch.sendre  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_memory_is_used_again_once_nobody_has_the_batch_any_more() -> None:
-    one = native.fresh(900).batch
+    one = native.block(900).batch(900)
     where, part = one.time.ctypes.data, one.take(slice(5))
-    other = native.fresh(900).batch
+    other = native.block(900).batch(900)
     assert other.time.ctypes.data != where
     del one
-    assert native.fresh(900).batch.time.ctypes.data not in (where, other.time.ctypes.data)
+    assert native.block(900).batch(900).time.ctypes.data not in (where, other.time.ctypes.data)
     del part, other
-    assert where in {made.batch.time.ctypes.data for made in [native.fresh(900), native.fresh(900)]}
+    two = [native.block(900).batch(900), native.block(900).batch(900)]
+    assert where in {made.time.ctypes.data for made in two}
+
+
+def test_a_batch_keeps_its_memory_though_none_of_its_columns_was_asked_for() -> None:
+    batch = native.block(5).batch(3)
+    batch.time = batch.time.copy()
+    other = native.block(5).batch(3)
+    assert other.src_mac.ctypes.data != batch.src_mac.ctypes.data
 
 
 def test_what_no_decoder_would_clear_cannot_be_written_to() -> None:
-    batch = native.fresh(5).batch
+    batch = native.block(5).batch(5)
     batch.rate[:], batch.sender[:] = 1, 2
     with pytest.raises(ValueError, match="read-only"):
         batch.src_mac[:] = 1

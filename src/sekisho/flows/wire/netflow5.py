@@ -92,10 +92,10 @@ def _compiled_records(
 ) -> FlowBatch:
     """Let the compiled core read the records; `told`: how many, of which exporter, 1 of how many packets."""
     total = int(told[0].sum())
-    batch, _, columns = native.fresh(total)
+    block = native.block(total)
     where = [column.ctypes.data for column in (start, *told)]
-    library.sk_records5(*octets.memory, *where, len(start), time, columns.address, total)
-    return batch
+    library.sk_records5(*octets.memory, *where, len(start), time, block.address, total)
+    return block.batch(total)
 
 
 def _records(told: U8) -> FlowBatch:

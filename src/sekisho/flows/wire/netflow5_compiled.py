@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sekisho import native
-from sekisho.flows.wire.datagrams import Datagrams
+from sekisho.flows.wire.datagrams import PLACES, Datagrams
 from sekisho.flows.wire.protocol import NETFLOW5
 
 if TYPE_CHECKING:
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 # The structure `burst5` of native/netflow5.c: the names of its places, in order.
 _PLACES: Final = (
-    *("at", "size", "slot", "length", "address_hi", "address_lo", "chosen", "n"),
+    *PLACES,
     *("protocol", "most_records", "sampling", "sure"),
     *("known", "sequences", "records", "generation"),
     *("numbered", "votes", "last", "count", "open"),
-    *("time", "now", "clock"),
     *("start", "present", "row", "interval", "sequence", "step"),
 )
 
@@ -60,13 +59,14 @@ class CompiledNetflow5:
             return None
         if len(rows) > self._room:
             self._make_room(len(rows))
-        total = int(self._library.sk_netflow5_find(self._places.address))
+        total = self._library.sk_netflow5_find(self._places.address)
         if total < 0:
             return None
-        self._places.put_real(time=burst.time, now=now, clock=self._exporters.clock)
-        batch, _, columns = native.fresh(total)
-        self._library.sk_netflow5_decode(self._places.address, columns.address, total)
-        return batch
+        block = native.block(total)
+        self._library.sk_netflow5_decode(
+            self._places.address, block.address, total, burst.time, now, self._exporters.clock
+        )
+        return block.batch(total)
 
     def _make_room(self, datagrams: int) -> None:
         self._room = datagrams

@@ -7,14 +7,13 @@ the same for these.
 
 from __future__ import annotations
 
-from operator import is_
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from sekisho import native
 from sekisho.flows.wire.compiled import DIRECTIONS
-from sekisho.flows.wire.datagrams import Datagrams
+from sekisho.flows.wire.datagrams import PLACES, Datagrams
 from sekisho.flows.wire.limits import (
     MAX_COUNT,
     MAX_DEFINITIONS_PER_BURST,
@@ -52,7 +51,7 @@ class Header(NamedTuple):
 
 # The structure `plain` of native/plain.c: the names of its places, in order.
 _PLACES: Final = (
-    *("at", "size", "slot", "length", "address_hi", "address_lo", "chosen", "n"),
+    *PLACES,
     *("protocol", "header", "sequence_at", "domain_at", "length_at"),
     *("known", "sequences", "generation", "met", "ovs", "statistics", "records", "input_heard"),
     *("templates", "renewed", "template_set", "options_set"),
@@ -60,10 +59,11 @@ _PLACES: Final = (
     *("rates", "rate", "rates_told", "of_interfaces"),
     *("most_sets", "most_records", "most_layouts", "most_steps", "most_definitions", "room"),
     *("inputs", "outputs"),
-    *("time", "now", "clock", "most_count", "template_clock", "memory"),
+    *("most_count", "memory", "layouts"),
     *("row", "sequence", "step", "held"),
     *("start", "end", "renewals", "message", "layout", "located", "inputs_told"),
-    *("sets", "other", "implausible", "renewals_found", "definitions", "has", "told"),
+    *("sets", "implausible", "renewals_found", "definitions", "has", "told"),
+    *("now", "clock", "template_clock"),
 )
 
 
@@ -82,7 +82,9 @@ class PlainBursts:
         self._places = native.Places(*_PLACES)
         self._datagrams = Datagrams(self._places)
         self._room = 0  # messages there is room for
-        self._known: tuple[object, ...] = ()  # of templates and rates, in the burst before
+        # Of templates, rates and programs, in the burst before; and whether the core can decode by it.
+        self._known: tuple[object, ...] = None, None, None, None
+        self._is_ready = False
         self._places.point(known=core.table, sequences=core.sequences, records=exporters.records)
         self._places.point(generation=exporters.generation, **records.by_exporter())
         self._places.point(**{name: np.zeros(_ROOM, np.int64) for name in ("start", "end")})
@@ -95,32 +97,26 @@ class PlainBursts:
         self._places.put(most_layouts=MAX_LAYOUTS_PER_BURST, most_steps=MAX_STEPS_PER_BURST)
         self._places.put(most_definitions=MAX_DEFINITIONS_PER_BURST)
         self._places.put(template_set=records.dialect.template_set, options_set=records.dialect.options_set)
-        self._places.put_real(most_count=MAX_COUNT)
+        self._places.put_real(most_count=MAX_COUNT, memory=OVS_INPUT_MEMORY)
 
     def decode(self, burst: Burst, rows: I64, now: float) -> FlowBatch | None:
         """Decode datagrams `rows` of the burst; None, and nothing done, where they are not plain."""
-        templates, programs = self._records.templates, self._records.programs
+        templates = self._records.templates
         self._exporters.begin(now)
         templates.begin(now)
-        if not programs.knows(templates.layouts) or not self._datagrams.are(burst, rows):
+        if not self._is_known() or not self._datagrams.are(burst, rows):
             return None
         if len(rows) > self._room:
             self._make_room(len(rows))
-        self._know()
-        total = int(self._library.sk_plain_find(self._places.address))
+        total = self._library.sk_plain_find(self._places.address)
         if total < 0:
             return None
-        clock = templates.clock
-        self._places.put_real(time=burst.time, now=now, clock=self._exporters.clock)
-        self._places.put_real(template_clock=clock, memory=clock - OVS_INPUT_MEMORY)
-        batch, _, columns = native.fresh(total)
-        told = int(self._library.sk_plain_decode(self._places.address, columns.address, total))
-        return self._records.plain(
-            batch if told == total else batch.take(slice(told)),
-            records=total,
-            other=self._places.told("other"),
-            implausible=bool(self._places.told("implausible")),
+        block, clocks = native.block(total), (self._exporters.clock, templates.clock)
+        kept = self._library.sk_plain_decode(
+            self._places.address, block.address, total, burst.time, now, *clocks
         )
+        implausible = bool(self._places.told("implausible"))
+        return self._records.plain(block.batch(kept), records=total, implausible=implausible)
 
     def _make_room(self, messages: int) -> None:
         self._room = messages
@@ -129,21 +125,25 @@ class PlainBursts:
         self._places.point(row=np.zeros(messages, np.int32), sequence=np.zeros(messages, np.uint32))
         self._places.point(held=held, step=step)
 
+    def _is_known(self) -> bool:
+        """Point at what is known now of templates and rates; False where the core cannot decode by it."""
+        records = self._records
+        templates, renewed, rates, programs = self._known
+        same = records.templates.core is templates and records.templates.renewals.core is renewed
+        if not (same and records.rates.core is rates and records.programs.address is programs):
+            self._know()
+        return self._is_ready
+
     def _know(self) -> None:
-        """Point at what is known now of templates and rates: mostly the same as in the burst before."""
-        programs, rates = self._records.programs, self._records.rates
-        templates = self._records.templates
-        table = rates.table() if len(rates) else None
-        now = templates.table(), templates.renewals.structure(), programs.address, table
-        if all(map(is_, now, self._known or (None,))):
-            return
-        self._known = now
-        self._places.point(templates=now[0], renewed=now[1], programs=programs.address)
+        programs, templates = self._records.programs, self._records.templates
+        table, renewed, rates = templates.table(), templates.renewals.structure(), self._records.rates.table()
+        self._known = table, renewed, rates, programs.address
+        self._is_ready = programs.knows(templates.layouts)
+        self._places.point(templates=table, renewed=renewed, programs=programs.address)
         self._places.point(tells_input=programs.input, tells_output=programs.output, is_ovs=programs.ovs)
-        self._places.put(rates_told=len(rates))
-        if table is not None:
-            self._places.point(rates=table.places, rate=table.rates)
-            self._places.put(of_interfaces=int(table.of_interfaces))
+        self._places.put(layouts=len(programs.address), rates_told=len(rates.rates))
+        self._places.point(rates=rates.places, rate=rates.rates)
+        self._places.put(of_interfaces=int(rates.of_interfaces))
 
 
 def plain_bursts(exporters: Exporters, records: RecordDecoder, header: Header) -> PlainBursts | None:

@@ -102,11 +102,11 @@ class RecordDecoder:
             "input_heard": self._input_heard,
         }
 
-    def plain(self, batch: FlowBatch, *, records: int, other: int, implausible: bool) -> FlowBatch:
-        """Take over what the compiled core decoded of a burst with nothing new in it."""
+    def plain(self, batch: FlowBatch, *, records: int, implausible: bool) -> FlowBatch:
+        """Take over what the compiled core kept of the records of a burst with nothing new in it."""
         self.held.expire(self.templates.clock)
         self._counters.count("records", records)
-        self._counters.count("ovs_other_direction", other)
+        self._counters.count("ovs_other_direction", records - len(batch))
         return self._plausible(batch) if implausible else batch
 
     def decode(self, slab: U8, messages: Messages, time: float, now: float) -> Heard:

@@ -38,7 +38,7 @@ class Renewals:
         self._sets: dict[int, Renewal] = {}
         self._octets = 0
         self._heard: F64 = np.zeros(0)
-        self._made: native.Structure | None = None
+        self.core: native.Structure | None = None  # what `structure` gives; None where it must be made anew
 
     def remember(self, row: int, content: bytes, found: Sequence[Definition], *, options: bool) -> None:
         """Remember a set of which every definition was known, as far as there is room."""
@@ -62,21 +62,21 @@ class Renewals:
     def forget(self) -> None:
         """Forget all."""
         if self._sets:
-            self._sets, self._octets, self._heard, self._made = {}, 0, np.zeros(0), None
+            self._sets, self._octets, self._heard, self.core = {}, 0, np.zeros(0), None
 
     def structure(self) -> native.Structure:
         """Give them to the compiled core."""
-        if self._made is None:
+        if self.core is None:
             keys = np.fromiter(self._sets, np.uint64, len(self._sets))
             sizes = np.array([len(s.content) for s in self._sets.values()], np.int64)
             octets = np.frombuffer(b"".join(s.content for s in self._sets.values()) or b"\0", np.uint8)
             rows = np.array([s.row for s in self._sets.values()], np.int64)
             costs = np.array([1 + len(s.keys) for s in self._sets.values()], np.int64)
             places = hashed(keys, np.arange(len(keys), dtype=np.int32))
-            self._made = native.Structure(
+            self.core = native.Structure(
                 places, octets, np.cumsum(sizes) - sizes, sizes, rows, costs, self._heard
             )
-        return self._made
+        return self.core
 
     def _keep(self) -> None:
         """Have room to note when each was heard; what was noted stays."""
@@ -84,4 +84,4 @@ class Renewals:
             heard = np.zeros(2 * len(self._sets))
             heard[: len(self._heard)] = self._heard
             self._heard = heard
-        self._made = None
+        self.core = None

@@ -24,7 +24,6 @@ _INTERFACES: Final = ie.IN_IF + ie.OUT_IF
 class Table(NamedTuple):
     """Rates as the compiled core asks for them: rows of `rates` by key, and whether interfaces have any."""
 
-    of: tuple[I64, F64]  # the index it was made of
     places: native.Structure
     rates: F64
     of_interfaces: bool
@@ -42,7 +41,7 @@ class Rates:
         self._rates: dict[int, float] = {}
         self._of_row: dict[int, set[int]] = {}
         self._index: tuple[I64, F64] | None = None
-        self._table: Table | None = None
+        self.core: Table | None = None  # what `table` gives; None where it must be made anew
 
     def __len__(self) -> int:
         return len(self._rates)
@@ -92,18 +91,18 @@ class Rates:
 
     def table(self) -> Table:
         """Give the compiled core a hash table of all rates."""
-        known, rates = index = self._indexed()
-        if self._table is None or self._table.of is not index:
+        if self.core is None:
+            known, rates = self._indexed()
             places = hashed(known.astype(np.uint64), np.arange(len(known), dtype=np.int32))
             of_interfaces = bool(((known >> 32 & 7) == _INTERFACE).any())
-            self._table = Table(index, places, rates, of_interfaces)
-        return self._table
+            self.core = Table(places, rates, of_interfaces)
+        return self.core
 
     def forget(self, row: int) -> None:
         """Forget what an exporter told."""
         for key in self._of_row.pop(row, ()):
             del self._rates[key]
-            self._index = None
+            self._index = self.core = None
 
     def _store(self, key: int, rate: float) -> None:
         keys = self._of_row.setdefault(key >> 35, set())
@@ -112,7 +111,7 @@ class Rates:
             return
         keys.add(key)
         self._rates[key] = rate
-        self._index = None
+        self._index = self.core = None
 
     def _find(self, keys: I64) -> F64:
         known, rates = self._indexed()

@@ -110,9 +110,10 @@ class Sflow:
         self.counters.count("datagrams", len(rows))
         decoded = self._compiled and self._compiled.decode(burst, rows, now)
         if decoded:
-            batch, exporter, counting = decoded
-            if len(counting[0]):
-                self._count_interfaces(Octets(burst.data), Items(*counting), exporter, burst.time)
+            batch, counting = decoded
+            if counting:
+                exporter, found = counting
+                self._count_interfaces(Octets(burst.data), Items(*found), exporter, burst.time)
             self.counters.count("records", len(batch))
             return batch
         octets, start = Octets(burst.data), starts(burst, rows)

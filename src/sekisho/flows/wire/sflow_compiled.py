@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
 from sekisho import native
-from sekisho.flows.wire.datagrams import Datagrams
+from sekisho.flows.wire.datagrams import PLACES, Datagrams
 from sekisho.flows.wire.protocol import SFLOW
 
 if TYPE_CHECKING:
@@ -20,24 +20,28 @@ if TYPE_CHECKING:
 
 # The structures `opened` and `samples` of native/sflow.c: the names of their places, in order.
 _OPENED: Final = (
-    *("at", "size", "slot", "length", "address_hi", "address_lo", "chosen", "n"),
-    *("known", "sequences", "steps", "protocol", "most_samples", "now", "clock"),
+    *PLACES,
+    *("known", "sequences", "steps", "protocol", "most_samples"),
     *("hi", "lo", "agent_hi", "agent_lo", "domain", "sequence", "body", "end", "count", "row"),
     *("unknown", "agents_unknown", "cut", "items", "packets"),
 )
 _TOLD: Final = (
-    *("samples_over_cap", "samples_missing", "samples_length_lies", "sample_short", "flow_samples"),
+    *("flow_samples", "samples_over_cap", "samples_missing", "samples_length_lies", "sample_short"),
     *("samples_unknown", "records_over_cap", "records_missing", "records_length_lies"),
     *("record_short", "header_length_lies", "header_protocol_unknown"),
     *("sample_implausible", "sample_without_packet"),
 )
 _SAMPLES: Final = (
-    *("at", "size", "body", "end", "count", "row", "n"),
-    *("most_samples", "most_records", "most_rate", "most_octets", "records", "time"),
-    *("owner", "kind", "begins", "ends", "others", *_TOLD),
+    *("from", "body", "end", "count", "row"),
+    *("most_samples", "most_records", "most_rate", "most_octets", "records"),
+    *("owner", "kind", "begins", "ends", "others", "wrong", *_TOLD),
 )
 _WIDE: Final = ("hi", "lo", "agent_hi", "agent_lo")
 _PLACES: Final = ("body", "end", "count")
+
+
+# Samples of counters: exporters by datagram; the datagram and kind of each sample, where it begins and ends.
+Counting: TypeAlias = "tuple[I32, tuple[I64, U32, I64, I64]]"
 
 
 class CompiledSflow:
@@ -58,45 +62,43 @@ class CompiledSflow:
         self._opened.put(protocol=SFLOW, most_samples=most[0])
         names = "most_samples", "most_records", "most_rate", "most_octets"
         self._samples.put(**dict(zip(names, most, strict=True)))
-        self._samples.point(records=exporters.records)
+        self._samples.point(records=exporters.records, **{"from": self._opened.structure})
         self._room = self._items = -1
 
-    def decode(
-        self, burst: Burst, rows: I64, now: float
-    ) -> tuple[FlowBatch, I32, tuple[I64, U32, I64, I64]] | None:
-        """Decode samples of packets; tell each datagram's exporter, and which samples of counters there are.
-
-        Of those: the datagram of each, its kind, and where its contents begin and end. None where the burst
-        is not as the core needs it.
-        """
+    def decode(self, burst: Burst, rows: I64, now: float) -> tuple[FlowBatch, Counting | None] | None:
+        """Decode samples of packets, and find those of counters; None where the burst is not as needed."""
         if not self._datagrams.are(burst, rows):
             return None
         if len(rows) > self._room:
             self._make_room(len(rows))
-        self._samples.point(at=burst.data)
         n, items, room = self._open(now)
         if items > self._items:
             self._make_items(items)
-        self._samples.put(size=burst.data.size, n=n)
-        self._samples.put_real(time=burst.time)
-        batch, _, columns = native.fresh(room)
-        told = int(self._library.sk_sflow_decode(self._samples.address, columns.address, room))
-        others, *complaints = self._samples.tail("others")
-        for complaint, times in zip(_TOLD, complaints, strict=True):
-            if times:
-                self._counters.count(complaint, times)
-        owner, begins, ends = self._others[:, :others]
-        counting = owner, self._kind[:others], begins, ends
-        return batch if told == room else batch.take(slice(told)), self._row[:n], counting
+        block = native.block(room)
+        told = self._library.sk_sflow_decode(self._samples.address, block.address, room, n, burst.time)
+        counting = self._samples.told("others")
+        self._counters.count("flow_samples", self._samples.told("flow_samples"))
+        if self._samples.told("wrong"):
+            self._complain()
+        return block.batch(told), self._counting(counting, n) if counting else None
+
+    def _counting(self, found: int, n: int) -> Counting:
+        owner, begins, ends = self._others[:, :found]
+        return self._row[:n], (owner, self._kind[:found], begins, ends)
+
+    def _complain(self) -> None:
+        complaints = zip(_TOLD[1:], self._samples.tail(_TOLD[1]), strict=True)
+        for complaint, times in complaints:
+            self._counters.count(complaint, times)
 
     def _open(self, now: float) -> tuple[int, int, int]:
         """Find whole datagrams of exporters with a row: how many, and most items and samples they hold."""
         self._exporters.begin(now)
-        self._opened.put_real(now=now, clock=self._exporters.clock)
-        n = int(self._library.sk_sflow_open(self._opened.address))
+        n = self._library.sk_sflow_open(self._opened.address, now, self._exporters.clock)
         new, agents_unknown, cut, items, packets = self._opened.tail("unknown")
-        self._counters.count("agent_address_unknown", agents_unknown)
-        self._counters.count("datagram_cut", cut)
+        if agents_unknown or cut:
+            self._counters.count("agent_address_unknown", agents_unknown)
+            self._counters.count("datagram_cut", cut)
         return (self._meet(n, now) if new else n), items, packets
 
     def _meet(self, n: int, now: float) -> int:

@@ -75,7 +75,7 @@ class Templates:
         self._clock, self._now, self._swept = 0.0, 0.0, 0.0
         self._index: tuple[I64, I64] | None = None
         self.renewals = Renewals()
-        self._table: tuple[tuple[I64, I64], native.Structure] | None = None  # of which index, and itself
+        self.core: native.Structure | None = None  # what `table` gives; None where it must be made anew
         self._budget, self._fresh, self._compacted, self._parsed_octets = 0, 0, 0, 0
 
     def __len__(self) -> int:
@@ -106,10 +106,10 @@ class Templates:
 
     def table(self) -> native.Structure:
         """Give the compiled core a hash table of the same."""
-        known, layouts = index = self._indexed()
-        if self._table is None or self._table[0] is not index:
-            self._table = index, hashed(known.astype(np.uint64), layouts.astype(np.int32))
-        return self._table[1]
+        if self.core is None:
+            known, layouts = self._indexed()
+            self.core = hashed(known.astype(np.uint64), layouts.astype(np.int32))
+        return self.core
 
     def _indexed(self) -> tuple[I64, I64]:
         if self._index is None:
@@ -121,7 +121,7 @@ class Templates:
 
     def _changed(self) -> None:
         """Let the indices be made anew; what the core renewed meanwhile is noted before it forgets."""
-        self._index = None
+        self._index = self.core = None
         self._note_renewals()
         self.renewals.forget()
 
