@@ -109,6 +109,8 @@ class Receiver:
             for sock in self._sockets:
                 sock.close()
             raise
+        # Sockets that may hold what came before they had a ring: it is heard first, in the order it was sent.
+        self._older = set(range(len(self._rings)))
         self._of_ring = _burst(np.zeros((n * RING_BURSTS, 0), np.uint8))
         self._most = n  # datagrams of a burst
         self.is_broken_off = False  # the last burst: however short it is, others may wait behind it
@@ -175,16 +177,19 @@ class Receiver:
         for _ in self._sockets:
             which = self._turn
             self._turn = (which + 1) % len(self._sockets)
+            first = which in self._older
+            if first and (taken := self._from_socket(which)):
+                return self._taken(self._burst, taken, now)
+            self._older.discard(which)
             if self._rings and (taken := self._from_ring(self._rings[which])):
                 self.is_broken_off = self._rings[which].is_broken_off
                 return self._taken(self._of_ring, taken, now)
-            # Where there is a ring: what came before the socket had it.
-            taken = (
-                self._recv_into(which) if self._messages is None else self._recvmmsg(which, self._messages)
-            )
-            if taken:
+            if not first and (taken := self._from_socket(which)):
                 return self._taken(self._burst, taken, now)
         return None
+
+    def _from_socket(self, which: int) -> int:
+        return self._recv_into(which) if self._messages is None else self._recvmmsg(which, self._messages)
 
     def _from_ring(self, ring: Ring) -> int:
         if taken := ring.take(self._of_ring, MOST_OCTETS):
