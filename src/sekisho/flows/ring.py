@@ -44,7 +44,8 @@ RECORD: Final = np.dtype(
     [("length", "=u4"), ("port", ">u2"), ("version", "u1"), ("cut", "u1"), ("address", "u1", 16)]
 )
 _PAYLOAD: Final = _KERNEL + RECORD.itemsize
-_PLACES: Final = (
+# The structure `ring` of native/ring.c: its places, in order.
+PLACES: Final = (
     *("consumed", "produced", "records", "octets", "stride", "most", "most_octets"),
     *("length", "address_hi", "address_lo", "port", "first", "total", "cut"),
 )
@@ -108,7 +109,7 @@ class Ring:
         except OSError as error:
             self.close()
             raise _refused(error) from error
-        self._places = native.Places(*_PLACES)
+        self._places = native.Places(*PLACES)
         self._burst: Burst | None = None
         self.is_broken_off = False  # the last burst, by the end of the ring: it goes on at its beginning
         self._places.point(consumed=self._consumed, produced=self._produced, records=self._records)

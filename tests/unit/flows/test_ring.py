@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from sekisho import native
 from sekisho.flows import bpf
 from sekisho.flows.receive import Receiver, ReceiveSettings, open_rings, open_shared
-from sekisho.flows.ring import Descriptors, Ring
+from sekisho.flows.ring import PLACES, Descriptors, Ring
 from sekisho.model.errors import Unavailable
 from support_ring import has_ring
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     Listen = Callable[..., Receiver]
 
 UDP_SEGMENT = 103  # <linux/udp.h>
+
+# What a burst is told of each datagram.
+COLUMNS = {"length": np.int32, "address_hi": np.uint64, "address_lo": np.uint64, "port": np.uint16}
 
 needs_ring = pytest.mark.skipif(not has_ring(), reason="the kernel shares no ring with whoever runs this")
 
@@ -314,6 +318,67 @@ def test_a_socket_that_refuses_leaves_the_others_as_they_were(sender: socket.soc
         assert open_rings(ReceiveSettings(buffer=1 << 14), [whole, closed]) == []
         sender.sendto(b"mine", whole.getsockname())
         assert whole.recv(100) == b"mine"
+
+
+class Memory:
+    """What the kernel shares, without the kernel: a ring of 4 KiB in records of 104 octets, as in use."""
+
+    OCTETS, STRIDE = 4096, 104
+
+    def __init__(self, at: int) -> None:
+        self.consumed, self.produced = np.zeros(512, np.uint64), np.zeros(1, np.uint64)
+        self.records = np.zeros(2 * self.OCTETS, np.uint8)
+        self.consumed[0] = self.produced[0] = at
+        self.columns = {name: np.zeros(64, kind) for name, kind in COLUMNS.items()}
+        self.places = native.Places(*PLACES)
+        self.places.point(
+            consumed=self.consumed, produced=self.produced, records=self.records, **self.columns
+        )
+        self.places.put(octets=self.OCTETS, stride=self.STRIDE, most=64, most_octets=1 << 20)
+
+    def write(self, port: int, *, is_done: bool = True) -> None:
+        """Have a datagram come, or begin to."""
+        at = int(self.produced[0]) % self.OCTETS
+        state = self.STRIDE - 8 | (0 if is_done else 1 << 31)
+        record = struct.pack("=II", state, 0) + struct.pack("=I", 4) + struct.pack(">HBB", port, 4, 0)
+        for i, octet in enumerate(record):  # the memory behind the end is that at the beginning
+            self.records[(at + i) % self.OCTETS] = self.records[(at + i) % self.OCTETS + self.OCTETS] = octet
+        self.produced[0] += np.uint64(self.STRIDE)
+
+    def take(self) -> list[int]:
+        """Take up what has come: the ports that it came from."""
+        assert native.LIBRARY is not None
+        return self.columns["port"][: native.LIBRARY.sk_ring_take(self.places.address)].tolist()
+
+
+needs_core = pytest.mark.skipif(native.LIBRARY is None, reason="the compiled core is not there")
+
+
+@needs_core
+def test_a_burst_ends_before_what_is_being_written() -> None:
+    ring = Memory(0)
+    ring.write(1)
+    ring.write(2, is_done=False)
+    ring.write(3)
+    assert ring.take() == [1]
+    assert ring.take() == []
+    assert int(ring.consumed[0]) == ring.STRIDE
+    ring.records[ring.STRIDE + 3] = ring.records[ring.OCTETS + ring.STRIDE + 3] = 0
+    assert ring.take() == [2, 3]
+
+
+@needs_core
+def test_a_burst_ends_where_the_ring_does_wherever_that_is() -> None:
+    ports = list(range(1, 31))
+    for at in (*range(0, Memory.OCTETS, 8), (1 << 40) - 8):
+        ring = Memory(at)
+        for port in ports:
+            ring.write(port)
+        to_end = -(-(ring.OCTETS - at % ring.OCTETS) // ring.STRIDE)
+        assert ring.take() == ports[:to_end], at
+        assert ring.take() == ports[to_end:], at
+        assert ring.take() == []
+        assert ring.consumed[0] == ring.produced[0]
 
 
 @needs_ring
