@@ -348,7 +348,8 @@ class Memory:
     def take(self) -> list[int]:
         """Take up what has come: the ports that it came from."""
         assert native.LIBRARY is not None
-        return self.columns["port"][: native.LIBRARY.sk_ring_take(self.places.address)].tolist()
+        taken = int(native.LIBRARY.sk_ring_take(self.places.address))
+        return [int(port) for port in self.columns["port"][:taken]]
 
 
 needs_core = pytest.mark.skipif(native.LIBRARY is None, reason="the compiled core is not there")
