@@ -27,6 +27,12 @@ def split(address: str) -> tuple[int, int]:
     return whole >> 64, whole & 0xFFFF_FFFF_FFFF_FFFF
 
 
+def payloads(burst: Burst | None) -> list[bytes]:
+    """What the datagrams of a burst hold, which must be there."""
+    assert burst is not None
+    return [burst.data[i, : burst.length[i]].tobytes() for i in range(burst.count)]
+
+
 def burst_of(
     payloads: Sequence[bytes], sources: Sequence[str] | str = SOURCE, time: float = 1000.0, slot: int = 2048
 ) -> Burst:

@@ -11,13 +11,11 @@ from sekisho import native
 from sekisho.flows.memory import keep_freed
 from sekisho.flows.receive import SO_BUSY_POLL, Receiver, ReceiveSettings, has_recvmmsg
 from sekisho.model.errors import Unavailable
-from support_datagrams import split
+from support_datagrams import payloads, split
 from support_ring import has_ring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from sekisho.tables import Burst
 
     Listen = Callable[..., Receiver]
 
@@ -38,18 +36,6 @@ def listen(request: pytest.FixtureRequest) -> Iterator[Listen]:
     yield listening
     for receiver in opened:
         receiver.close()
-
-
-@pytest.fixture
-def sender() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield sock
-
-
-def payloads(burst: Burst | None) -> list[bytes]:
-    assert burst is not None
-    return [burst.data[i, : burst.length[i]].tobytes() for i in range(burst.count)]
 
 
 def test_a_burst_has_what_was_sent(listen: Listen, sender: socket.socket) -> None:

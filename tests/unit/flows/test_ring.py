@@ -20,12 +20,11 @@ from sekisho.flows import bpf
 from sekisho.flows.receive import Receiver, ReceiveSettings, open_rings, open_shared
 from sekisho.flows.ring import PLACES, Descriptors, Ring
 from sekisho.model.errors import Unavailable
+from support_datagrams import payloads
 from support_ring import has_ring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from sekisho.tables import Burst
 
     Listen = Callable[..., Receiver]
 
@@ -54,17 +53,6 @@ def listen() -> Iterator[Listen]:
     yield listening
     for receiver in opened:
         receiver.close()
-
-
-@pytest.fixture
-def sender() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield sock
-
-
-def payloads(burst: Burst | None) -> list[bytes]:
-    return [] if burst is None else [burst.data[i, : burst.length[i]].tobytes() for i in range(burst.count)]
 
 
 def all_of(receiver: Receiver) -> list[bytes]:
