@@ -42,7 +42,7 @@ class Call(IntEnum):
 
 
 R0, R1, R2, R3, R4, R5, R6, R7, R8, R9 = range(10)
-BYTE, HALF, WORD, DOUBLE = 0x10, 0x08, 0x00, 0x18  # widths
+BYTE, WORD = 0x10, 0x00  # widths
 
 
 class Program:

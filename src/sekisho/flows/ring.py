@@ -148,7 +148,8 @@ class Ring:
         p.call(bpf.Call.RINGBUF_RESERVE)
         p.jump_if_equal(bpf.R0, 0, "full")
         p.copy(bpf.R8, bpf.R0)
-        _copy_source_port(p, port)
+        p.set(bpf.R4, 2)
+        _copy(p, bpf.Call.SKB_LOAD_BYTES, 0, port)  # UDP's header begins with the source's
         p.load(bpf.WORD, bpf.R1, bpf.R6, _PROTOCOL)
         p.jump_if_equal(bpf.R1, socket.htons(_ETHERTYPE_IPV6), "ipv6")
         p.put(bpf.BYTE, bpf.R8, version, 4)
@@ -168,12 +169,8 @@ class Ring:
         p.set(bpf.R9, self.slot)
         p.label("fits")
         p.store(bpf.WORD, bpf.R8, length, bpf.R9)
-        p.copy(bpf.R1, bpf.R6)
-        p.set(bpf.R2, _UDP_HEADER)
-        p.copy(bpf.R3, bpf.R8)
-        p.add(bpf.R3, RECORD.itemsize)
         p.copy(bpf.R4, bpf.R9)
-        p.call(bpf.Call.SKB_LOAD_BYTES)
+        _copy(p, bpf.Call.SKB_LOAD_BYTES, _UDP_HEADER, RECORD.itemsize)
         p.label("there")
         p.copy(bpf.R1, bpf.R8)
         p.set(bpf.R2, 0)  # whoever sleeps is woken
@@ -261,20 +258,16 @@ def _at(name: str) -> int:
     return int(RECORD.fields[name][1]) if RECORD.fields else 0
 
 
-def _copy_source_port(p: bpf.Program, to: int) -> None:
-    p.copy(bpf.R1, bpf.R6)
-    p.set(bpf.R2, 0)
-    p.copy(bpf.R3, bpf.R8)
-    p.add(bpf.R3, to)
-    p.set(bpf.R4, 2)
-    p.call(bpf.Call.SKB_LOAD_BYTES)
-
-
-def _copy_from_network_header(p: bpf.Program, offset: int, octets: int, to: int) -> None:
+def _copy(p: bpf.Program, call: bpf.Call, offset: int, to: int) -> None:
+    """Copy octets of a datagram, as many as R4 says, from an offset to a place in its record."""
     p.copy(bpf.R1, bpf.R6)
     p.set(bpf.R2, offset)
     p.copy(bpf.R3, bpf.R8)
     p.add(bpf.R3, to)
+    p.call(call)
+
+
+def _copy_from_network_header(p: bpf.Program, offset: int, octets: int, to: int) -> None:
     p.set(bpf.R4, octets)
     p.set(bpf.R5, _FROM_NETWORK_HEADER)
-    p.call(bpf.Call.SKB_LOAD_BYTES_RELATIVE)
+    _copy(p, bpf.Call.SKB_LOAD_BYTES_RELATIVE, offset, to)

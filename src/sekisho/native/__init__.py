@@ -144,10 +144,6 @@ class Places:
         for name, number in numbers.items():
             self.structure.reals[self._at[name]] = number
 
-    def place(self, name: str) -> int:
-        """Say which word of the structure it is, for whoever writes it with every burst."""
-        return self._at[name]
-
     def told(self, name: str) -> int:
         """Read a whole number."""
         return self.structure.words[self._at[name]]
